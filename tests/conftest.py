@@ -1,0 +1,108 @@
+"""What several rooms' tests need: small products in Theia's true layout, a small demo, and the real data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+from toolkit.demo.write import write_demo
+
+TEN_METRES = ("B2", "B3", "B4", "B8")
+TWENTY_METRES = ("B5", "B6", "B7", "B8A", "B11", "B12")
+
+
+def write_tif(
+    path: Path, array: np.ndarray, corner: tuple[float, float], pixel: float, crs: str = "EPSG:32631"
+) -> Path:
+    """A tiled GeoTIFF without a nodata tag, as Theia delivers."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    profile = {
+        "driver": "GTiff",
+        "height": array.shape[0],
+        "width": array.shape[1],
+        "count": 1,
+        "dtype": array.dtype,
+        "crs": crs,
+        "transform": from_origin(*corner, pixel, pixel),
+        "compress": "deflate",
+    }
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(array, 1)
+    return path
+
+
+def write_theia(
+    root: Path,
+    date: str,
+    *,
+    tile: str = "31TCJ",
+    value: int | np.ndarray = 1000,
+    cloud: np.ndarray | None = None,
+    size: int = 20,
+    corner: tuple[float, float] = (300000, 4900020),
+    letter: str = "C",
+    version: str = "2-2",
+    platform: str = "SENTINEL2A",
+    bands: tuple[str, ...] = TEN_METRES + TWENTY_METRES,
+    time: str = "105824-462",
+) -> Path:
+    """One Theia folder; band values are `value` plus 10 times the band's position; `cloud` is a CLM at 10 m."""
+    name = f"{platform}_{date.replace('-', '')}-{time}_L2A_T{tile}_{letter}_V{version}"
+    folder = root / name
+    for position, band in enumerate(bands):
+        pixel, side = (10, size) if band in TEN_METRES else (20, size // 2)
+        array = np.broadcast_to(np.asarray(value), (size, size))[:: size // side, :: size // side]
+        shifted = np.where(array == -10000, -10000, array + 10 * position).astype(np.int16)
+        write_tif(folder / f"{name}_FRE_{band}.tif", shifted, corner, pixel)
+    clear = np.zeros((size, size), dtype=np.uint8)
+    for kind, mask in (("CLM", clear if cloud is None else cloud), ("EDG", clear), ("SAT", clear)):
+        write_tif(folder / "MASKS" / f"{name}_{kind}_R1.tif", mask.astype(np.uint8), corner, 10)
+    return folder
+
+
+@pytest.fixture
+def theia() -> Callable[..., Path]:
+    """Writes one small Theia product; see `write_theia`."""
+    return write_theia
+
+
+@pytest.fixture(scope="session")
+def tiny_demo_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo of four tiles of 80 x 80 pixels and a dozen dates, written once; do not write into it."""
+    return write_demo(tmp_path_factory.mktemp("source") / "demo", seed=0, size=80, dates=12)
+
+
+@pytest.fixture
+def tiny_demo(tiny_demo_source: Path, tmp_path: Path) -> Path:
+    """Experiment file of a demo of its own, whose images are shared and which trains in a second."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    for entry in tiny_demo_source.iterdir():
+        if entry.name == "theia":
+            (folder / "theia").symlink_to(entry)
+        elif entry.is_file():
+            shutil.copy(entry, folder / entry.name)
+    text = (folder / "experiment.yml").read_text(encoding="utf-8")
+    head = text.split("sampling:")[0]
+    (folder / "experiment.yml").write_text(
+        head + "sampling: {max_per_class: 150}\nlearning: {epochs: 3, batch_size: 256, learning_rate: 1.0e-3}\n",
+        encoding="utf-8",
+    )
+    return folder / "experiment.yml"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real images and labels, which is not part of the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("LANDCOVER_REAL_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set LANDCOVER_REAL_DATA to their folder")
+    return folder

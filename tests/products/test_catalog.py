@@ -1,0 +1,91 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from toolkit.ground.errors import CatalogError
+from toolkit.products.catalog import Catalog
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def content() -> dict:
+    return {
+        "meta": {"version": 1, "name": "mine", "root": "data"},
+        "s2": {
+            "data_type": "RasterDataset",
+            "uri": "theia/{tile}",
+            "driver": {"name": "theia"},
+            "metadata": {"license": "Etalab-2.0", "reference": "theia-land.fr", "note": "more is allowed here"},
+        },
+        "polygons": {
+            "data_type": "GeoDataFrame",
+            "uri": "parcels.gpkg",
+            "metadata": {"license": "CC-BY-4.0", "reference": "me"},
+        },
+    }
+
+
+def write(folder: Path, entries: dict) -> Path:
+    path = folder / "data_catalog.yml"
+    path.write_text(yaml.safe_dump(entries))
+    return path
+
+
+def test_finds_products_of_a_tile_and_vectors(tmp_path: Path, theia: Callable[..., Path]) -> None:
+    theia(tmp_path / "data" / "theia" / "31TCJ", "2018-01-03")
+    theia(tmp_path / "data" / "theia" / "31TDJ", "2018-01-03", tile="31TDJ")
+    (tmp_path / "data" / "parcels.gpkg").touch()
+    catalog = Catalog.load(write(tmp_path, content()))
+    assert [one.tile for one in catalog.products("s2", "T31TCJ")] == ["31TCJ"]
+    assert catalog.tiles("s2") == ["31TCJ", "31TDJ"]
+    assert catalog.vector("polygons") == (tmp_path / "data" / "parcels.gpkg").resolve()
+    assert "Etalab" in catalog._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c["s2"].update(drivr={}), ["s2", "drivr is not a parameter", "did you mean 'driver'"]),
+        (lambda c: c["s2"]["metadata"].pop("license"), ["s2", "metadata.license is missing"]),
+        (lambda c: c["s2"].update(data_type="Raster"), ["data_type 'Raster'", "RasterDataset"]),
+        (lambda c: c["s2"].update(uri="theia/{year}"), ["{year}", "{tile}"]),
+        (lambda c: c["s2"]["driver"].update(name="thea"), ["driver.name = 'thea'", "theia"]),
+        (lambda c: c.update(s3="nothing"), ["s3", "must hold"]),
+    ],
+)
+def test_bad_entry_is_refused(tmp_path: Path, change: Callable, words: list[str]) -> None:
+    entries = content()
+    change(entries)
+    with pytest.raises(CatalogError) as caught:
+        Catalog.load(write(tmp_path, entries))
+    for word in ["data_catalog.yml", *words]:
+        assert word in str(caught.value)
+
+
+def test_unknown_source_wrong_kind_and_absent_folder(tmp_path: Path) -> None:
+    catalog = Catalog.load(write(tmp_path, content()))
+    with pytest.raises(CatalogError, match="did you mean 's2'"):
+        catalog.products("s22", "31TCJ")
+    with pytest.raises(CatalogError, match="a GeoDataFrame is needed"):
+        catalog.vector("s2")
+    with pytest.raises(CatalogError, match="does not exist; mend its `uri`"):
+        catalog.products("s2", "31TCJ")
+
+
+def test_absent_file_bad_yaml_and_no_code_in_yaml(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="does not exist"):
+        Catalog.load(tmp_path / "nowhere.yml")
+    path = tmp_path / "bad.yml"
+    path.write_text("meta: [unclosed")
+    with pytest.raises(CatalogError, match="not valid YAML"):
+        Catalog.load(path)
+    path.write_text("meta: !!python/object/apply:os.system ['touch hacked']")
+    with pytest.raises(CatalogError, match="not valid YAML"):
+        Catalog.load(path)
+
+
+def test_the_repository_s_own_catalog_is_valid() -> None:
+    catalog = Catalog.load(REPOSITORY / "data_catalog.yml")
+    assert {"s2_demo", "demo_polygons"} <= set(catalog.sources)

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from affine import Affine
+from rasterio.warp import Resampling, reproject
+
+from toolkit.series.resampling import REACH, upsample
+
+NODATA = -10000
+
+
+def up(coarse: np.ndarray, method: str, ratio: int = 2) -> np.ndarray:
+    """The whole array upsampled, edges filled with nodata as at a file's border."""
+    padded = np.pad(coarse, REACH[method], constant_values=NODATA)
+    return upsample(padded, ratio, (0, 0), (coarse.shape[0] * ratio, coarse.shape[1] * ratio), method, NODATA)
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic"])
+def test_equals_gdal(method: str) -> None:
+    coarse = np.random.default_rng(0).integers(100, 9000, (24, 20)).astype(np.int16)
+    wanted = np.empty((48, 40), dtype=np.int16)
+    crs = "EPSG:32631"
+    reproject(
+        coarse,
+        wanted,
+        src_transform=Affine(20, 0, 0, 0, -20, 480),
+        dst_transform=Affine(10, 0, 0, 0, -10, 480),
+        src_crs=crs,
+        dst_crs=crs,
+        resampling=Resampling[method],
+    )
+    inner = (slice(6, -6), slice(6, -6))
+    assert np.abs(up(coarse, method)[inner].astype(int) - wanted[inner]).max() <= 1
+
+
+def test_bilinear_weights() -> None:
+    fine = up(np.array([[0, 100], [0, 100]], dtype=np.int16), "bilinear")
+    assert fine[0].tolist() == [0, 25, 75, 100]
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic"])
+def test_a_constant_stays_constant_beside_nodata(method: str) -> None:
+    coarse = np.full((8, 8), 1234, dtype=np.int16)
+    coarse[2:4, 3] = NODATA
+    fine = up(coarse, method)
+    assert set(np.unique(fine)) == {NODATA, 1234}
+    assert np.array_equal(fine == NODATA, np.kron(coarse == NODATA, np.ones((2, 2), dtype=bool)))
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic"])
+def test_a_window_equals_the_whole(method: str) -> None:
+    coarse = np.random.default_rng(1).integers(0, 5000, (20, 20)).astype(np.int16)
+    whole = up(coarse, method)
+    reach = REACH[method]
+    part = coarse[5 - reach : 12 + reach, 3 - reach : 9 + reach]
+    assert np.array_equal(upsample(part, 2, (1, 0), (11, 9), method, NODATA), whole[11:22, 6:15])
+
+
+def test_cubic_overshoot_is_clamped() -> None:
+    coarse = np.full((8, 8), -32000, dtype=np.int16)
+    coarse[:, 4:] = 32767
+    fine = up(coarse, "cubic")
+    assert fine[:, 9:].min() > 20000
+    assert fine[:, :7].max() < -20000

@@ -1,0 +1,24 @@
+from datetime import date
+
+import numpy as np
+import pytest
+
+from toolkit.ground.errors import ParameterError
+from toolkit.series.timeline import regular_dates
+
+
+def test_published_grid_has_37_dates() -> None:
+    dates = regular_dates(date(2018, 1, 1), date(2018, 12, 27), 10)
+    assert len(dates) == 37
+    assert (str(dates[0]), str(dates[1]), str(dates[-1])) == ("2018-01-01", "2018-01-11", "2018-12-27")
+
+
+def test_end_counts_only_if_hit() -> None:
+    assert str(regular_dates(date(2018, 1, 1), date(2018, 1, 30), 10)[-1]) == "2018-01-21"
+    assert len(regular_dates(date(2020, 2, 28), date(2020, 3, 1), 1)) == 3
+    assert regular_dates(date(2018, 1, 1), date(2018, 1, 1), 10).dtype == np.dtype("datetime64[D]")
+
+
+def test_end_before_start_is_refused() -> None:
+    with pytest.raises(ParameterError, match="before"):
+        regular_dates(date(2018, 2, 1), date(2018, 1, 1), 10)

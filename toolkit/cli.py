@@ -1,0 +1,234 @@
+"""The command line: one subcommand a verb. Options are derived from the parameters themselves."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import toolkit
+from toolkit.ground.errors import LandcoverError
+
+if typing.TYPE_CHECKING:
+    from toolkit.experiment.config import Experiment
+    from toolkit.experiment.steps import Event
+
+DESCRIPTION = """\
+Land-cover maps from satellite time series.
+
+  landcover demo data/demo                          write a simulated year of Sentinel-2 and its experiment
+  landcover run data/demo/experiment.yml            everything: polygons and images -> validated map
+  landcover cross-validate data/demo/experiment.yml leave out one tile after the other
+
+What is up to date is skipped; a killed run goes on where it stopped. Any parameter of the experiment file can be
+given on the command line, for instance `--learning.epochs 50`; `landcover run --help` lists those of every step.
+"""
+
+SECTIONS = {
+    "run": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
+    "clean": ("series", "ground_truth"),
+    "sample": ("series", "features", "split", "sampling", "mapping"),
+    "train": ("sampling", "learning"),
+    "classify": ("mapping",),
+    "mosaic": ("mapping",),
+    "validate": (),
+    "cross-validate": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
+}
+"""Sections of the experiment whose parameters each verb takes as options."""
+
+HELP = {
+    "run": "the whole chain: clean, sample, train, classify, mosaic, validate",
+    "clean": "clean the ground truth; the file itself is never touched",
+    "sample": "split the polygons, draw pixels, compute their features",
+    "train": "train the network; goes on from the last epoch of a stopped training",
+    "classify": "classify every tile within the memory given",
+    "mosaic": "mosaic the classified tiles",
+    "validate": "hold the map against the test polygons; confusion matrix and report",
+    "cross-validate": "leave out one tile (or one value of a field) after the other",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0, or 2 for a mistake in data or parameters."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    try:
+        options.command(options)
+    except LandcoverError as error:
+        print(f"\nlandcover: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nlandcover: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """The parser; the options of a verb are only made for the verb asked for, since they need every section."""
+    parser = argparse.ArgumentParser(
+        "landcover", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"landcover {toolkit.__version__}")
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(verbs.add_parser("demo", help="write a simulated year of four tiles, with ground truth"))
+    for name, sections in SECTIONS.items():
+        verb = verbs.add_parser(name, help=HELP[name], description=HELP[name][0].upper() + HELP[name][1:] + ".")
+        verb.add_argument("experiment", type=Path, help="experiment file (YAML)")
+        verb.add_argument("--overwrite", action="store_true", help="replace results made with other parameters")
+        if name == "cross-validate":
+            verb.add_argument("--by", default="tile", help="`tile`, or a field of the ground truth (default: tile)")
+        if name == command:
+            _add_parameters(verb, sections)
+        verb.set_defaults(command=_run_verb, verb=name)
+    return parser
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder to write; must be new, or hold a demo")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, another landscape (default: 0)")
+    parser.add_argument("--size", type=int, default=300, help="pixels a side of each tile (default: 300)")
+    parser.set_defaults(command=_write_demo)
+
+
+def _add_parameters(parser: argparse.ArgumentParser, sections: Sequence[str]) -> None:
+    """An option for every parameter of these sections: `--learning.epochs`."""
+    from toolkit.experiment.config import ExperimentParams
+
+    for name in ("seed", "runs"):
+        _add_option(parser, name, ExperimentParams.model_fields[name])
+    for section in sections:
+        field = ExperimentParams.model_fields[section]
+        group = parser.add_argument_group(section, field.description)
+        for path, leaf in _leaves(section, field.annotation):
+            _add_option(group, path, leaf)
+
+
+def _leaves(path: str, model: Any) -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields"):
+            yield from _leaves(f"{path}.{name}", field.annotation)
+        else:
+            yield f"{path}.{name}", field
+
+
+def _add_option(parser: Any, path: str, field: Any) -> None:
+    unit = (field.json_schema_extra or {}).get("unit")
+    default = "" if field.is_required() else f" Default: {_text(field.default)}{f' {unit}' if unit else ''}."
+    text = f"{field.description}{default}".replace("%", "%%")
+    parser.add_argument(f"--{path}", dest=path, metavar=_kind(field.annotation), default=argparse.SUPPRESS, help=text)
+
+
+def _kind(annotation: Any) -> str:
+    """What to write for a value, in help texts."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return "{" + ",".join(map(str, parts)) + "}"
+    if origin in (typing.Union, types.UnionType):
+        return _kind(next(part for part in parts if part is not type(None)))
+    if origin in (tuple, list):
+        return "LIST"
+    return {bool: "BOOL", int: "N", float: "X"}.get(annotation, "TEXT")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    """Dotted path -> value of every parameter given; lists are written `a,b,c`."""
+    given = {name: text for name, text in vars(options).items() if "." in name or name in ("seed", "runs")}
+    return {name: _value(text) for name, text in given.items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return yaml.safe_load(f"[{text}]" if "," in text and not text.startswith("[") else text)
+    except yaml.YAMLError:
+        return text
+
+
+def _run_verb(options: argparse.Namespace) -> None:
+    from toolkit.experiment.config import Experiment
+
+    experiment = Experiment.load(options.experiment)
+    changes = _changes(options)
+    if changes:
+        experiment.set(changes)
+    printer = Printer()
+    verb = getattr(toolkit, options.verb.replace("-", "_"))
+    arguments = {"by": options.by} if options.verb == "cross-validate" else {}
+    result = verb(experiment, overwrite=options.overwrite, observer=printer, **arguments)
+    print(f"\n{_conclusion(options.verb, experiment, result)}")
+
+
+def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
+    from toolkit.experiment.folder import RunFolder
+
+    folder = RunFolder(experiment.folder)
+    if verb in ("run", "validate"):
+        matrix = result.matrix
+        return (
+            f"OA {matrix.oa:.3f}   Kappa {matrix.kappa:.3f}   F-score {matrix.f_score:.3f}   "
+            f"({matrix.total:,} test pixels)\nmap     {folder.map()}\nreport  {folder.report}"
+        )
+    return f"{result!r}"
+
+
+def _write_demo(options: argparse.Namespace) -> None:
+    from toolkit.demo.write import write_demo
+
+    printer = Printer()
+    write_demo(options.folder, seed=options.seed, size=options.size, progress=printer.bar("demo"))
+    printer.end()
+    print(f"\nexperiment  {options.folder / 'experiment.yml'}")
+
+
+class Printer:
+    """Prints events: a line for each finished step, and on a terminal a line that moves while it runs."""
+
+    def __init__(self) -> None:
+        self.moving = sys.stdout.isatty()
+        self.start = time.perf_counter()
+
+    def __call__(self, event: Event) -> None:
+        if event.state == "running" and event.total:
+            self._move(f"{event.step:<16} {_bar(event.done, event.total)} {event.message}")
+        elif event.state in ("done", "up to date", "stopped"):
+            seconds = f"{event.seconds:6.1f} s" if event.state == "done" else " " * 8
+            self._line(f"{event.step:<16} {event.state:<11}{seconds}  {event.message}")
+
+    def bar(self, name: str) -> Callable[[int, int], None]:
+        """A progress callback (done, total) for work that is not a step."""
+        return lambda done, total: self._move(f"{name:<16} {_bar(done, total)}")
+
+    def end(self) -> None:
+        """Leave the moving line."""
+        if self.moving:
+            print()
+
+    def _move(self, text: str) -> None:
+        if self.moving:
+            print(f"\r\033[K{text}", end="", flush=True)
+
+    def _line(self, text: str) -> None:
+        print(f"\r\033[K{text}" if self.moving else text, flush=True)
+
+
+def _bar(done: int, total: int, width: int = 24) -> str:
+    full = round(width * done / max(total, 1))
+    return f"[{'#' * full}{'.' * (width - full)}] {done}/{total}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""From polygons to samples over all tiles of an experiment: locate, draw, extract; each tile is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.steps import Reporter
+from toolkit.ground_truth.polygons import GroundTruth
+from toolkit.samples.extraction import extract, locate_pixels
+from toolkit.samples.store import SampleStore
+from toolkit.series.timeseries import TileSeries
+
+
+def locate_over_tiles(ground_truth: GroundTruth, series: Sequence[TileSeries]) -> dict[str, np.ndarray]:
+    """The pixels of the polygons that belong to each tile: tile -> (pixel,) array of dtype `PIXEL`."""
+    found = {}
+    for one in series:
+        frame = ground_truth.frame[ground_truth.frame["tile"] == one.tile].to_crs(str(one.grid.crs))
+        polygons, codes = frame["polygon"].to_numpy("int64"), frame["code"].to_numpy("uint8")
+        found[one.tile] = locate_pixels(frame.geometry.to_numpy(), polygons, codes, one.grid)
+    return found
+
+
+def extract_over_tiles(
+    experiment: Experiment,
+    series: Sequence[TileSeries],
+    pixels: Mapping[str, np.ndarray],
+    folder: Path,
+    key: str,
+    reporter: Reporter,
+    step: str,
+) -> SampleStore:
+    """Features of these pixels, in a store; a tile without any is left out. A finished store is kept as it is."""
+    store, stack = SampleStore(folder), experiment.stack
+    if store.is_made_from(key):
+        return store
+    store.clear_away()
+    for one in series:
+        if len(pixels[one.tile]):
+            progress = reporter.progress(step, f"extracting {one.tile}")
+            workers = experiment.mapping.workers
+            extract(one, stack, pixels[one.tile], store, key=key, workers=workers, progress=progress)
+    store.finish(stack.names, key)
+    return store

@@ -1,0 +1,82 @@
+"""The run folder: where every result of an experiment lies. This layout is a contract; other programs rely on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths below `runs/<name>/`."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / "manifest.json"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def experiment(self) -> Path:
+        """The parameters, as the last verb saw them."""
+        return self.root / "experiment.yml"
+
+    @property
+    def cleaning_report(self) -> Path:
+        return self.root / "ground_truth" / "cleaning_report.json"
+
+    def polygons(self, kind: str) -> Path:
+        """`clean`, `train`, `test` or `left_out` polygons."""
+        return self.root / "ground_truth" / f"{kind}.gpkg"
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "samples"
+
+    @property
+    def class_counts(self) -> Path:
+        return self.samples / "class_counts.csv"
+
+    @property
+    def learning(self) -> Path:
+        return self.root / "learning"
+
+    @property
+    def model(self) -> Path:
+        return self.learning / "model"
+
+    @property
+    def history(self) -> Path:
+        return self.learning / "history.csv"
+
+    @property
+    def mapping(self) -> Path:
+        return self.root / "mapping"
+
+    def tile(self, tile: str) -> Path:
+        """Maps of one tile."""
+        return self.mapping / tile
+
+    def map(self, layer: str = "classes") -> Path:
+        """The mosaic's `classes` or `confidence`."""
+        return self.mapping / f"{layer}.tif"
+
+    @property
+    def validation(self) -> Path:
+        return self.root / "validation"
+
+    @property
+    def metrics(self) -> Path:
+        return self.validation / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        return self.validation / "report.html"
+
+    @property
+    def cross_validation(self) -> Path:
+        return self.root / "cross_validation"

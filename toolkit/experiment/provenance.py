@@ -1,0 +1,119 @@
+"""Where a result comes from: the manifest of a run folder, and the fingerprints by which a step is up to date."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from toolkit import __version__
+from toolkit.ground.errors import RunFolderError
+from toolkit.ground.writing import write_text
+
+PACKAGES = ("numpy", "numba", "torch", "rasterio", "geopandas", "shapely", "pyproj", "pydantic")
+
+
+def fingerprint(content: Any) -> str:
+    """Short hash of anything that JSON can hold."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def fingerprint_files(paths: Iterable[Path]) -> str:
+    """Hash of names, sizes and times of change: noticing another file without reading gigabytes."""
+    return fingerprint(sorted((str(path), stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]))
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished step was made from."""
+
+    params: Mapping[str, Any]
+    """Dotted path -> value of every parameter that the step depends on."""
+    inputs: str
+    """Fingerprint of the input files."""
+    after: Mapping[str, str]
+    """Fingerprint of each step it builds on."""
+    version: str = __version__
+
+    @property
+    def key(self) -> str:
+        return fingerprint([self.params, self.inputs, self.after, self.version])
+
+    def without(self, names: Iterable[str]) -> Record:
+        """The same, whatever these parameters are."""
+        dropped = set(names)
+        return replace(self, params={name: value for name, value in self.params.items() if name not in dropped})
+
+    def differences(self, other: Record) -> list[str]:
+        """In words, how `other` (wanted now) differs from this (made then)."""
+        names = sorted({*self.params, *other.params})
+        words = [
+            f"{name} = {self.params.get(name)!r} (now {other.params.get(name)!r})"
+            for name in names
+            if self.params.get(name) != other.params.get(name)
+        ]
+        if self.inputs != other.inputs:
+            words.append("other input files")
+        words += [f"another result of {step}" for step in other.after if self.after.get(step) != other.after[step]]
+        if self.version != other.version:
+            words.append(f"version {self.version} of the toolkit (now {other.version})")
+        return words
+
+
+class Manifest:
+    """`manifest.json`: versions, host, commit, and a record for each finished step."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def records(self) -> dict[str, Record]:
+        """The record of each finished step.
+
+        Raises:
+            RunFolderError: the file is damaged.
+        """
+        if not self.path.exists():
+            return {}
+        try:
+            steps = json.loads(self.path.read_text(encoding="utf-8"))["steps"]
+            return {name: Record(**{key: step[key] for key in Record.__annotations__}) for name, step in steps.items()}
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(f"{self.path} is damaged ({error}); delete it to start this run again") from None
+
+    def write(self, records: Mapping[str, Record], seed: int) -> None:
+        """Write the manifest, whole."""
+        content = {
+            "toolkit": __version__,
+            "seed": seed,
+            "host": socket.gethostname(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+            "packages": {name: metadata.version(name) for name in PACKAGES},
+            "git_commit": git_commit(),
+            "steps": {name: {**vars(record), "key": record.key} for name, record in records.items()},
+        }
+        write_text(self.path, json.dumps(content, indent=1, default=str))
+
+    def add(self, name: str, record: Record, seed: int) -> None:
+        """Note that a step is finished."""
+        self.write({**self.records(), name: record}, seed)
+
+
+@cache
+def git_commit() -> str | None:
+    """Commit of the toolkit's checkout; None where it is installed without one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,51 @@
+"""The tiles of an experiment: their products, and their series on one grid each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.experiment.config import Experiment
+from toolkit.ground.streaming import Progress, no_progress
+from toolkit.series.timeseries import TileSeries, in_period
+
+
+def open_series(
+    experiment: Experiment, progress: Progress = no_progress, tiles: Sequence[str] | None = None
+) -> list[TileSeries]:
+    """The series of each tile, described from the headers of its files.
+
+    Raises:
+        CatalogError, ProductError: images are not found, not readable, or do not fit together.
+    """
+    catalog, params = experiment.data, experiment.series
+    tiles = tiles or params.tiles
+    opened = []
+    for done, tile in enumerate(tiles, start=1):
+        opened.append(TileSeries.open(tile, catalog.products(params.source, tile), params))
+        progress(done, len(tiles))
+    return opened
+
+
+def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:
+    """Every image and mask that the experiment reads, without opening them.
+
+    Raises:
+        CatalogError, ProductError: no product of a tile in the period.
+    """
+    catalog, params = experiment.data, experiment.series
+    return [
+        file.path
+        for tile in tiles or params.tiles
+        for product in in_period(tile, catalog.products(params.source, tile), params)
+        for file in (*(product.bands[band] for band in params.bands), *product.masks.values())
+    ]
+
+
+def working_crs(series: Sequence[TileSeries]) -> Any:
+    """The coordinate system of most tiles, in which polygons are kept."""
+    systems = {str(one.grid.crs): one.grid.crs for one in series}
+    most, _ = Counter(str(one.grid.crs) for one in series).most_common(1)[0]
+    return systems[most]

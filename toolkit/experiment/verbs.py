@@ -1,0 +1,332 @@
+"""The verbs: each finds its inputs in the experiment's folder and leaves its result there.
+
+    clean -> sample -> train -> classify -> mosaic -> validate
+
+Each can start alone, from a notebook, the command line or a job. Each skips what is up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import shapely
+
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles
+from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.provenance import Record, fingerprint_files
+from toolkit.experiment.reporting import report_validation
+from toolkit.experiment.steps import Observer, Reporter, Step, perform
+from toolkit.experiment.tiles import open_series, product_files, working_crs
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.grid import project_bounds
+from toolkit.ground.writing import write_text
+from toolkit.ground_truth.cleaning import clean_polygons
+from toolkit.ground_truth.cleaning_report import CleaningReport
+from toolkit.ground_truth.polygons import GroundTruth
+from toolkit.ground_truth.splits import split_ground_truth
+from toolkit.learning.batches import TrainingSamples
+from toolkit.learning.callbacks import Callback, StopSignal
+from toolkit.learning.checkpoint import Model
+from toolkit.learning.training import TrainingResult, train_network
+from toolkit.mapping.classify import LAYERS, classify_tile
+from toolkit.mapping.mosaic import MAPS, mosaic_tiles
+from toolkit.samples.counts import count_samples
+from toolkit.samples.sampling import draw_over_tiles
+from toolkit.samples.store import SampleStore
+from toolkit.validation.assess import assess_map
+from toolkit.validation.metrics import Assessment, write_metrics
+
+AREA = ("series.source", "series.tiles", "series.area", "series.bands")
+SERIES = ("series", "features")
+
+
+def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> CleaningReport:
+    """Clean the ground truth: reproject, repair, remove what cannot be used, give each polygon its tile.
+
+    The file of the ground truth is never touched. Leaves `ground_truth/clean.gpkg` and `cleaning_report.json`.
+
+    Raises:
+        GroundTruthError: no CRS, no class field, a class that is not in the nomenclature, no polygon in the tiles.
+        ProductError, CatalogError: the tiles' images are not found or not readable.
+    """
+    folder = RunFolder(experiment.folder)
+    source = ground_truth_file(experiment)
+    step = Step(
+        "clean",
+        ("ground_truth", *AREA, "series.start", "series.end", "series.margin_days"),
+        (folder.polygons("clean"), folder.cleaning_report),
+        inputs=fingerprint_files([source, *product_files(experiment)]),
+    )
+
+    def work(reporter: Reporter, record: Record) -> str:
+        params = experiment.ground_truth
+        raw = GroundTruth.read(source, params.class_field, layer=params.layer)
+        series = open_series(experiment, reporter.progress("clean", "reading headers"))
+        crs = working_crs(series)
+        footprints = {one.tile: shapely.box(*project_bounds(one.grid.boundingbox, one.grid.crs, crs)) for one in series}
+        ground_truth, report = clean_polygons(
+            raw.frame,
+            "code",
+            experiment.nomenclature,
+            crs,
+            footprints,
+            drop_unknown=params.drop_unknown,
+            min_area_m2=params.min_area_m2,
+            name=source.name,
+        )
+        ground_truth.save(folder.polygons("clean"))
+        write_text(folder.cleaning_report, report.to_json())
+        return report.headline
+
+    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    return CleaningReport.from_json(folder.cleaning_report.read_text(encoding="utf-8"))
+
+
+def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> pd.DataFrame:
+    """Split the polygons into train and test, draw the train pixels, and compute their features.
+
+    Leaves `ground_truth/{train,test,left_out}.gpkg`, `samples/` and `samples/class_counts.csv`.
+
+    Returns:
+        One row a class: code, label, polygons, pixels, and pixels in each tile.
+
+    Raises:
+        GroundTruthError: nothing to train on. ProductError: an image cannot be read.
+    """
+    folder = RunFolder(experiment.folder)
+    step = Step(
+        "sample",
+        (*SERIES, "split", "sampling", "seed"),
+        (folder.class_counts, folder.samples / "stack.json", folder.polygons("train")),
+        inputs=fingerprint_files(product_files(experiment)),
+        after=("clean",),
+    )
+
+    def work(reporter: Reporter, record: Record) -> str:
+        ground_truth = split_ground_truth(GroundTruth.read(folder.polygons("clean")), experiment.split, experiment.seed)
+        for kind in ("train", "test", "left_out"):
+            chosen = (ground_truth.frame["role"] == kind).to_numpy()
+            if chosen.any():
+                ground_truth.where(chosen).save(folder.polygons(kind))
+        series = open_series(experiment, reporter.progress("sample", "reading headers"))
+        train = ground_truth.where((ground_truth.frame["role"] == "train").to_numpy())
+        found = locate_over_tiles(train, series)
+        drawn = draw_over_tiles(
+            {tile: one["code"] for tile, one in found.items()}, experiment.sampling, experiment.seed
+        )
+        chosen = {tile: one[drawn[tile]] for tile, one in found.items()}
+        store = extract_over_tiles(experiment, series, chosen, folder.samples, record.key, reporter, "sample")
+        counts = count_samples(store, train, experiment.nomenclature, experiment.sampling.min_clear_dates)
+        counts.to_csv(folder.class_counts, index=False)
+        return f"{counts['pixels'].sum():,} pixels of {(counts['pixels'] > 0).sum()} classes"
+
+    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    return pd.read_csv(folder.class_counts)
+
+
+def train(
+    experiment: Experiment,
+    *,
+    callbacks: Sequence[Callback] = (),
+    stop: StopSignal | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> TrainingResult:
+    """Train the network; go on from the last epoch where a training was stopped or `epochs` was raised.
+
+    Leaves `learning/history.csv` and `learning/model/`.
+
+    Args:
+        callbacks: watch the training, such as `widgets.LiveCurves()`.
+        stop: an event or a callable, asked before each batch; the best epoch so far is kept.
+
+    Raises:
+        SampleError: the samples do not suffice. RunFolderError: a model made with other parameters is there.
+    """
+    folder = RunFolder(experiment.folder)
+    growing = ("learning.epochs",)
+    step = Step(
+        "train",
+        ("learning", "seed", "sampling.min_clear_dates"),
+        (folder.history, folder.model / "model.json"),
+        after=("sample",),
+        may_grow=growing,
+    )
+
+    def work(reporter: Reporter, record: Record) -> str | None:
+        samples = SampleStore(folder.samples).load(experiment.sampling.min_clear_dates)
+        result = train_network(
+            TrainingSamples(samples.features, samples.codes, samples.polygons),
+            experiment.learning,
+            seed=experiment.seed,
+            nomenclature=experiment.nomenclature,
+            feature_names=experiment.stack.names,
+            dates=experiment.stack.dates,
+            folder=folder.learning,
+            key=record.without(growing).key,
+            callbacks=[EpochProgress(reporter), *callbacks],
+            stop=stop,
+            overwrite=overwrite,
+        )
+        if result.stopped or result.best is None:
+            return None
+        return f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples"
+
+    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    return TrainingResult.load(folder.learning)
+
+
+class EpochProgress(Callback):
+    """Reports each epoch as progress of a step."""
+
+    def __init__(self, reporter: Reporter, step: str = "train") -> None:
+        self.progress = reporter.progress(step)
+
+    def on_epoch_end(self, run, row) -> None:  # type: ignore[no-untyped-def]
+        """One more epoch is done."""
+        self.progress(row["epoch"], run.params.epochs)
+
+
+def classify(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:
+    """Classify every tile, block by block, within `mapping.memory_gb`.
+
+    Leaves `mapping/<tile>/{classes,confidence,validity}.tif`. A tile that is done stays done, and a killed run goes
+    on with the block it was at.
+
+    Returns:
+        Tile -> folder of its maps.
+
+    Raises:
+        ModelError: the model was trained on other features. ProductError: an image cannot be read.
+    """
+    folder = RunFolder(experiment.folder)
+    for tile in experiment.series.tiles:
+        step = Step(
+            f"classify {tile}",
+            SERIES,
+            tuple(folder.tile(tile) / f"{layer}.tif" for layer in LAYERS),
+            inputs=fingerprint_files(product_files(experiment, [tile])),
+            after=("train",),
+        )
+
+        def work(reporter: Reporter, record: Record, tile: str = tile) -> str:
+            (series,) = open_series(experiment, tiles=[tile])
+            progress = reporter.progress(f"classify {tile}")
+            tags = provenance_tags(experiment, record)
+            model = Model.load(folder.model)
+            classify_tile(
+                series, experiment.stack, model, folder.tile(tile), experiment.mapping,
+                key=record.key, tags=tags, progress=progress,
+            )  # fmt: skip
+            return f"{series.grid.shape[0]} x {series.grid.shape[1]} pixels, {len(series.acquisitions)} dates"
+
+        perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    return {tile: folder.tile(tile) for tile in experiment.series.tiles}
+
+
+def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Path:
+    """Mosaic the classified tiles into `mapping/{classes,confidence}.tif`, cloud-optimised GeoTIFFs.
+
+    Returns:
+        Path of the class map.
+
+    Raises:
+        RunFolderError: a tile is not classified yet.
+    """
+    folder = RunFolder(experiment.folder)
+    step = Step(
+        "mosaic",
+        ("mapping.crs",),
+        tuple(folder.map(layer) for layer in MAPS),
+        after=tuple(f"classify {tile}" for tile in experiment.series.tiles),
+    )
+
+    def work(reporter: Reporter, record: Record) -> str:
+        tiles = [folder.tile(tile) for tile in experiment.series.tiles]
+        mosaic_tiles(
+            tiles,
+            folder.mapping,
+            experiment.nomenclature,
+            crs=experiment.mapping.crs,
+            tags=provenance_tags(experiment, record),
+            progress=reporter.progress("mosaic"),
+        )
+        return f"{len(tiles)} tiles in {folder.map()}"
+
+    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    return folder.map()
+
+
+def validate(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Assessment:
+    """Hold the map against the test polygons, and against those of the left-out tile if there is one.
+
+    Leaves `validation/{confusion_matrix.csv,metrics.json,report.html}`.
+
+    Returns:
+        The confusion matrix over the test polygons (same area as the train polygons), with its metrics.
+
+    Raises:
+        GroundTruthError: there are no test polygons.
+    """
+    folder = RunFolder(experiment.folder)
+    step = Step("validate", (), (folder.metrics, folder.report), after=("mosaic", "sample"))
+
+    def work(reporter: Reporter, record: Record) -> str:
+        codes = experiment.nomenclature.codes.tolist()
+        found = {
+            kind: assess_map(folder.map(), GroundTruth.read(folder.polygons(kind)).frame, codes)
+            for kind in ("test", "left_out")
+            if folder.polygons(kind).exists()
+        }
+        if "test" not in found:
+            raise ParameterError(f"split.train_ratio = {experiment.split.train_ratio} left no test polygon; lower it")
+        write_metrics(folder.validation, found["test"], experiment.nomenclature, left_out=found.get("left_out"))
+        report_validation(experiment, found)
+        matrix = found["test"].matrix
+        return f"OA {matrix.oa:.3f}, Kappa {matrix.kappa:.3f}, F-score {matrix.f_score:.3f}"
+
+    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    return Assessment.load(folder.validation)
+
+
+CHAIN = {
+    "clean": clean,
+    "sample": sample,
+    "train": train,
+    "classify": classify,
+    "mosaic": mosaic,
+    "validate": validate,
+}
+"""The verbs of a whole run, in their order."""
+
+
+def run(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Assessment:
+    """The whole chain, from polygons and images to a validated map; what is up to date is skipped.
+
+    Raises:
+        LandcoverError: as the verbs do.
+    """
+    result = None
+    for verb in CHAIN.values():
+        result = verb(experiment, overwrite=overwrite, observer=observer)  # type: ignore[operator]
+    assert isinstance(result, Assessment)
+    return result
+
+
+def ground_truth_file(experiment: Experiment) -> Path:
+    """The file of the ground truth: an entry of the catalog, or a path beside the experiment file.
+
+    Raises:
+        CatalogError: neither.
+    """
+    source = experiment.ground_truth.source
+    path = experiment.path.parent / source
+    return path if path.is_file() else experiment.data.vector(source)
+
+
+def provenance_tags(experiment: Experiment, record: Record) -> dict[str, str]:
+    """What a map says of its making."""
+    return {"EXPERIMENT": experiment.name, "TOOLKIT_VERSION": record.version, "MADE_FROM": record.key}

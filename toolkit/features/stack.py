@@ -1,0 +1,107 @@
+"""The feature stack: what a network is given for each pixel, in which order, under which names.
+
+Sampling and mapping compute features by the same `FeatureStack`, so that training and inference cannot differ.
+The order is iota2's: all bands of the first date, all bands of the second, …, then each index over all dates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from pydantic import field_validator
+
+from toolkit.features.indices import (
+    INDICES,
+    INTERPOLATION_TOLERANCE,
+    LABELS,
+    check_indices,
+    compute_indices,
+    truncate_to_int16,
+)
+from toolkit.ground.errors import did_you_mean
+from toolkit.ground.params import Params, param
+from toolkit.series.gapfill import count_clear, fill_gaps
+from toolkit.series.timeline import regular_dates
+from toolkit.series.timeseries import SeriesParams
+
+
+class FeatureParams(Params):
+    """What is computed from the gap-filled series."""
+
+    indices: tuple[str, ...] = param(("ndvi", "ndwi", "brightness"), "Spectral indices of every date.")
+    compatibility: Literal["none", "iota2"] = param(
+        "none", "`iota2` cuts reflectances and indices to whole numbers as iota2 does, for comparison with it."
+    )
+
+    @field_validator("indices")
+    @classmethod
+    def _known(cls, indices: tuple[str, ...]) -> tuple[str, ...]:
+        for name in indices:
+            if name not in INDICES:
+                raise ValueError(f"index {name!r} is not known{did_you_mean(name, INDICES)}")
+        return indices
+
+
+@dataclass(frozen=True)
+class FeatureStack:
+    """Names, order and computation of the features."""
+
+    bands: tuple[str, ...]
+    dates: tuple[str, ...]
+    """Days of the regular grid, ISO format."""
+    indices: tuple[str, ...] = ()
+    compatibility: str = "none"
+
+    @classmethod
+    def of(cls, series: SeriesParams, features: FeatureParams) -> FeatureStack:
+        """The stack that an experiment describes.
+
+        Raises:
+            ParameterError: an index needs a band that the series does not have.
+        """
+        check_indices(features.indices, series.bands)
+        dates = regular_dates(series.start, series.end, series.step_days)
+        return cls(series.bands, tuple(str(day) for day in dates), features.indices, features.compatibility)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Name of each feature: `B2_20180101`, …, `NDVI_20180101`, …"""
+        days = [day.replace("-", "") for day in self.dates]
+        reflectances = [f"{band}_{day}" for day in days for band in self.bands]
+        return (*reflectances, *(f"{LABELS[index]}_{day}" for index in self.indices for day in days))
+
+    def __len__(self) -> int:
+        return len(self.dates) * (len(self.bands) + len(self.indices))
+
+    def compute(self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features of the pixels of a series.
+
+        Args:
+            values: (date, band, …) int16, reflectance x 10000; the trailing axes (y, x or pixel) are any.
+            validity: (date, …) bool.
+            dates: (date,) ascending datetime64[D].
+
+        Returns:
+            features: (feature, …) float32, feature-major so that a network multiplies it without transposing.
+                0 where a pixel has no usable date.
+            clear: (…) uint16, number of usable dates.
+        """
+        pixels = values.shape[2:]
+        count = int(np.prod(pixels))
+        out_dates = np.array(self.dates, dtype="datetime64[D]")
+        features = np.empty((len(self), count), dtype=np.float32)
+        split = len(self.dates) * len(self.bands)
+        series = features[:split].reshape(len(self.dates), len(self.bands), count)
+        fill_gaps(
+            values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count), dates, out_dates, series
+        )
+        if self.compatibility == "iota2":
+            truncate_to_int16(series, INTERPOLATION_TOLERANCE)
+        indices = features[split:].reshape(len(self.indices), len(self.dates), count)
+        compute_indices(series, self.bands, self.indices, indices)
+        if self.compatibility == "iota2":
+            truncate_to_int16(indices)
+        return features.reshape(len(self), *pixels), count_clear(validity)

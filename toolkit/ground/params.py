@@ -1,0 +1,82 @@
+"""`Params`: the base of every section of an experiment.
+
+A parameter is declared once, as a field beside the function that obeys it:
+
+    class SamplingParams(Params):
+        max_per_class: int = param(100_000, "Pixels drawn for each class at most.", unit="pixels", ge=1)
+
+The YAML file, the widget form, the command-line option and the documentation are derived from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from toolkit.ground.errors import ParameterError, did_you_mean
+
+
+class Params(BaseModel):
+    """A frozen set of parameters. An unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+ParamsT = TypeVar("ParamsT", bound=Params)
+
+
+def param(default: Any, help: str, *, unit: str | None = None, log: bool = False, **bounds: Any) -> Any:
+    """Declare one parameter.
+
+    Args:
+        default: the value when none is given; `...` makes the parameter required.
+        help: one or two sentences for a person; shown by the form, `--help` and the docs.
+        unit: unit of the value, such as `"pixels"` or `"days"`.
+        log: true where a form had better offer a logarithmic scale.
+        bounds: `ge`, `gt`, `le`, `lt`, `min_length`, `max_length`, `pattern`, as pydantic's `Field` takes them.
+    """
+    return Field(default, description=help, json_schema_extra={"unit": unit, "log": log}, **bounds)
+
+
+def build(model: type[ParamsT], data: Mapping[str, Any], place: str) -> ParamsT:
+    """Validate `data` as a `model`.
+
+    Args:
+        place: where the data come from, named in the message (`"experiment.yml"`).
+
+    Raises:
+        ParameterError: an unknown key or a value out of bounds; the message lists each with its mend.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        lines = [_explain(detail, model) for detail in error.errors()]
+        raise ParameterError(f"{place}: " + "; ".join(lines)) from None
+
+
+def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    """One pydantic error as a sentence with the value, the place and the mend."""
+    path = [part for part in detail["loc"] if not (isinstance(part, str) and "[" in part)]
+    name = ".".join(str(part) for part in path)
+    if detail["type"] == "extra_forbidden":
+        owner = _model_at(model, path[:-1])
+        return f"{name} is not a parameter{did_you_mean(str(path[-1]), owner.model_fields)}"
+    if detail["type"] == "missing":
+        return f"{name} is missing: give it a value"
+    message = detail["msg"].removeprefix("Value error, ")
+    if not name or (detail["type"] == "value_error" and isinstance(detail["input"], Mapping)):
+        return message
+    return f"{name} = {detail['input']!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _model_at(model: type[BaseModel], path: list[Any]) -> type[BaseModel]:
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return model
+        model = inner
+    return model

@@ -1,0 +1,107 @@
+"""Classify a tile: read, fill gaps, compute features, apply the network, block by block in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.features.stack import FeatureStack
+from toolkit.ground.grid import Block, blocks
+from toolkit.ground.params import Params, param
+from toolkit.ground.streaming import Progress, no_progress, stream
+from toolkit.learning.checkpoint import Model
+from toolkit.learning.devices import torch_threads
+from toolkit.mapping.rasters import NO_CLASS, map_writers, write_block
+from toolkit.series.timeseries import TileSeries
+
+LAYERS = {"classes": "uint8", "confidence": "uint8", "validity": "uint16"}
+"""What a classified tile has: class code, largest probability (0-100), number of clear dates."""
+
+BLOCK_SIZES = (1024, 768, 512, 384, 256, 192, 128, 64)
+WORK_COPIES = 1.6
+"""Peak of a block's memory over that of its series and features: masks in the making, the network's activations."""
+BASE_MEMORY = 0.5
+"""Gigabytes that Python, GDAL and torch take before the first block."""
+
+
+class MappingParams(Params):
+    """How whole tiles are classified."""
+
+    memory_gb: float = param(4.0, "Memory that may be used; it decides the size of blocks.", unit="GB", ge=1, le=4096)
+    workers: int | None = param(None, "Blocks worked on at the same time. Empty: one a processor core.", ge=1, le=1024)
+    crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
+
+
+def block_size(series: TileSeries, stack: FeatureStack, memory_gb: float, workers: int) -> int:
+    """The largest block that keeps all workers within the memory, pixels a side."""
+    dates, bands = len(series.acquisitions), len(series.bands)
+    bytes_a_pixel = WORK_COPIES * (dates * (2 * bands + 1) + 4 * len(stack))
+    pixels = max(memory_gb - BASE_MEMORY, 0.25) * 1e9 / workers / bytes_a_pixel
+    return next((size for size in BLOCK_SIZES if size * size <= pixels), BLOCK_SIZES[-1])
+
+
+@dataclass(frozen=True)
+class BlockClassifier:
+    """Work on a block for `stream`."""
+
+    series: TileSeries
+    stack: FeatureStack
+    model: Model
+
+    def __call__(self, block: Block) -> dict[str, np.ndarray]:
+        """`classes`, `confidence` and `validity` of a block, each (y, x)."""
+        values, validity = self.series.read(block)
+        features, clear = self.stack.compute(values, validity, self.series.dates)
+        classes, confidence = self.model.predict(features.reshape(len(self.stack), -1))
+        seen = clear > 0
+        return {
+            "classes": np.where(seen, classes.reshape(seen.shape), NO_CLASS).astype(np.uint8),
+            "confidence": np.where(seen, confidence.reshape(seen.shape), 0).astype(np.uint8),
+            "validity": clear,
+        }
+
+
+def classify_tile(
+    series: TileSeries,
+    stack: FeatureStack,
+    model: Model,
+    folder: Path,
+    params: MappingParams,
+    *,
+    key: str,
+    tags: Mapping[str, str] | None = None,
+    progress: Progress = no_progress,
+) -> dict[str, Path]:
+    """Classify a tile into `folder/{classes,confidence,validity}.tif`.
+
+    A pixel that was never seen is 0 in all three. A run that was killed goes on where it stopped and ends with the
+    same bytes.
+
+    Args:
+        key: fingerprint of everything the map depends on.
+        tags: provenance written into the files.
+
+    Raises:
+        ModelError: the model was trained on other features.
+        ProductError: a file cannot be read.
+        RunFolderError: the disk is full.
+    """
+    model.check_features(stack.names)
+    # One thread for the network in each worker: the workers are the parallelism.
+    workers = params.workers or os.cpu_count() or 1
+    size = block_size(series, stack, params.memory_gb, workers)
+    cover = list(blocks(series.grid.shape, size))
+    work = BlockClassifier(series, stack, model)
+    with torch_threads(1):
+        results = stream(work, cover, folder / ".blocks", key=f"{key} {size}", workers=workers, progress=progress)
+    paths = {layer: folder / f"{layer}.tif" for layer in LAYERS}
+    with map_writers(paths, series.grid, LAYERS, model.nomenclature, tags or {}) as targets:
+        for block, arrays in results:
+            for layer, target in targets.items():
+                write_block(target, block, arrays[layer])
+    results.discard()
+    return paths

@@ -1,0 +1,179 @@
+"""The data catalog: what data there are, where, how to read them, and under which licence.
+
+The grammar is hydroMT's (Eilander et al. 2023, Journal of Open Source Software 8(83), 4897): `meta`, then one entry
+a source with `data_type`, `uri` (with placeholders such as `{tile}`), `driver` and `metadata`.
+
+    meta: {version: 1, name: my data, root: /data}
+    s2_2018:
+      data_type: RasterDataset
+      uri: theia/{tile}
+      driver: {name: theia}
+      metadata: {license: Etalab-2.0, reference: "https://doi.org/…"}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field
+
+from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
+from toolkit.ground.grid import tile_name
+from toolkit.ground.params import Params, build, param
+from toolkit.products.product import Product
+from toolkit.products.theia import find_theia
+
+
+class Meta(Params):
+    """The head of a catalog."""
+
+    version: int | str = param(1, "Version of the catalog's content.")
+    name: str = param("data catalog", "Name of the catalog.")
+    root: Path = param(Path(), "Folder that relative `uri`s start from; relative to the catalog's own folder.")
+
+
+class TheiaDriver(Params):
+    """Theia (MUSCATE) Level-2A folders."""
+
+    name: Literal["theia"] = param(..., "Driver.")
+    reflectance: Literal["FRE", "SRE"] = param("FRE", "Flat (slope-corrected) or surface reflectance.")
+
+
+class VectorDriver(Params):
+    """Any vector file that GDAL reads."""
+
+    name: Literal["pyogrio"] = param(..., "Driver.")
+
+
+class SourceMetadata(Params):
+    """Where data come from. Licence and reference are required; more may be said."""
+
+    model_config = ConfigDict(extra="allow")
+
+    license: str = param(..., "Licence of the data.")
+    reference: str = param(..., "Paper, DOI or page that describes the data.")
+    category: str | None = param(None, "Kind of data, in words.")
+    crs: int | str | None = param(None, "Coordinate reference system, as a note.")
+
+
+class RasterSource(Params):
+    """A source of images."""
+
+    data_type: Literal["RasterDataset"] = param(..., "Kind of source.")
+    uri: str = param(..., "Folder; may hold `{tile}`.")
+    driver: TheiaDriver = param(..., "How it is read.")
+    metadata: SourceMetadata = param(..., "Origin and licence.")
+
+
+class VectorSource(Params):
+    """A source of polygons."""
+
+    data_type: Literal["GeoDataFrame"] = param(..., "Kind of source.")
+    uri: str = param(..., "File.")
+    driver: VectorDriver = Field(default_factory=lambda: VectorDriver(name="pyogrio"), description="How it is read.")
+    metadata: SourceMetadata = param(..., "Origin and licence.")
+
+
+SOURCE_TYPES: dict[str, type[Params]] = {"RasterDataset": RasterSource, "GeoDataFrame": VectorSource}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The entries of a catalog file."""
+
+    path: Path
+    meta: Meta
+    sources: Mapping[str, RasterSource | VectorSource]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Catalog:
+        """Read and validate a catalog.
+
+        Raises:
+            CatalogError: the file is absent, is not YAML, or an entry has an unknown key or value.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise CatalogError(f"data catalog {path} does not exist; `catalog:` in the experiment file names it")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise CatalogError(f"{path} is not valid YAML: {_first_line(error)}") from None
+        if not isinstance(content, dict):
+            raise CatalogError(f"{path} must hold `meta:` and one entry a source, not a {type(content).__name__}")
+        try:
+            meta = build(Meta, content.pop("meta", {}), f"{path}, meta")
+            return cls(path, meta, {name: _entry(name, entry, path) for name, entry in content.items()})
+        except ParameterError as error:
+            raise CatalogError(str(error)) from None
+
+    def products(self, name: str, tile: str) -> list[Product]:
+        """The products of a tile in a source of images, in order of acquisition.
+
+        Raises:
+            CatalogError: no such source, or its folder is absent.
+        """
+        source = self._source(name, RasterSource)
+        tile = tile_name(tile)
+        root = self._locate(source.uri.format(tile=tile), name)
+        return [one for one in find_theia(root, reflectance=source.driver.reflectance) if one.tile == tile]
+
+    def tiles(self, name: str) -> list[str]:
+        """The tiles that a source of images has products of, sorted."""
+        source = self._source(name, RasterSource)
+        root = self._locate(source.uri.split("{", 1)[0], name)
+        found = find_theia(root, reflectance=source.driver.reflectance)
+        return sorted({product.tile for product in found})
+
+    def vector(self, name: str) -> Path:
+        """The file of a source of polygons.
+
+        Raises:
+            CatalogError: no such source, or its file is absent.
+        """
+        source = self._source(name, VectorSource)
+        return self._locate(source.uri, name)
+
+    def _source(self, name: str, kind: type[Any]) -> Any:
+        if name not in self.sources:
+            raise CatalogError(f"source {name!r} is not in {self.path}{did_you_mean(name, self.sources)}")
+        source = self.sources[name]
+        if not isinstance(source, kind):
+            wanted = next(key for key, value in SOURCE_TYPES.items() if value is kind)
+            raise CatalogError(f"source {name!r} of {self.path} is a {source.data_type}; a {wanted} is needed here")
+        return source
+
+    def _locate(self, uri: str, name: str) -> Path:
+        path = (self.path.parent / self.meta.root / uri).resolve()
+        if not path.exists():
+            raise CatalogError(f"source {name!r} of {self.path}: {path} does not exist; mend its `uri` or `meta.root`")
+        return path
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{name}</td><td>{one.data_type}</td><td>{one.uri}</td><td>{one.metadata.license}</td></tr>"
+            for name, one in self.sources.items()
+        )
+        return f"<table><tr><th>source</th><th>type</th><th>uri</th><th>licence</th></tr>{rows}</table>"
+
+
+def _entry(name: str, entry: Any, path: Path) -> Any:
+    place = f"{path}, {name}"
+    if not isinstance(entry, dict):
+        raise CatalogError(f"{place} must hold `data_type`, `uri`, `driver` and `metadata`")
+    kind = entry.get("data_type")
+    if kind not in SOURCE_TYPES:
+        raise CatalogError(f"{place}: data_type {kind!r} is not known{did_you_mean(str(kind), SOURCE_TYPES)}")
+    unknown = set(re.findall(r"\{(\w*)\}", str(entry.get("uri", "")))) - {"tile"}
+    if unknown:
+        raise CatalogError(f"{place}: uri holds {{{unknown.pop()}}}; the only placeholder is {{tile}}")
+    return build(SOURCE_TYPES[kind], entry, place)
+
+
+def _first_line(error: yaml.YAMLError) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,36 @@
+"""Masks of a product as rules: which values of which file make a pixel unusable.
+
+Sources: MUSCATE product format (CNES/CESBIO, "Le format Sentinel-2 Muscate"): CLM, SAT, EDG bit masks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ANY_BIT = 0xFFFF
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask band. A pixel is unusable where one of `bits` is set, or where the value is one of `values`."""
+
+    path: Path
+    bits: int = ANY_BIT
+    values: frozenset[int] = frozenset()
+
+    def is_clear(self, mask: np.ndarray) -> np.ndarray:
+        """Usable pixels of a mask array of any shape, bool."""
+        if self.values:
+            return ~np.isin(mask, list(self.values))
+        return (mask & mask.dtype.type(self.bits & np.iinfo(mask.dtype).max)) == 0
+
+
+THEIA_MASKS = {
+    "CLM": "clouds and their shadows; any bit, so the thinnest cirrus too",
+    "SAT": "saturated in any band; R1 holds the bits of the 10 m bands, R2 those of the 20 m bands",
+    "EDG": "outside of the swath",
+}
+"""The masks of a Theia product that decide about validity; MG2 (snow, water, relief) does not."""

@@ -1,0 +1,107 @@
+"""Theia (MUSCATE, MAJA) Level-2A products of Sentinel-2: folders found and described.
+
+    SENTINEL2B_20180511-105804-037_L2A_T31TCJ_D_V1-7/
+        SENTINEL2B_…_FRE_B2.tif … (flat reflectance, int16, reflectance x 10000, -10000 outside)
+        SENTINEL2B_…_MTD_ALL.xml
+        MASKS/SENTINEL2B_…_CLM_R1.tif …
+
+Source: CNES/CESBIO, "Le format Sentinel-2 Muscate"; letters C, D and H stand for complete, distributed, hybrid.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.ground.bands import BAND_NAMES, NODATA, REFLECTANCE_SCALE
+from toolkit.products.masks import THEIA_MASKS, MaskFile
+from toolkit.products.product import BandFile, Product
+
+log = logging.getLogger(__name__)
+
+FOLDER = re.compile(
+    r"^(?P<platform>SENTINEL2[A-Z])_(?P<day>\d{8})-(?P<time>\d{6})-\d{3}_L2A_T(?P<tile>\d{2}[A-Z]{3})_[CDH]"
+    r"_V(?P<major>\d+)-(?P<minor>\d+)$"
+)
+
+
+def find_theia(root: Path, *, reflectance: str = "FRE") -> list[Product]:
+    """Every Theia L2A product below `root`, at any depth, in order of acquisition.
+
+    Of several versions of one acquisition of a tile the newest counts. Files that do not belong to a product
+    (`.aux.xml`, quicklooks) are passed over; a band or a mask that is absent is absent from the product.
+
+    Args:
+        root: a folder.
+        reflectance: `"FRE"` (slope-corrected, as iota2 reads) or `"SRE"`.
+    """
+    newest: dict[tuple[str, str], tuple[tuple[int, int], Product]] = {}
+    for folder, match in _product_folders(root):
+        product = _describe(folder, match, reflectance)
+        version = int(match["major"]), int(match["minor"])
+        key = product.tile, str(product.acquired)
+        if key in newest:
+            log.info("two versions of one acquisition: %s and %s", newest[key][1].name, product.name)
+        if key not in newest or version > newest[key][0]:
+            newest[key] = version, product
+    return sorted((product for _, product in newest.values()), key=lambda one: (one.acquired, one.name))
+
+
+def _product_folders(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    for folder, below, _ in os.walk(root, followlinks=True):
+        below.sort()
+        matches = {name: match for name in below if (match := FOLDER.match(name))}
+        for name, match in matches.items():
+            yield Path(folder) / name, match
+        below[:] = [name for name in below if name not in matches]
+
+
+def _describe(folder: Path, match: re.Match[str], reflectance: str) -> Product:
+    day, time = match["day"], match["time"]
+    acquired = np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}", "s")
+    properties = _properties(folder / f"{folder.name}_MTD_ALL.xml")
+    scale = 1 / float(properties.get("REFLECTANCE_QUANTIFICATION_VALUE", REFLECTANCE_SCALE))
+    nodata = float(properties.get("nodata", NODATA))
+    files = {band: folder / f"{folder.name}_{reflectance}_{band}.tif" for band in BAND_NAMES}
+    return Product(
+        name=folder.name,
+        tile=match["tile"],
+        acquired=acquired,
+        platform=match["platform"],
+        bands={band: BandFile(path, scale, 0.0, nodata) for band, path in files.items() if path.is_file()},
+        masks=dict(_masks(folder)),
+        properties={**properties, "version": f"{match['major']}.{match['minor']}"},
+    )
+
+
+def _masks(folder: Path) -> Iterable[tuple[str, MaskFile]]:
+    """CLM and EDG once, at 10 m where they are there; SAT at both resolutions, for each holds its own bands' bits."""
+    for kind in THEIA_MASKS:
+        paths = [folder / "MASKS" / f"{folder.name}_{kind}_R{resolution}.tif" for resolution in (1, 2)]
+        there = [path for path in paths if path.is_file()]
+        for path in there if kind == "SAT" else there[:1]:
+            yield path.stem.removeprefix(f"{folder.name}_"), MaskFile(path)
+
+
+def _properties(metadata: Path) -> dict[str, str]:
+    """What MTD_ALL.xml says of scale, nodata and clouds; nothing where it is absent or cut short."""
+    if not metadata.is_file():
+        return {}
+    try:
+        tree = ElementTree.parse(metadata)
+    except ElementTree.ParseError as error:
+        log.warning("%s is not well-formed (%s): the format's usual values are taken", metadata, error)
+        return {}
+    found = {
+        "REFLECTANCE_QUANTIFICATION_VALUE": tree.findtext(".//REFLECTANCE_QUANTIFICATION_VALUE"),
+        "nodata": tree.findtext(".//SPECIAL_VALUE[@name='nodata']"),
+        "cloud_percent": tree.findtext(".//QUALITY_INDEX[@name='CloudPercent']"),
+        "orbit": tree.findtext(".//ORBIT_NUMBER"),
+    }
+    return {name: text.strip() for name, text in found.items() if text and text.strip()}

@@ -1,0 +1,137 @@
+"""Samples on disk: one folder a tile, with plain NumPy files that can be mapped into memory.
+
+samples/
+  stack.json                feature names, in order
+  31TCJ/pixels.npy          (sample,) row, col, polygon, code
+  31TCJ/clear.npy           (sample,) uint16, number of clear dates
+  31TCJ/features.npy        (sample, feature) float32
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.ground.errors import SampleError
+from toolkit.ground.writing import aside, write_text
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples in memory; every array has one entry a sample."""
+
+    features: np.ndarray
+    """(sample, feature) float32."""
+    codes: np.ndarray
+    """(sample,) uint8."""
+    polygons: np.ndarray
+    """(sample,) int64."""
+    tiles: np.ndarray
+    """(sample,) tile names."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __repr__(self) -> str:
+        classes, tiles = len(np.unique(self.codes)), len(np.unique(self.tiles))
+        return f"Samples({len(self):,} of {classes} classes in {tiles} tiles, {self.features.shape[1]} features)"
+
+
+@dataclass(frozen=True)
+class SampleStore:
+    """A folder of samples."""
+
+    folder: Path
+
+    @contextmanager
+    def writing(self, tile: str, pixels: np.ndarray, features: int) -> Iterator[np.ndarray]:
+        """A memory map (sample, feature) float32 to fill; it is in its place when the block ends well."""
+        with aside(self.folder / tile / "features.npy") as part:
+            shape = (len(pixels), features)
+            mapped = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
+            yield mapped
+            mapped.flush()
+        _write(self.folder / tile / "pixels.npy", pixels)
+
+    def write_clear(self, tile: str, clear: np.ndarray) -> None:
+        """Number of clear dates of each sample of a tile."""
+        _write(self.folder / tile / "clear.npy", clear)
+
+    def finish(self, names: Sequence[str], key: str) -> None:
+        """Feature names and the fingerprint of what the samples were made from, once every tile is written."""
+        write_text(self.folder / "stack.json", json.dumps({"key": key, "features": list(names)}, indent=1))
+
+    def clear_away(self) -> None:
+        """Take finished samples away; blocks in the making stay, for they know what they were made from."""
+        (self.folder / "stack.json").unlink(missing_ok=True)
+        for path in self.folder.glob("*/*.npy"):
+            path.unlink()
+
+    def is_made_from(self, key: str) -> bool:
+        """Whether the store is finished, with this fingerprint."""
+        path = self.folder / "stack.json"
+        return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["key"] == key
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Feature names, in order.
+
+        Raises:
+            SampleError: the store was never finished.
+        """
+        path = self.folder / "stack.json"
+        if not path.is_file():
+            raise SampleError(f"{self.folder} holds no finished samples; run `sample` first")
+        return list(json.loads(path.read_text(encoding="utf-8"))["features"])
+
+    @cached_property
+    def tiles(self) -> list[str]:
+        """Tiles that have samples, sorted."""
+        return sorted(path.parent.name for path in self.folder.glob("*/features.npy"))
+
+    def pixels(self, tile: str) -> np.ndarray:
+        """(sample,) row, col, polygon, code."""
+        return np.load(self.folder / tile / "pixels.npy", allow_pickle=False)
+
+    def clear(self, tile: str) -> np.ndarray:
+        """(sample,) number of clear dates, uint16."""
+        return np.load(self.folder / tile / "clear.npy", allow_pickle=False)
+
+    def load(self, min_clear_dates: int = 1, choose: Mapping[str, np.ndarray] | None = None) -> Samples:
+        """Samples of all tiles, in memory.
+
+        Args:
+            min_clear_dates: samples with fewer clear dates are left out.
+            choose: for each tile, (sample,) bool; only these are taken. A tile that is not named gives none.
+
+        Raises:
+            SampleError: nothing is left.
+        """
+        self.names  # noqa: B018 - refuses an unfinished store
+        tiles = self.tiles if choose is None else [tile for tile in self.tiles if tile in choose]
+        parts = [self._part(tile, min_clear_dates, None if choose is None else choose[tile]) for tile in tiles]
+        if not sum(len(part) for part in parts):
+            raise SampleError(
+                f"{self.folder} holds no sample with {min_clear_dates} clear dates or more; "
+                "lower sampling.min_clear_dates, or add ground truth"
+            )
+        return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in Samples.__annotations__))
+
+    def _part(self, tile: str, min_clear_dates: int, choose: np.ndarray | None) -> Samples:
+        keep = self.clear(tile) >= min_clear_dates
+        if choose is not None:
+            keep &= choose
+        pixels = self.pixels(tile)[keep]
+        features = np.load(self.folder / tile / "features.npy", mmap_mode="r", allow_pickle=False)
+        return Samples(features[keep], pixels["code"], pixels["polygon"], np.full(len(pixels), tile))
+
+
+def _write(path: Path, array: np.ndarray) -> None:
+    with aside(path) as part:
+        np.save(part, array, allow_pickle=False)

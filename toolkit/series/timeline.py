@@ -1,0 +1,22 @@
+"""Dates: acquisitions as they came, and the regular grid of days that gaps are filled onto."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+
+from toolkit.ground.errors import ParameterError
+
+
+def regular_dates(start: date, end: date, step_days: int) -> np.ndarray:
+    """Every `step_days` days from `start` to `end`, both included if hit, datetime64[D].
+
+    2018-01-01 to 2018-12-27 with a step of 10 days gives 37 dates.
+
+    Raises:
+        ParameterError: `end` is before `start`.
+    """
+    if end < start:
+        raise ParameterError(f"series.end = {end} is before series.start = {start}; exchange them")
+    return np.arange(np.datetime64(start), np.datetime64(end) + 1, step_days, dtype="datetime64[D]")

@@ -1,0 +1,310 @@
+"""The time series of a tile: its products on one pixel grid, read block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+from odc.geo.geom import BoundingBox
+from pydantic import field_validator, model_validator
+
+from toolkit.ground.bands import BAND_NAMES, NODATA
+from toolkit.ground.errors import ParameterError, ProductError, did_you_mean
+from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, project_bounds, resolution, tile_name, union
+from toolkit.ground.params import Params, param
+from toolkit.products.masks import MaskFile
+from toolkit.products.product import BandFile, Product
+from toolkit.products.raster import check_whole, close_rasters, grid_of, read_window
+from toolkit.series.resampling import REACH, Method, upsample
+
+
+class SeriesParams(Params):
+    """Which images, over which period, on which grid of days."""
+
+    source: str = param(..., "Source of images in the data catalog.")
+    tiles: tuple[str, ...] = param(..., "Sentinel-2 tiles, such as 31TCJ.", min_length=1)
+    start: date = param(..., "First day of the regular grid.")
+    end: date = param(..., "Last day of the regular grid.")
+    step_days: int = param(10, "Step of the regular grid.", unit="days", ge=1, le=366)
+    margin_days: int = param(
+        30, "Acquisitions up to this long before the start and after the end serve too.", unit="days", ge=0, le=366
+    )
+    bands: tuple[str, ...] = param(BAND_NAMES, "Bands, in the order of the features.", min_length=1)
+    resampling: Method = param("bilinear", "How 20 m bands come onto the 10 m grid.")
+    area: tuple[float, float, float, float] | None = param(
+        None, "Area of interest: west, south, east, north. Empty: whole tiles.", unit="degrees"
+    )
+    missing_band: Literal["error", "skip"] = param(
+        "error", "What to do with a date on which a band was not delivered: stop, or leave the date out."
+    )
+
+    @field_validator("tiles")
+    @classmethod
+    def _tile_names(cls, tiles: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(_as_value_error(tile_name, tile) for tile in tiles)
+        if len(set(names)) < len(names):
+            raise ValueError("a tile stands twice; name it once")
+        return names
+
+    @field_validator("bands")
+    @classmethod
+    def _band_names(cls, bands: tuple[str, ...]) -> tuple[str, ...]:
+        for band in bands:
+            if band not in BAND_NAMES:
+                raise ValueError(f"band {band!r} is not known{did_you_mean(band, BAND_NAMES)}")
+        if len(set(bands)) < len(bands):
+            raise ValueError("a band stands twice; name it once")
+        return bands
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SeriesParams:
+        if self.end < self.start:
+            raise ValueError(f"series.end = {self.end} is before series.start = {self.start}; exchange them")
+        if self.area and not (self.area[0] < self.area[2] and self.area[1] < self.area[3]):
+            raise ValueError(f"series.area = {self.area} is empty; the order is west, south, east, north")
+        return self
+
+
+def _as_value_error(function, value):  # type: ignore[no-untyped-def]
+    try:
+        return function(value)
+    except ParameterError as error:
+        raise ValueError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class PlacedFile:
+    """A raster file placed on the grid of its tile, in whole pixels."""
+
+    path: Path
+    row: int
+    """Grid row of the file's first row."""
+    col: int
+    scale: float
+    """Grid pixels for one pixel of the file: 1, 2 (20 m on 10 m), or 0.5 (10 m on 20 m)."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """A product whose files are placed on the grid of its tile."""
+
+    product: Product
+    bands: tuple[tuple[BandFile, PlacedFile], ...]
+    masks: tuple[tuple[MaskFile, PlacedFile], ...]
+
+
+@dataclass(frozen=True)
+class TileSeries:
+    """The acquisitions of a tile on one grid."""
+
+    tile: str
+    grid: GeoBox
+    bands: tuple[str, ...]
+    acquisitions: tuple[Acquisition, ...]
+    resampling: Method = "bilinear"
+
+    @classmethod
+    def open(cls, tile: str, products: Sequence[Product], params: SeriesParams) -> TileSeries:
+        """Place the products of the period on the union of their grids; only headers are read.
+
+        Raises:
+            ProductError: no product in the period, a band that was not delivered, a file cut short, a mask of
+                another size, grids that do not fit, or an area of interest outside of the tile.
+        """
+        chosen = in_period(tile, products, params)
+        headers = _read_headers(chosen, params.bands)
+        fine = min(resolution(headers[one.bands[band].path]) for one in chosen for band in params.bands)
+        whole = union([_at_resolution(headers[one.bands[params.bands[0]].path], fine) for one in chosen])
+        placed = tuple(_place(one, params.bands, headers, whole) for one in chosen)
+        grid = whole if params.area is None else _inside(whole, params.area, tile)
+        row, col = (round(value) for value in offset(grid, whole))
+        if row or col:
+            placed = tuple(_shift(one, -row, -col) for one in placed)
+        return cls(tile, grid, params.bands, placed, params.resampling)
+
+    @property
+    def dates(self) -> np.ndarray:
+        """Days of acquisition, datetime64[D] of shape (date,); a day may stand twice."""
+        return np.array([one.product.date for one in self.acquisitions], dtype="datetime64[D]")
+
+    def read(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Values and validity over a block.
+
+        Returns:
+            values: (date, band, y, x) int16, reflectance x 10000, -10000 where nothing was measured.
+            validity: (date, y, x) bool, true where every mask is clear and every band has a value.
+
+        Raises:
+            ProductError: a file cannot be read.
+        """
+        shape = (block.height, block.width)
+        values = np.empty((len(self.acquisitions), len(self.bands), *shape), dtype=np.int16)
+        validity = np.ones((len(self.acquisitions), *shape), dtype=bool)
+        for t, acquisition in enumerate(self.acquisitions):
+            for mask, placed in acquisition.masks:
+                validity[t] &= _read_mask(mask, placed, block)
+            for b, (band, placed) in enumerate(acquisition.bands):
+                values[t, b] = _read_band(band, placed, block, self.resampling)
+                validity[t] &= values[t, b] != NODATA
+        return values, validity
+
+    def files(self) -> list[Path]:
+        """Every file that `read` may open."""
+        return [placed.path for one in self.acquisitions for _, placed in (*one.bands, *one.masks)]
+
+    def __repr__(self) -> str:
+        dates = self.dates
+        return f"TileSeries({self.tile}: {len(dates)} dates from {dates[0]} to {dates[-1]}, {describe(self.grid)})"
+
+
+def in_period(tile: str, products: Sequence[Product], params: SeriesParams) -> list[Product]:
+    """The products that serve the series: within the period and its margin, with all bands.
+
+    Raises:
+        ProductError: there is none, or a band was not delivered and `missing_band` is `"error"`.
+    """
+    margin = np.timedelta64(params.margin_days, "D")
+    first, last = np.datetime64(params.start) - margin, np.datetime64(params.end) + margin
+    inside = [one for one in products if first <= one.date <= last]
+    if not inside:
+        found = f"{len(products)} of other days" if products else "none at all"
+        raise ProductError(
+            f"no product of tile {tile} in source {params.source!r} from {first} to {last} ({found}); "
+            "mend series.tiles, series.start and series.end, or the catalog's `uri`"
+        )
+    complete = [one for one in inside if set(params.bands) <= set(one.bands)]
+    if len(complete) < len(inside) and params.missing_band == "error":
+        raise ProductError(_missing_bands(tile, inside, params.bands))
+    if not complete:
+        raise ProductError(
+            f"no date of tile {tile} has all of series.bands = {', '.join(params.bands)}; take bands away"
+        )
+    return complete
+
+
+def _missing_bands(tile: str, products: Iterable[Product], bands: Sequence[str]) -> str:
+    gaps = [(one.name, [band for band in bands if band not in one.bands]) for one in products]
+    gaps = [(name, absent) for name, absent in gaps if absent]
+    name, absent = gaps[0]
+    more = f" and {len(gaps) - 1} more products" if len(gaps) > 1 else ""
+    return (
+        f"tile {tile}: band {', '.join(absent)} was not delivered in {name}{more}; take it out of series.bands, "
+        "or leave such dates out with series.missing_band: skip"
+    )
+
+
+def _read_headers(products: Sequence[Product], bands: Sequence[str]) -> dict[Path, GeoBox]:
+    """Grid of every file; a file that is cut short is noticed here, before hours of work."""
+    paths = [file.path for one in products for file in (*(one.bands[band] for band in bands), *one.masks.values())]
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(paths, pool.map(_read_header, paths), strict=True))
+
+
+def _read_header(path: Path) -> GeoBox:
+    try:
+        check_whole(path)
+        return grid_of(path)
+    finally:
+        close_rasters()
+
+
+def _at_resolution(grid: GeoBox, pixel: float) -> GeoBox:
+    return grid.zoom_out(pixel / resolution(grid)) if resolution(grid) != pixel else grid
+
+
+def _place(product: Product, bands: Sequence[str], headers: dict[Path, GeoBox], whole: GeoBox) -> Acquisition:
+    extent = headers[product.bands[bands[0]].path].boundingbox
+    for file in (*(product.bands[band] for band in bands), *product.masks.values()):
+        _check_extent(file.path, headers[file.path], extent, product)
+    return Acquisition(
+        product,
+        tuple((product.bands[band], _place_file(product.bands[band].path, headers, whole)) for band in bands),
+        tuple((mask, _place_file(mask.path, headers, whole)) for mask in product.masks.values()),
+    )
+
+
+def _check_extent(path: Path, grid: GeoBox, extent: BoundingBox, product: Product) -> None:
+    """All files of a product cover the same ground, to within one coarse pixel."""
+    box = grid.boundingbox
+    slack = resolution(grid)
+    if any(abs(a - b) > slack for a, b in zip(box, extent, strict=True)):
+        raise ProductError(
+            f"{path.name} of {product.name} covers {describe(grid)}, unlike the product's bands "
+            f"({extent.left:.0f}, {extent.bottom:.0f} to {extent.right:.0f}, {extent.top:.0f}); fetch the product again"
+        )
+
+
+def _place_file(path: Path, headers: dict[Path, GeoBox], whole: GeoBox) -> PlacedFile:
+    grid = headers[path]
+    if not is_aligned(grid, whole):
+        raise ProductError(
+            f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again"
+        )
+    row, col = offset(grid, whole)
+    return PlacedFile(path, round(row), round(col), resolution(grid) / resolution(whole))
+
+
+def _shift(one: Acquisition, rows: int, cols: int) -> Acquisition:
+    def moved(placed: PlacedFile) -> PlacedFile:
+        return PlacedFile(placed.path, placed.row + rows, placed.col + cols, placed.scale)
+
+    return Acquisition(
+        one.product,
+        tuple((band, moved(placed)) for band, placed in one.bands),
+        tuple((mask, moved(placed)) for mask, placed in one.masks),
+    )
+
+
+def _inside(whole: GeoBox, area: tuple[float, float, float, float], tile: str) -> GeoBox:
+    grid = crop(whole, project_bounds(area, "EPSG:4326", whole.crs))
+    if grid is None:
+        raise ProductError(
+            f"series.area = {area} lies outside of tile {tile} ({describe(whole)}); move it, or drop the tile"
+        )
+    return grid
+
+
+def _read_band(band: BandFile, placed: PlacedFile, block: Block, method: Method) -> np.ndarray:
+    """A band over a block of the grid, int16 (y, x)."""
+    row, col = block.row - placed.row, block.col - placed.col
+    if placed.scale == 1:
+        return band.to_reflectance(read_window(placed.path, row, col, block.height, block.width, band.nodata))
+    ratio, reach = int(placed.scale), REACH[method]
+    (top, height), (left, width) = _coarse(row, block.height, ratio), _coarse(col, block.width, ratio)
+    window = (top - reach, left - reach, height + 2 * reach, width + 2 * reach)
+    coarse = band.to_reflectance(read_window(placed.path, *window, fill=band.nodata))
+    skip = (row - top * ratio, col - left * ratio)
+    return upsample(coarse, ratio, skip, (block.height, block.width), method, NODATA)
+
+
+def _read_mask(mask: MaskFile, placed: PlacedFile, block: Block) -> np.ndarray:
+    """Usable pixels of a mask over a block of the grid, bool (y, x); beyond the mask's edge all are usable."""
+    row, col = block.row - placed.row, block.col - placed.col
+    if placed.scale < 1:
+        return _read_finer_mask(mask, placed, block)
+    ratio = int(placed.scale)
+    (top, height), (left, width) = _coarse(row, block.height, ratio), _coarse(col, block.width, ratio)
+    clear = mask.is_clear(read_window(placed.path, top, left, height, width, fill=0))
+    rows, cols = row - top * ratio, col - left * ratio
+    fine = clear.repeat(ratio, axis=0).repeat(ratio, axis=1) if ratio > 1 else clear
+    return fine[rows : rows + block.height, cols : cols + block.width]
+
+
+def _read_finer_mask(mask: MaskFile, placed: PlacedFile, block: Block) -> np.ndarray:
+    """A pixel of the grid is usable where every pixel of the finer mask in it is."""
+    ratio = round(1 / placed.scale)
+    row, col = (block.row - placed.row) * ratio, (block.col - placed.col) * ratio
+    fine = mask.is_clear(read_window(placed.path, row, col, block.height * ratio, block.width * ratio, fill=0))
+    return fine.reshape(block.height, ratio, block.width, ratio).all(axis=(1, 3))
+
+
+def _coarse(start: int, length: int, ratio: int) -> tuple[int, int]:
+    """First coarse pixel, and how many, that cover these fine pixels."""
+    first = start // ratio
+    return first, -(-(start + length) // ratio) - first
