@@ -97,7 +97,7 @@ class Manifest:
             "host": socket.gethostname(),
             "system": platform.platform(),
             "python": platform.python_version(),
-            "packages": {name: metadata.version(name) for name in PACKAGES},
+            "packages": {name: version_of(name) for name in PACKAGES},
             "git_commit": git_commit(),
             "steps": {name: {**vars(record), "key": record.key} for name, record in records.items()},
         }
@@ -106,6 +106,14 @@ class Manifest:
     def add(self, name: str, record: Record, seed: int) -> None:
         """Note that a step is finished."""
         self.write({**self.records(), name: record}, seed)
+
+
+def version_of(package: str) -> str:
+    """Version of an installed distribution."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 @cache

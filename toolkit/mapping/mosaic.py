@@ -21,7 +21,7 @@ from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import blocks, from_bounds, is_aligned, project_bounds, resolution, union
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.streaming import Progress, no_progress
-from toolkit.mapping.rasters import map_writers, to_cog, write_block
+from toolkit.mapping.rasters import map_writers, side_file, to_cog, write_block
 from toolkit.products.raster import close_rasters, grid_of, open_raster, read_window
 
 BLOCK = 1024
@@ -65,8 +65,8 @@ def mosaic_tiles(
     finally:
         close_rasters()
         for part in parts.values():
-            part.unlink(missing_ok=True)
-            part.with_name(part.name + ".aux.xml").unlink(missing_ok=True)
+            for path in (part, side_file(part)):
+                path.unlink(missing_ok=True)
     return paths
 
 
@@ -78,7 +78,7 @@ def target_grid(grids: Sequence[GeoBox], crs: str | None = None) -> GeoBox:
     """
     try:
         wanted = rasterio.CRS.from_user_input(crs or Counter(str(grid.crs) for grid in grids).most_common(1)[0][0])
-    except rasterio.errors.CRSError:
+    except (rasterio.errors.CRSError, ValueError):
         raise ProductError(f"mapping.crs = {crs!r} is not a coordinate system; write it like EPSG:2154") from None
     pixel = min(resolution(grid) for grid in grids)
     own = [grid for grid in grids if rasterio.CRS.from_user_input(str(grid.crs)) == wanted]
@@ -146,4 +146,4 @@ def _distance_to_middle(window: GeoBox, grid: GeoBox) -> np.ndarray:
     box = grid.boundingbox
     across = np.abs(east - (box.left + box.right) / 2) / (box.right - box.left)
     along = np.abs(north - (box.bottom + box.top) / 2) / (box.top - box.bottom)
-    return (2 * np.maximum(across, along)).astype(np.float32)
+    return (2 * np.hypot(across, along)).astype(np.float32)

@@ -59,7 +59,7 @@ def map_writer(
         describe_band(target, nomenclature, tags or {})
         yield target
     if nomenclature is not None:
-        write_text(_sidecar(path), _category_names(nomenclature))
+        write_text(side_file(path), _category_names(nomenclature))
 
 
 @contextmanager
@@ -118,8 +118,9 @@ def to_cog(source: Path, path: Path, *, categorical: bool, nomenclature: Nomencl
             num_threads="ALL_CPUS",
             bigtiff="IF_SAFER",
         )
+        side_file(part).unlink(missing_ok=True)
     if nomenclature is not None:
-        write_text(_sidecar(path), _category_names(nomenclature))
+        write_text(side_file(path), _category_names(nomenclature))
 
 
 @contextmanager
@@ -131,7 +132,8 @@ def _full_disk(path: Path) -> Iterator[None]:
         raise RunFolderError(f"{path} cannot be written ({error}); is the disk full?") from None
 
 
-def _sidecar(path: Path) -> Path:
+def side_file(path: Path) -> Path:
+    """GDAL's auxiliary file beside a raster."""
     return path.with_name(path.name + ".aux.xml")
 
 

@@ -1,0 +1,52 @@
+# Everything a newcomer needs: `make demo`, then `make lab`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   := data/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo lab test check bench real docs clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 8
+
+env: $(VENV)/.ready  ## Make the virtual environment with the pinned packages
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python 3.11 or newer is needed, not {v[0]}.{v[1]}; run: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: env  ## Write the demo data and run the whole workflow on them
+	@$(BIN)/landcover demo $(DEMO)
+	@echo
+	@$(BIN)/landcover run $(DEMO)/experiment.yml
+	@echo "lab     make lab   (JupyterLab on the notebooks)"
+
+lab: env  ## Open JupyterLab on the notebooks
+	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb \
+		--ServerApp.ip=127.0.0.1 --ServerApp.allow_unauthenticated_access=False
+
+test: env  ## Run all tests
+	@$(BIN)/python -m pytest -q tests
+
+check: env  ## Lint, format and type checks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+real: env  ## Run the whole chain on real images (their folder in LANDCOVER_REAL_DATA)
+	@$(BIN)/python benchmarks/real_images.py
+
+bench: env  ## Measure gap-filling, training and mapping
+	@$(BIN)/python benchmarks/speed.py
+
+docs: env  ## Write the reference of all parameters into docs/
+	@$(BIN)/landcover parameters > docs/parameters.md
+
+clean:  ## Remove demo data, runs and caches; the environment stays
+	rm -rf $(DEMO) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

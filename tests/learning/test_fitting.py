@@ -1,0 +1,138 @@
+"""One epoch: the updates, the metrics, the weights of the classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
+from torch.nn import functional
+
+from toolkit.learning.batches import Batches, derived_seed
+from toolkit.learning.fitting import Fitting, Purpose, class_weights, seeded
+from toolkit.learning.models import MlpParams, build_network
+
+CPU = torch.device("cpu")
+
+
+def fitting_of(
+    features: torch.Tensor, labels: torch.Tensor, classes: int, batch: int = 32, **options: object
+) -> Fitting:
+    torch.manual_seed(0)
+    network = build_network(options.pop("params", MlpParams()), features.shape[1], classes)  # type: ignore[arg-type]
+    settings = {"learning_rate": 1e-3, "class_weights": None, "seed": 5} | options
+    codes = tuple(range(1, classes + 1))
+    return Fitting(network, Batches(features, labels, batch, CPU), (features, labels), codes, **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(200, 12, generator=generator), torch.randint(0, 4, (200,), generator=generator)
+
+
+def always(done: int, batches: int) -> bool:
+    return True
+
+
+def test_learns_64_samples_by_heart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(64, 40, generator=generator)
+    labels = torch.randint(0, 6, (64,), generator=generator)
+    fitting = fitting_of(features, labels, 6, batch=64, learning_rate=1e-2)
+    for epoch in range(1, 101):
+        loss = fitting.train_epoch(epoch, always)
+    assert loss is not None and loss < 0.01
+    assert fitting.evaluate()[1].oa == 1
+
+
+def test_metrics_are_those_of_scikit_learn(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+    features, labels = data
+    fitting = fitting_of(features, labels, 6)  # two classes without samples
+    fitting.train_epoch(1, always)
+    loss, matrix = fitting.evaluate()
+    logits = fitting.network(features)
+    predicted, truth = logits.argmax(1).numpy(), labels.numpy()
+    assert loss == pytest.approx(float(functional.cross_entropy(logits, labels).detach()), rel=1e-6)
+    assert matrix.oa == pytest.approx(accuracy_score(truth, predicted))
+    assert matrix.kappa == pytest.approx(cohen_kappa_score(truth, predicted))
+    expected = f1_score(truth, predicted, labels=np.unique(truth), average="macro", zero_division=0)
+    assert matrix.f_score == pytest.approx(expected)
+    assert matrix.codes == (1, 2, 3, 4, 5, 6)
+
+
+def test_an_epoch_equals_adam_by_hand(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+    features, labels = data
+    fitting, twin = fitting_of(features, labels, 4, batch=70), fitting_of(features, labels, 4).network
+    plain = torch.optim.Adam(twin.parameters(), lr=1e-3, foreach=False, fused=False)
+    losses = []
+    for x, y in fitting_of(features, labels, 4, batch=70).batches.shuffled(derived_seed(5, Purpose.ORDER, 1)):
+        plain.zero_grad()
+        loss = functional.cross_entropy(twin(x), y)
+        loss.backward()
+        plain.step()
+        losses.append(float(loss.detach()) * len(y))
+    assert fitting.train_epoch(1, always) == pytest.approx(sum(losses) / 200, rel=1e-6)
+    for ours, theirs in zip(fitting.network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_mean_losses_hold_with_weighted_classes(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+    features, labels = data
+    weights = torch.tensor([1.0, 5.0, 0.5, 2.0])
+    fitting = fitting_of(features, labels, 4, batch=70, class_weights=weights, learning_rate=1e-12)
+    expected = float(functional.cross_entropy(fitting.network(features), labels, weights).detach())
+    assert fitting.train_epoch(1, always) == pytest.approx(expected, rel=1e-5)
+    assert fitting.evaluate()[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_class_weights_are_inverse_to_counts() -> None:
+    labels = np.array([0] * 60 + [2] * 30 + [3] * 10)
+    weights = class_weights(labels, 5).numpy()
+    np.testing.assert_allclose(weights, [100 / 180, 0, 100 / 90, 100 / 30, 0], rtol=1e-6)
+    assert weights[labels].mean() == pytest.approx(1)
+
+
+def test_an_epoch_that_is_ended_gives_nothing(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+    asked = []
+    fitting = fitting_of(*data, 4, batch=50)
+
+    def two_batches(done: int, batches: int) -> bool:
+        asked.append((done, batches))
+        return done < 2
+
+    assert fitting.train_epoch(1, two_batches) is None
+    assert asked == [(0, 4), (1, 4), (2, 4)]
+
+
+def test_going_back_to_a_snapshot_gives_the_same_epoch(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+    params = MlpParams(hidden=(8,), dropout=0.5, batch_norm=True)
+    fitting = fitting_of(*data, 4, params=params)
+    fitting.train_epoch(1, always)
+    weights, moments = fitting.weights(), fitting.moments()
+    first = fitting.train_epoch(2, always)
+    after = fitting.weights()
+    assert any(not torch.equal(weights[name], after[name]) for name in weights)
+    fitting.restore(weights, moments)
+    assert fitting.train_epoch(2, always) == first
+    assert all(torch.equal(value, after[name]) for name, value in fitting.weights().items())
+
+
+def test_dropout_differs_between_epochs_and_not_between_runs(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+    params = MlpParams(hidden=(32,), dropout=0.5)
+    losses = []
+    for epoch in (1, 2, 1):
+        torch.manual_seed(len(losses))  # what the caller drew before plays no part
+        still = fitting_of(*data, 4, params=params, batch=200, learning_rate=1e-12)
+        losses.append(still.train_epoch(epoch, always))
+    assert losses[0] == losses[2]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-4)
+
+
+def test_seeding_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    with seeded(99, CPU):
+        torch.rand(5)
+    assert torch.equal(torch.rand(3), expected)

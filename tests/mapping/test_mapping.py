@@ -1,0 +1,236 @@
+"""Classified tiles and their mosaic, from a small trained network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from pyproj import Transformer
+from rasterio.transform import from_origin
+
+from tests.conftest import write_theia, write_tif
+from toolkit.features.stack import FeatureStack
+from toolkit.ground.errors import ModelError, ProductError, RunFolderError
+from toolkit.ground.grid import Block, blocks
+from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
+from toolkit.learning.batches import TrainingSamples
+from toolkit.learning.checkpoint import Model
+from toolkit.learning.models import MlpParams
+from toolkit.learning.training import LearningParams, train_network
+from toolkit.mapping import classify
+from toolkit.mapping.classify import BlockClassifier, MappingParams, block_size, classify_tile
+from toolkit.mapping.mosaic import mosaic_tiles, target_grid
+from toolkit.mapping.rasters import map_writer
+from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.theia import find_theia
+from toolkit.series.timeseries import SeriesParams, TileSeries
+
+NAMES = Nomenclature("two", (LandCoverClass(3, "Dark & <wet>", "#112233"), LandCoverClass(9, "Bright", "#ffee00")))
+STACK = FeatureStack(("B2", "B8"), ("2018-01-01", "2018-04-01"), ())
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> TileSeries:
+    """40 x 40 pixels: dark left, bright right; a corner that was never seen, half of it clouded once."""
+    value = np.full((40, 40), 500)
+    value[:, 20:] = 4000
+    never = np.zeros((40, 40), dtype=np.uint8)
+    never[:5, :5] = 1
+    once = never.copy()
+    once[30:, :] = 1
+    for day, cloud in (("2018-01-10", never), ("2018-03-01", once)):
+        write_theia(tmp_path / "theia", day, size=40, value=value, cloud=cloud)
+    params = SeriesParams.model_validate(
+        {"source": "s", "tiles": ["31TCJ"], "start": "2018-01-01", "end": "2018-06-30", "bands": ["B2", "B8"]}
+    )
+    yield TileSeries.open("31TCJ", find_theia(tmp_path / "theia"), params)
+    close_rasters()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.array([3, 9], dtype=np.uint8), 200)
+    features = np.where(codes == 3, 520, 4020)[:, None] + rng.normal(0, 100, (400, len(STACK)))
+    folder = tmp_path_factory.mktemp("learning")
+    train_network(
+        TrainingSamples(features.astype(np.float32), codes, np.arange(400) // 10),
+        LearningParams(network=MlpParams(hidden=(8,)), epochs=15, batch_size=32, learning_rate=0.01),
+        seed=0,
+        nomenclature=NAMES,
+        feature_names=STACK.names,
+        dates=np.array(STACK.dates, dtype="datetime64[D]"),
+        folder=folder,
+        key="k",
+    )
+    return Model.load(folder / "model")
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as source:
+        return source.read(1)
+
+
+def test_tile_is_classified_with_confidence_and_validity(series: TileSeries, model: Model, tmp_path: Path) -> None:
+    paths = classify_tile(series, STACK, model, tmp_path / "map", MappingParams(), key="k", tags={"EXPERIMENT": "e"})
+    classes, confidence, validity = (read(paths[layer]) for layer in ("classes", "confidence", "validity"))
+    assert set(np.unique(classes[:, :18])) == {0, 3}
+    assert set(np.unique(classes[:, 22:])) == {9}
+    assert (classes[:5, :5] == 0).all() and (confidence[:5, :5] == 0).all() and (validity[:5, :5] == 0).all()
+    assert np.array_equal(classes == 0, validity == 0), "never seen, and nothing else, has no class"
+    assert validity[10, 10] == 2 and validity[35, 10] == 1
+    assert 50 < confidence[10, 10] <= confidence.max() <= 100
+    assert not (tmp_path / "map" / ".blocks").exists()
+
+
+def test_class_map_carries_colours_names_and_provenance(series: TileSeries, model: Model, tmp_path: Path) -> None:
+    paths = classify_tile(series, STACK, model, tmp_path, MappingParams(), key="k", tags={"EXPERIMENT": "e"})
+    with rasterio.open(paths["classes"]) as source:
+        assert source.colormap(1)[9] == (255, 238, 0, 255)
+        assert source.colormap(1)[0][3] == 0
+        assert source.nodata == 0
+        assert (source.dtypes[0], source.compression.name, source.block_shapes[0]) == ("uint8", "deflate", (256, 256))
+        assert json.loads(source.tags(1)["CLASS_NAMES"]) == {"3": "Dark & <wet>", "9": "Bright"}
+        assert source.tags()["EXPERIMENT"] == "e"
+    sidecar = (tmp_path / "classes.tif.aux.xml").read_text()
+    assert "<Category>Dark &amp; &lt;wet&gt;</Category>" in sidecar
+
+
+@pytest.mark.parametrize("size", [7, 16, 64])
+def test_the_map_does_not_depend_on_the_block_size(
+    series: TileSeries, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    whole = BlockClassifier(series, STACK, model)(Block(0, 0, 40, 40))
+    monkeypatch.setattr(classify, "block_size", lambda *_: size)
+    paths = classify_tile(series, STACK, model, tmp_path, MappingParams(workers=3), key="k")
+    for layer, path in paths.items():
+        assert np.array_equal(read(path), whole[layer])
+
+
+def test_broken_run_goes_on_and_ends_with_the_same_bytes(
+    series: TileSeries, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classify, "block_size", lambda *_: 16)
+    unbroken = classify_tile(series, STACK, model, tmp_path / "a", MappingParams(workers=1), key="k")
+    read_block, calls = TileSeries.read, []
+
+    def fails_at_the_fifth(self: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        calls.append(block)
+        if len(calls) == 5:
+            raise ProductError("gone")
+        return read_block(self, block)
+
+    monkeypatch.setattr(TileSeries, "read", fails_at_the_fifth)
+    with pytest.raises(ProductError, match="gone"):
+        classify_tile(series, STACK, model, tmp_path / "b", MappingParams(workers=1), key="k")
+    assert not (tmp_path / "b" / "classes.tif").exists(), "a map appears whole or not at all"
+    calls.extend([None] * 10)
+    before = len(calls)
+    broken = classify_tile(series, STACK, model, tmp_path / "b", MappingParams(workers=1), key="k")
+    assert len(calls) - before <= len(list(blocks((40, 40), 16))) - 4
+    for layer in unbroken:
+        assert unbroken[layer].read_bytes() == broken[layer].read_bytes()
+
+
+def test_other_features_are_refused(series: TileSeries, model: Model, tmp_path: Path) -> None:
+    other = FeatureStack(("B2", "B8"), ("2018-01-01", "2018-04-11"), ())
+    with pytest.raises(ModelError, match="20180411"):
+        classify_tile(series, other, model, tmp_path, MappingParams(), key="k")
+
+
+def test_memory_decides_the_block_size(series: TileSeries) -> None:
+    published = FeatureStack(tuple("abcdefghij"), tuple(map(str, range(37))), ("x", "y", "z"))
+    sizes = [block_size(series, published, memory, 2) for memory in (1, 4, 16, 64)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+    assert block_size(series, published, 4, 1) >= block_size(series, published, 4, 8)
+
+
+def test_full_disk_is_said(tmp_path: Path) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    grid = grid_of(write_tif(tmp_path / "a.tif", np.zeros((4, 4), dtype=np.uint8), (0, 40), 10))
+    target = tmp_path / "map.tif"
+    with pytest.raises(RunFolderError, match="disk is full"), map_writer(target, grid, "uint8", nodata=0):
+        raise OSError(28, "No space left on device")
+    assert not target.exists()
+    assert not list(tmp_path.glob(".*part*"))
+
+
+def write_map(folder: Path, classes: np.ndarray, corner: tuple[float, float], crs: str = "EPSG:32631") -> Path:
+    write_tif(folder / "classes.tif", classes.astype(np.uint8), corner, 10, crs)
+    write_tif(folder / "confidence.tif", (classes > 0).astype(np.uint8) * 50, corner, 10, crs)
+    return folder
+
+
+def test_seam_runs_through_the_middle_of_the_overlap(tmp_path: Path) -> None:
+    west = write_map(tmp_path / "w", np.full((20, 20), 3), (0, 200))
+    east = write_map(tmp_path / "e", np.full((20, 20), 9), (100, 200))
+    paths = mosaic_tiles([west, east], tmp_path / "m", NAMES)
+    classes = read(paths["classes"])
+    assert classes.shape == (20, 30)
+    assert (classes[:, :15] == 3).all() and (classes[:, 15:] == 9).all()
+    swapped = mosaic_tiles([east, west], tmp_path / "n", NAMES)
+    assert np.array_equal(read(swapped["classes"]), classes), "whatever the order of the tiles"
+
+
+def test_pixel_never_seen_in_one_tile_comes_from_the_other(tmp_path: Path) -> None:
+    hole = np.full((20, 20), 3)
+    hole[5:9, 10:14] = 0
+    west = write_map(tmp_path / "w", hole, (0, 200))
+    east = write_map(tmp_path / "e", np.full((20, 20), 9), (100, 200))
+    classes = read(mosaic_tiles([west, east], tmp_path / "m", NAMES)["classes"])
+    assert (classes[5:9, 10:14] == 9).all()
+    assert (classes > 0).all()
+
+
+def test_mosaic_is_a_cog_with_true_classes_in_its_overviews(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    classes = np.where(rng.random((1200, 1100)) < 0.5, 3, 9)
+    tile = write_map(tmp_path / "t", classes, (0, 12000))
+    path = mosaic_tiles([tile], tmp_path / "m", NAMES)["classes"]
+    with rasterio.open(path) as source:
+        assert source.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert source.overviews(1)
+        assert source.colormap(1)[3] == (17, 34, 51, 255)
+        small = source.read(1, out_shape=(300, 275))
+    assert set(np.unique(small)) <= {3, 9}
+    assert (tmp_path / "m" / "classes.tif.aux.xml").exists()
+    assert not list((tmp_path / "m").glob(".*"))
+
+
+def test_tiles_of_two_utm_zones_meet_on_one_grid(tmp_path: Path) -> None:
+    """At 3 degrees east of Greenwich minus 6, zones 30 and 31 meet at the Greenwich meridian."""
+    crs = {"30": "EPSG:32630", "31": "EPSG:32631"}
+    to = {
+        zone: Transformer.from_crs("EPSG:4326", one, always_xy=True).transform(0.0, 45.0) for zone, one in crs.items()
+    }
+    snapped = {zone: (round(x / 10) * 10, round(y / 10) * 10) for zone, (x, y) in to.items()}
+    west = write_map(tmp_path / "w", np.full((60, 60), 3), (snapped["30"][0] - 500, snapped["30"][1] + 300), crs["30"])
+    east = write_map(tmp_path / "e", np.full((60, 60), 9), (snapped["31"][0] - 100, snapped["31"][1] + 300), crs["31"])
+    paths = mosaic_tiles([west, east], tmp_path / "m", NAMES, crs="EPSG:32631")
+    classes = read(paths["classes"])
+    assert {3, 9} <= set(np.unique(classes))
+    middle = classes[classes.shape[0] // 2]
+    assert middle[middle > 0][0] == 3 and middle[middle > 0][-1] == 9
+    changes = np.flatnonzero(np.diff(middle[middle > 0].astype(int)))
+    assert len(changes) == 1, "one seam, no gap between the zones"
+    with rasterio.open(paths["classes"]) as source:
+        assert source.crs.to_epsg() == 32631
+        assert source.transform == from_origin(source.bounds.left, source.bounds.top, 10, 10)
+        assert source.bounds.left % 10 == 0
+
+
+def test_crs_that_is_none_is_refused(tmp_path: Path) -> None:
+    grid = grid_of(write_map(tmp_path, np.ones((4, 4)), (0, 40)) / "classes.tif")
+    with pytest.raises(ProductError, match=r"mapping\.crs = 'EPSG:nonsense'"):
+        target_grid([grid], "EPSG:nonsense")
+
+
+def test_absent_tile_map_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match=r"31TCJ/classes\.tif does not exist"):
+        mosaic_tiles([tmp_path / "31TCJ"], tmp_path / "m", NAMES)

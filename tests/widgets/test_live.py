@@ -1,0 +1,231 @@
+"""Live curves: never too often, never too heavy, and the last state always arrives."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from toolkit.figures.style import METRIC_COLOURS
+from toolkit.learning.callbacks import TrainingRun
+from toolkit.learning.training import LearningParams
+from toolkit.widgets import live
+from toolkit.widgets.live import COLUMNS, MAX_POINTS, LiveCurves, thin
+
+
+class Clock:
+    """Seconds that pass only when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(live.time, "sleep", lambda seconds: setattr(clock, "now", clock.now + seconds))
+    return clock
+
+
+class Recorded(LiveCurves):
+    """Curves that note each message to the browser: when, and how many bytes."""
+
+    def __init__(self, clock: Any) -> None:
+        self.sent: list[tuple[float, int]] = []
+        self.noting = False
+        self.clock = clock
+        super().__init__(clock=clock)
+        self.noting = True
+
+    def _send(self, msg: Any, buffers: Any = None) -> None:
+        if self.noting:
+            size = len(json.dumps(msg)) + sum(len(one) for one in buffers or [])
+            self.sent.append((self.clock(), size))
+
+
+def training(epochs: int) -> TrainingRun:
+    return TrainingRun(LearningParams(epochs=epochs), ("a", "b"), 100, 20, 1000, "cpu")
+
+
+def row(epoch: int) -> dict[str, Any]:
+    score = 1 - 1 / (epoch + 1)
+    return {
+        "epoch": epoch,
+        "train_loss": 2 / epoch,
+        "valid_loss": 2.5 / epoch,
+        "oa": score,
+        "kappa": score - 0.05,
+        "f_score": score - 0.1,
+        "seconds": 0.5,
+    }
+
+
+def epoch(curves: LiveCurves, run: TrainingRun, number: int, best: int | None = None) -> None:
+    run.history.append(row(number))
+    run.best = row(best or number)
+    curves.on_epoch_end(run, run.history[-1])
+
+
+def points(curves: LiveCurves) -> np.ndarray:
+    return np.frombuffer(curves.points, dtype="<f4").reshape(-1, len(COLUMNS))
+
+
+def test_points_hold_the_history() -> None:
+    curves, run = LiveCurves(clock=iter(range(100)).__next__), training(3)
+    curves.on_train_begin(run)
+    epoch(curves, run, 1)
+    epoch(curves, run, 2, best=1)
+    expected = [[row(number)[column] for column in COLUMNS] for number in (1, 2)]
+    np.testing.assert_allclose(points(curves), expected, rtol=1e-6)
+    assert curves.status["best"] == 1
+    assert curves.status["epochs"] == 3
+    assert curves.status["left"] == 0.5
+    assert curves.history == run.history
+
+
+def test_at_most_ten_updates_a_second(clock: Clock) -> None:
+    curves, run = Recorded(clock), training(1000)
+    curves.on_train_begin(run)
+    for number in range(1, 501):
+        clock.now += 0.004
+        curves.on_batch_end(run, 1, 1)
+        epoch(curves, run, number)
+    moments = np.array([moment for moment, _ in curves.sent])
+    assert np.diff(moments).min() >= live.INTERVAL - 1e-9
+    assert 15 <= len(moments) <= 21
+
+
+def test_last_state_always_arrives(clock: Clock) -> None:
+    curves, run = Recorded(clock), training(40)
+    curves.on_train_begin(run)
+    for number in range(1, 41):
+        epoch(curves, run, number, best=min(number, 17))
+    curves.on_train_end(run)
+    assert points(curves)[-1, 0] == 40
+    assert curves.status["phase"] == "done" and curves.status["part"] == 1
+    assert np.diff([moment for moment, _ in curves.sent]).min() >= live.INTERVAL - 1e-9
+
+
+def test_what_was_held_back_goes_with_the_next_batch(clock: Clock) -> None:
+    curves, run = Recorded(clock), training(5)
+    curves.on_train_begin(run)
+    epoch(curves, run, 1)
+    assert len(points(curves)) == 0
+    clock.now += 0.2
+    curves.on_batch_end(run, 1, 50)
+    assert len(points(curves)) == 1
+    assert curves.status["part"] == pytest.approx((1 + 1 / 50) / 5)
+
+
+@pytest.mark.parametrize("epochs", [200, 5000])
+def test_updates_are_small_and_quick(epochs: int) -> None:
+    class Always:
+        """A clock by which every update is due."""
+
+        now = 0.0
+
+        def __call__(self) -> float:
+            self.now += 1
+            return self.now
+
+    curves, run = Recorded(Always()), training(epochs)
+    curves.on_train_begin(run)
+    run.history += [row(number) for number in range(1, epochs - 20)]
+    curves.on_train_begin(run)
+    curves.sent.clear()
+    seconds = []
+    for number in range(epochs - 20, epochs + 1):
+        before = time.perf_counter()
+        epoch(curves, run, number)
+        seconds.append(time.perf_counter() - before)
+    assert max(size for _, size in curves.sent) < 10_000
+    assert np.median(seconds) < 0.002
+
+
+def test_resumed_training_shows_its_earlier_epochs() -> None:
+    curves, run = LiveCurves(), training(10)
+    run.history += [row(1), row(2)]
+    run.best = row(2)
+    curves.on_train_begin(run)
+    assert points(curves)[:, 0].tolist() == [1, 2]
+    assert curves.status["part"] == 0.2
+
+
+def test_a_second_training_begins_anew() -> None:
+    curves = LiveCurves()
+    for epochs in (3, 2):
+        run = training(epochs)
+        curves.on_train_begin(run)
+        for number in range(1, epochs + 1):
+            epoch(curves, run, number)
+        curves.on_train_end(run)
+    assert points(curves)[:, 0].tolist() == [1, 2]
+
+
+def test_stopped_training_says_so() -> None:
+    curves, run = LiveCurves(), training(10)
+    curves.on_train_begin(run)
+    epoch(curves, run, 1)
+    curves.on_stop(run)
+    curves.on_train_end(run)
+    assert curves.status["phase"] == "stopped"
+
+
+def test_training_in_a_thread_updates_the_curves() -> None:
+    curves, run = LiveCurves(), training(2)
+
+    def work() -> None:
+        curves.on_train_begin(run)
+        epoch(curves, run, 1)
+        curves.on_train_end(run)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert points(curves)[:, 0].tolist() == [1]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 299, 300, 301, 1000, 12_345])
+def test_thinning_keeps_ends_and_best(count: int) -> None:
+    keep = count // 3
+    chosen = thin(count, MAX_POINTS, keep)
+    assert len(chosen) <= min(count, MAX_POINTS)
+    assert (np.diff(chosen) > 0).all()
+    if count:
+        assert {0, count - 1, keep} <= set(chosen.tolist())
+    if count <= MAX_POINTS - 2:
+        assert len(chosen) == count
+
+
+def test_picture_for_export_is_a_png_of_the_history() -> None:
+    curves, run = LiveCurves(), training(3)
+    assert curves._picture() == ({}, {})
+    curves.on_train_begin(run)
+    epoch(curves, run, 1)
+    epoch(curves, run, 2)
+    data, metadata = curves._picture()
+    assert data["image/png"].startswith("iVBORw0KGgo")
+    assert metadata["image/png"]["width"] > 2 * metadata["image/png"]["height"]
+    assert repr(curves) == "LiveCurves(2 epochs, best 2)"
+
+
+def test_colours_are_those_of_the_static_figures() -> None:
+    script = (Path(live.__file__).parent / "curves.js").read_text(encoding="utf-8")
+    drawn = re.findall(r'column: (\d), name: "[^"]+", colour: "(#\w+)"', script)
+    assert {COLUMNS[int(column)]: colour for column, colour in drawn} == METRIC_COLOURS
+
+
+def test_script_and_style_load_nothing_from_elsewhere() -> None:
+    folder = Path(live.__file__).parent
+    for path in [*folder.glob("*.js"), *folder.glob("*.css")]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"https?://|@import|\bimport\s*[\s({\"']|url\(", text), path.name

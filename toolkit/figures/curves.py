@@ -1,0 +1,113 @@
+"""Curves of a training: loss, and metrics on the valid samples, by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from toolkit.figures.style import (
+    FAINT,
+    INK,
+    METRIC_COLOURS,
+    METRIC_LABELS,
+    NORMAL,
+    SMALL,
+    SOFT,
+    StaticFigure,
+    dress,
+    heading,
+    new_figure,
+    spread,
+)
+
+LOSSES = ("train_loss", "valid_loss")
+METRICS = ("oa", "kappa", "f_score")
+
+
+def curves_figure(history: Sequence[Mapping[str, Any]], select_by: str = "f_score") -> StaticFigure:
+    """Loss beside OA, Kappa and mean F-score, with the epoch that was kept.
+
+    Args:
+        history: one row an epoch, with `epoch`, `train_loss`, `valid_loss`, `oa`, `kappa`, `f_score`.
+        select_by: the column by which the best epoch was kept.
+    """
+    figure = new_figure(10, 3.6)
+    left, right = figure.subplots(1, 2)
+    epochs = np.array([row["epoch"] for row in history], dtype=float)
+    best = best_epoch(history, select_by)
+    for axes, names, title in ((left, LOSSES, "Loss (cross-entropy)"), (right, METRICS, "On the valid samples")):
+        dress(axes)
+        heading(axes, title)
+        _draw(axes, epochs, {name: _column(history, name) for name in names})
+        _mark(axes, best, named=axes is right)
+    right.set_ylim(min(0.0, right.get_ylim()[0]), 1)
+    left.set_ylim(0, left.get_ylim()[1] * 1.02)
+    for axes, names in ((left, LOSSES), (right, METRICS)):
+        _label_ends(axes, epochs, {name: _column(history, name) for name in names})
+    return figure
+
+
+def best_epoch(history: Sequence[Mapping[str, Any]], select_by: str) -> float | None:
+    """The first epoch with the best value: the least of a loss, the largest of a metric; None where there is none."""
+    values = _column(history, select_by)
+    if not np.isfinite(values).any():
+        return None
+    place = np.nanargmin(values) if select_by.endswith("loss") else np.nanargmax(values)
+    return float(history[int(place)]["epoch"])
+
+
+def _column(history: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
+    """One column as float64; NaN where it is empty."""
+    values = [row.get(name) for row in history]
+    return np.array([np.nan if value in (None, "") else float(value) for value in values])  # type: ignore[arg-type]
+
+
+def _draw(axes: Axes, epochs: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+    marker = "o" if len(epochs) < 3 else None
+    for name, values in columns.items():
+        axes.plot(epochs, values, color=METRIC_COLOURS[name], linewidth=1.8, marker=marker, markersize=4)
+    axes.set_xlabel("epoch", fontsize=NORMAL, color=SOFT)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10], min_n_ticks=1))
+    axes.margins(x=0.01)
+    if len(epochs) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+
+
+def _mark(axes: Axes, best: float | None, *, named: bool) -> None:
+    if best is None:
+        return
+    axes.axvline(best, color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
+    if named:
+        late = np.mean(axes.get_xlim()) < best
+        axes.annotate(
+            f"kept: epoch {best:.0f}",
+            xy=(best, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(-5 if late else 5, 6),
+            textcoords="offset points",
+            ha="right" if late else "left",
+            fontsize=SMALL,
+            color=INK,
+        )
+
+
+def _label_ends(axes: Axes, epochs: np.ndarray, columns: Mapping[str, np.ndarray]) -> None:
+    """Write the name and last value of each curve at its right end, none over another."""
+    ends = {name: values[np.isfinite(values)][-1] for name, values in columns.items() if np.isfinite(values).any()}
+    low, high = axes.get_ylim()
+    gap = 0.075 * (high - low)
+    for (name, end), height in zip(ends.items(), spread(list(ends.values()), gap, low, high), strict=True):
+        axes.annotate(
+            f"{METRIC_LABELS[name]}  {end:.3f}",
+            xy=(1, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=NORMAL,
+            color=SOFT if name == "train_loss" else METRIC_COLOURS[name],
+        )

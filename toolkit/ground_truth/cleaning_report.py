@@ -1,0 +1,81 @@
+"""What a cleaning did, step by step: a value that is shown, kept as JSON and read again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any, Literal
+
+Effect = Literal["removed", "changed"]
+
+
+@dataclass(frozen=True)
+class CleaningStep:
+    """One step: which polygons it removed or changed."""
+
+    name: str
+    meaning: str
+    effect: Effect
+    ids: tuple[int, ...]
+    """Numbers of the polygons (column `polygon`), as they were when the step began."""
+
+    @property
+    def count(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class CleaningReport:
+    """What a cleaning did, step by step."""
+
+    source: str
+    """Name of the file."""
+    before: int
+    """Features in the file."""
+    after: int
+    """Polygons kept."""
+    crs: str
+    """CRS of the polygons kept."""
+    steps: tuple[CleaningStep, ...]
+    classes: dict[int, int]
+    """Polygons kept of each class code."""
+    tiles: dict[str, int]
+    """Polygons kept of each tile."""
+
+    def step(self, name: str) -> CleaningStep:
+        """The step of this name."""
+        return next(step for step in self.steps if step.name == name)
+
+    @property
+    def headline(self) -> str:
+        """The cleaning in one line."""
+        return f"{self.source}: {self.before:,} features, {self.after:,} polygons kept"
+
+    def to_json(self) -> str:
+        """The report as JSON text, with the count of each step."""
+        content = asdict(self)
+        content["steps"] = [{**asdict(step), "count": step.count, "ids": list(step.ids)} for step in self.steps]
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> CleaningReport:
+        """The report that `to_json` wrote."""
+        content: dict[str, Any] = json.loads(text)
+        steps = [
+            CleaningStep(step["name"], step["meaning"], step["effect"], tuple(step["ids"])) for step in content["steps"]
+        ]
+        classes = {int(code): count for code, count in content["classes"].items()}
+        return cls(**{**content, "steps": tuple(steps), "classes": classes})
+
+    def __repr__(self) -> str:
+        told = [f"  {step.name}: {step.count:,} {step.effect} ({step.meaning})" for step in self.steps if step.count]
+        return "\n".join(
+            [f"CleaningReport({self.source}: {self.before:,} features, {self.after:,} polygons kept)", *told]
+        )
+
+    def _repr_html_(self) -> str:
+        cells = "<tr><td style='text-align:left'>{}</td><td>{}</td><td>{:,}</td></tr>"
+        rows = "".join(cells.format(escape(step.meaning), step.effect, step.count) for step in self.steps)
+        head = "<tr><th>what</th><th>effect</th><th>polygons</th></tr>"
+        return f"<table><caption>{escape(self.headline)}</caption>{head}{rows}</table>"

@@ -1,0 +1,209 @@
+"""From samples to batches: split into train and valid, standardisation, shuffled batches.
+
+The train samples lie in one contiguous tensor, and a batch is one `index_select` into a buffer that is used again.
+A `DataLoader` collates a batch row by row in Python, which takes three times as long as the network itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from toolkit.ground.errors import SampleError
+
+CHUNK = 2048
+"""Samples looked at or standardised at once: few enough to stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class TrainingSamples:
+    """The samples of a training, as extracted: not standardised."""
+
+    features: np.ndarray
+    """float32 of shape (sample, feature)."""
+    codes: np.ndarray
+    """Class code of each sample, uint8 of shape (sample,)."""
+    polygons: np.ndarray
+    """Identifier of the polygon that each sample comes from, int64 of shape (sample,)."""
+
+    def __post_init__(self) -> None:
+        shapes = {len(self.features), len(self.codes), len(self.polygons)}
+        if self.features.ndim != 2 or len(shapes) > 1:
+            raise ValueError(
+                f"features {self.features.shape}, codes {self.codes.shape} and polygons {self.polygons.shape} "
+                "are not (sample, feature), (sample,) and (sample,)"
+            )
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Mean and standard deviation of each feature: the network sees `(x - mean) / std`."""
+
+    mean: np.ndarray
+    """float64 of shape (feature,)."""
+    std: np.ndarray
+    """float64 of shape (feature,); 1 where the feature is constant."""
+
+    @classmethod
+    def fit(cls, features: np.ndarray, rows: np.ndarray | None = None) -> Standardiser:
+        """Mean and standard deviation of each column over these rows, in float64 (Chan et al. 1979, chunk by chunk).
+
+        Args:
+            features: (sample, feature).
+            rows: indices of the samples that count; default all.
+        """
+        count, mean, squares = 0, np.zeros(features.shape[1]), np.zeros(features.shape[1])
+        for chunk in _chunks(features, np.arange(len(features)) if rows is None else rows):
+            values = chunk.astype(np.float64)
+            here = values.mean(0)
+            delta, total = here - mean, count + len(values)
+            values -= here
+            values *= values
+            squares += values.sum(0) + delta**2 * count * len(values) / total
+            mean += delta * len(values) / total
+            count = total
+        std = np.sqrt(squares / max(count, 1))
+        # A constant column has a deviation of rounding size at most, and must not be blown up to noise.
+        constant = std <= 1e-12 * np.maximum(1.0, np.abs(mean))
+        return cls(mean, np.where(constant, 1.0, std))
+
+    def apply(self, features: torch.Tensor) -> None:
+        """Standardise features in place: float32 of shape (sample, feature), on the CPU."""
+        features.sub_(torch.from_numpy(self.mean.astype(np.float32)))
+        features.mul_(torch.from_numpy((1 / self.std).astype(np.float32)))
+
+
+def standardised(
+    samples: TrainingSamples, rows: np.ndarray, standardiser: Standardiser, names: Sequence[str]
+) -> torch.Tensor:
+    """These samples, standardised, in one contiguous float32 tensor of shape (sample, feature).
+
+    Args:
+        rows: indices of the samples, in the order wanted.
+        names: name of each feature, for the message.
+
+    Raises:
+        SampleError: a feature of a sample is not a number.
+    """
+    result = torch.empty((len(rows), samples.features.shape[1]), dtype=torch.float32)
+    for start in range(0, len(rows), CHUNK):
+        chunk = result[start : start + CHUNK]
+        # "clip" because the default way of `take` copies once more; all rows are there.
+        np.take(samples.features, rows[start : start + CHUNK], axis=0, out=chunk.numpy(), mode="clip")
+        standardiser.apply(chunk)
+        _check_finite(chunk, names)
+    return result
+
+
+def split_samples(
+    codes: np.ndarray,
+    polygons: np.ndarray,
+    valid_ratio: float,
+    by: Literal["polygon", "sample"],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split samples into train and valid, class by class.
+
+    By polygon, whole polygons go to one side, so that pixels of one field never watch over pixels of the same
+    field. By sample, as iota2 does, they do, and the valid metrics are too good. Of every class with at least two
+    polygons (samples), both sides have one at least; a class with a single one stays in train.
+
+    Args:
+        codes: class code of each sample, (sample,).
+        polygons: polygon of each sample, (sample,).
+        valid_ratio: share of the polygons (samples) of a class that go to valid, between 0 and 1.
+
+    Returns:
+        Indices of the train and of the valid samples, int64, ascending.
+
+    Raises:
+        SampleError: nothing is left for valid.
+    """
+    if by == "sample":
+        valid = _draw(codes, valid_ratio, rng)
+    else:
+        _, first, polygon = np.unique(polygons, return_index=True, return_inverse=True)
+        valid = _draw(codes[first], valid_ratio, rng)[polygon]
+    if not valid.any():
+        raise SampleError(
+            f"no valid samples: each class has a single {by}; add polygons to the ground truth"
+            + ("" if by == "sample" else ", or set learning.valid_by: sample")
+        )
+    return np.flatnonzero(~valid), np.flatnonzero(valid)
+
+
+class Batches:
+    """Shuffled batches, gathered into one buffer: a batch is good until the next one is asked for."""
+
+    def __init__(self, features: torch.Tensor, labels: torch.Tensor, size: int, device: torch.device) -> None:
+        """
+        Args:
+            features: float32 (sample, feature), contiguous; on `device`, or on the CPU where it does not fit.
+            labels: int64 (sample,), where `features` are.
+            size: samples of a batch; the last one has what is left.
+            device: where the batches go.
+        """
+        self.features, self.labels, self.device = features, labels, device
+        self.bounds = batch_bounds(len(features), size)
+        longest = max(stop - start for start, stop in self.bounds)
+        self._buffer = torch.empty((longest, features.shape[1]), dtype=features.dtype, device=features.device)
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    def shuffled(self, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Every sample once, in the order of this seed: `(features, labels)` of each batch."""
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(self.features), generator=generator).to(self.features.device)
+        for start, stop in self.bounds:
+            rows, batch = order[start:stop], self._buffer[: stop - start]
+            torch.index_select(self.features, 0, rows, out=batch)
+            yield batch.to(self.device), self.labels[rows].to(self.device)
+
+
+def batch_bounds(count: int, size: int) -> list[tuple[int, int]]:
+    """First and last index of each batch; a single sample left over joins the batch before.
+
+    (Batch normalisation has no variance of a single sample.)
+    """
+    starts = list(range(0, count, size))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], count], strict=True))
+
+
+def derived_seed(seed: int, *purpose: int) -> int:
+    """A seed for one purpose: draws for two purposes, or two epochs, are independent of each other."""
+    return int(np.random.SeedSequence((seed, *purpose)).generate_state(1, np.uint64)[0])
+
+
+def _draw(codes: np.ndarray, ratio: float, rng: np.random.Generator) -> np.ndarray:
+    """Whether each member is drawn, bool: a share of each class, one at least and never all, none of a single one."""
+    drawn = np.zeros(len(codes), dtype=bool)
+    for code in np.unique(codes):
+        members = rng.permutation(np.flatnonzero(codes == code))
+        wanted = min(max(round(ratio * len(members)), 1), len(members) - 1)
+        drawn[members[:wanted]] = True
+    return drawn
+
+
+def _check_finite(features: torch.Tensor, names: Sequence[str]) -> None:
+    if torch.isfinite(features.sum()):
+        return
+    column = int(torch.isfinite(features).all(0).to(torch.uint8).argmin())
+    raise SampleError(
+        f"feature {names[column]} is not a number in some sample; extract the samples again, "
+        "or leave out the external feature that gives it"
+    )
+
+
+def _chunks(features: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), CHUNK):
+        yield features[rows[start : start + CHUNK]]

@@ -1,0 +1,115 @@
+"""What may watch a training: `Callback` and its empty hooks, and the plain callbacks.
+
+A row is a plain dict with `epoch` (from 1), `train_loss`, `valid_loss`, `oa`, `kappa`, `f_score` and `seconds`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toolkit.ground.accuracy import ConfusionMatrix
+from toolkit.ground.writing import write_text
+
+if TYPE_CHECKING:
+    from toolkit.learning.training import LearningParams
+
+Row = dict[str, Any]
+StopSignal = threading.Event | Callable[[], bool]
+"""Asked before each batch; an event that is set, or a callable that gives True, stops the training."""
+
+COLUMNS = ("epoch", "train_loss", "valid_loss", "oa", "kappa", "f_score", "seconds")
+
+
+@dataclass
+class TrainingRun:
+    """A training as its callbacks see it."""
+
+    params: LearningParams
+    labels: tuple[str, ...]
+    """Label of each class, in the order of the outputs."""
+    n_train: int
+    n_valid: int
+    n_parameters: int
+    """Weights that are learnt."""
+    device: str
+    history: list[Row] = field(default_factory=list)
+    """A row for each whole epoch, those before a stop included."""
+    best: Row | None = None
+    """The row of the epoch whose weights are kept."""
+    matrix: ConfusionMatrix | None = None
+    """Confusion matrix of the valid samples after the last epoch; None before the first one of this process."""
+    stopping: bool = False
+
+    def stop(self) -> None:
+        """Ask the training to stop before its next batch; the best weights are kept."""
+        self.stopping = True
+
+
+class Callback:
+    """Base of the callbacks: every hook is empty. A hook runs in the training's thread and must be short."""
+
+    def on_train_begin(self, run: TrainingRun) -> None:
+        """Called once, before the first epoch; `run.history` has the epochs of an earlier part."""
+
+    def on_epoch_begin(self, run: TrainingRun, epoch: int) -> None:
+        """Called before the first batch of an epoch."""
+
+    def on_batch_end(self, run: TrainingRun, batch: int, batches: int) -> None:
+        """Called after each batch: the `batch`-th (from 1) of `batches`."""
+
+    def on_epoch_end(self, run: TrainingRun, row: Row) -> None:
+        """Called after each epoch, once its state is on disk."""
+
+    def on_stop(self, run: TrainingRun) -> None:
+        """Called where the training was stopped, before `on_train_end`."""
+
+    def on_train_end(self, run: TrainingRun) -> None:
+        """Called once, with the best model on disk."""
+
+
+class HistoryFile(Callback):
+    """Writes the history as CSV, whole, at each epoch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_begin(self, run: TrainingRun) -> None:
+        write_text(self.path, _csv(run.history))
+
+    def on_epoch_end(self, run: TrainingRun, row: Row) -> None:
+        write_text(self.path, _csv(run.history))
+
+
+def read_history(path: Path) -> list[Row]:
+    """The rows of a `history.csv`; none where there is no file."""
+    if not path.is_file():
+        return []
+    columns, *lines = (line.split(",") for line in path.read_text(encoding="utf-8").splitlines())
+    rows = [dict(zip(columns, map(float, line), strict=True)) for line in lines]
+    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+
+
+def notify(callbacks: Iterable[Callback], hook: str, *arguments: Any) -> None:
+    """Call one hook of each callback, in order."""
+    for callback in callbacks:
+        getattr(callback, hook)(*arguments)
+
+
+def is_set(stop: StopSignal | None) -> bool:
+    """Whether a stop is asked for."""
+    if stop is None:
+        return False
+    return stop.is_set() if isinstance(stop, threading.Event) else bool(stop())
+
+
+def _csv(history: list[Row]) -> str:
+    lines = [",".join(_text(row[column]) for column in COLUMNS) for row in history]
+    return "\n".join([",".join(COLUMNS), *lines]) + "\n"
+
+
+def _text(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6f}"

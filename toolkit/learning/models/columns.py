@@ -1,0 +1,50 @@
+"""A trained network turned to maps: features as columns of pixels, the standardisation inside.
+
+Images come band by band, so a block of pixels is (feature, pixel). A network that can take it so, and not
+standardised, saves a transposition and a pass over memory; any other is wrapped.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import nn
+
+
+@runtime_checkable
+class Columnwise(Protocol):
+    """A network with a form of its own for maps."""
+
+    def columnwise(self, mean: torch.Tensor, std: torch.Tensor) -> nn.Module:
+        """A module from features (feature, pixel), not standardised, to logits (class, pixel).
+
+        Args:
+            mean, std: float64 of shape (feature,).
+        """
+
+
+class Transposed(nn.Module):
+    """Any network, between a standardisation and two transpositions."""
+
+    def __init__(self, network: nn.Module, mean: torch.Tensor, std: torch.Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.register_buffer("mean", mean.float()[:, None])
+        self.register_buffer("std", std.float()[:, None])
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.network(((features - self.mean) / self.std).T).T
+
+
+def for_maps(network: nn.Module, mean: torch.Tensor, std: torch.Tensor) -> nn.Module:
+    """The network for inference: features (feature, pixel), not standardised, to logits (class, pixel).
+
+    Args:
+        mean, std: normalisation of the features, float64 of shape (feature,).
+    """
+    network = network.eval()
+    module = network.columnwise(mean, std) if isinstance(network, Columnwise) else Transposed(network, mean, std)
+    return module.eval().requires_grad_(False)

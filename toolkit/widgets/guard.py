@@ -1,0 +1,67 @@
+"""Errors of callbacks, shown where the person is looking: without this, Jupyter swallows them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from typing import Any
+
+import ipywidgets as W
+
+from toolkit.ground.errors import LandcoverError
+
+LOG = logging.getLogger(__name__)
+
+RED = "var(--jp-error-color1, #d32f2f)"
+
+
+class ErrorBox(W.HTML):
+    """The place of a panel where the error of a callback is shown; it takes no room while all is well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clear()
+
+    def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function for use as a callback: an error is shown here and logged, and does not go further."""
+
+        @wraps(function)
+        def guarded(*arguments: Any, **named: Any) -> Any:
+            try:
+                result = function(*arguments, **named)
+            except LandcoverError as error:
+                self.show(str(error))
+                return None
+            except Exception as error:
+                LOG.exception("a widget's callback failed")
+                self.show_defect(error)
+                return None
+            self.clear()
+            return result
+
+        return guarded
+
+    def show(self, message: str) -> None:
+        """Show a message to a person."""
+        self.value = message_html(message)
+        self.layout.display = ""
+
+    def show_defect(self, error: Exception) -> None:
+        """Show an error that is a defect of the toolkit, its traceback folded."""
+        trace = escape("".join(traceback.format_exception(error)))
+        head = f"Defect of the toolkit: {type(error).__name__}: {error}"
+        self.value = f"{message_html(head)}<details><summary>Traceback</summary><pre>{trace}</pre></details>"
+        self.layout.display = ""
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.value = ""
+        self.layout.display = "none"
+
+
+def message_html(message: str) -> str:
+    """A message of refusal or failure as HTML."""
+    return f"<div role='alert' style='color:{RED};line-height:1.35;padding:4px 0'>{escape(message)}</div>"
