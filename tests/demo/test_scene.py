@@ -165,6 +165,12 @@ def test_the_same_seed_gives_the_same_image_and_another_seed_another() -> None:
     assert not np.array_equal(one.class_map, other.class_map)
 
 
+def test_a_scene_tells_what_it_is(scene: Scene) -> None:
+    assert repr(scene).startswith("Scene(seed 3: 4 tiles of 60 x 60 pixels, ")
+    assert f"{len(scene.acquisitions)} products" in repr(scene)
+    assert scene.dates("31TCJ").dtype == np.dtype("datetime64[D]")
+
+
 def test_an_odd_or_tiny_size_is_refused() -> None:
     for size in (61, 20):
         with pytest.raises(ValidationError):

@@ -84,6 +84,12 @@ class Scene:
         every = [one for tile in TILES for one in self.products[tile]]
         return sorted(every, key=lambda one: (one.overpass.number, one.time, one.tile))
 
+    def __repr__(self) -> str:
+        return (
+            f"Scene(seed {self.params.seed}: {len(TILES)} tiles of {self.layout.size} x {self.layout.size} pixels, "
+            f"{len(self.land.codes):,} parcels, {len(self.acquisitions)} products)"
+        )
+
     def dates(self, tile: str) -> np.ndarray:
         """Dates of a tile's products, datetime64[D]; a date may stand twice."""
         return np.array([one.date for one in self.products[tile]])

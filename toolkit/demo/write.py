@@ -29,7 +29,7 @@ from toolkit.ground.params import build
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.ground.writing import NO_SPACE
 
-VERSION = 3
+VERSION = 1
 """Raised when the same parameters give other files than before."""
 STAMP = "demo.json"
 

@@ -1,0 +1,222 @@
+"""The whole chain on a tiny demo: from Theia folders to a validated map, again and again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from toolkit import Experiment, classify, clean, cross_validate, mosaic, run, sample, train, validate
+from toolkit.experiment.steps import Event
+from toolkit.ground.errors import LandcoverError, RunFolderError
+
+CONTRACT = (
+    "experiment.yml",
+    "manifest.json",
+    "events.jsonl",
+    "ground_truth/clean.gpkg",
+    "ground_truth/train.gpkg",
+    "ground_truth/test.gpkg",
+    "ground_truth/cleaning_report.json",
+    "samples/class_counts.csv",
+    "learning/history.csv",
+    "learning/model/model.json",
+    "learning/model/weights.safetensors",
+    *(f"mapping/{t}/{layer}.tif" for t in ("31TCJ", "31TDK") for layer in ("classes", "confidence", "validity")),
+    "mapping/classes.tif",
+    "mapping/confidence.tif",
+    "validation/confusion_matrix.csv",
+    "validation/metrics.json",
+    "validation/report.html",
+)
+
+
+@pytest.fixture
+def experiment(tiny_demo: Path) -> Experiment:
+    return Experiment.load(tiny_demo)
+
+
+def history(path: Path) -> list[list[str]]:
+    """Rows of a history.csv, times aside."""
+    rows = csv.DictReader(path.read_text().splitlines())
+    return [[value for name, value in row.items() if name != "seconds"] for row in rows]
+
+
+def test_run_folder_is_the_contract_and_a_second_run_does_nothing(experiment: Experiment) -> None:
+    events: list[Event] = []
+    result = run(experiment, observer=events.append)
+    folder = experiment.folder
+    for name in CONTRACT:
+        assert (folder / name).is_file(), name
+    assert 0.1 < result.matrix.oa <= 1
+    metrics = json.loads((folder / "validation" / "metrics.json").read_text())
+    assert metrics["oa"] == pytest.approx(result.matrix.oa)
+    assert {"oa", "kappa", "f_score", "per_class"} <= set(metrics)
+    with rasterio.open(folder / "mapping" / "classes.tif") as source:
+        classes = source.read(1)
+    assert set(np.unique(classes)) <= {0, *experiment.nomenclature.codes.tolist()}
+    assert (classes > 0).mean() > 0.9
+    written = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    again: list[Event] = []
+    run(experiment, observer=again.append)
+    assert {event.state for event in again} == {"up to date"}
+    now = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in now if now[path] != written.get(path)} == {folder / "events.jsonl"}
+
+
+def test_the_same_seed_gives_the_same_bytes(experiment: Experiment) -> None:
+    run(experiment)
+    first = experiment.folder
+    experiment.set({"name": "again"})
+    run(experiment)
+    second = experiment.folder
+    assert first != second
+    for name in ("mapping/classes.tif", "mapping/31TCJ/classes.tif", "learning/model/weights.safetensors"):
+        a, b = (folder / name for folder in (first, second))
+        if name.endswith(".tif"):
+            with rasterio.open(a) as one, rasterio.open(b) as other:
+                assert np.array_equal(one.read(1), other.read(1))
+        else:
+            assert a.read_bytes() == b.read_bytes()
+    assert history(first / "learning" / "history.csv") == history(second / "learning" / "history.csv")
+
+
+def test_samples_come_from_train_polygons_and_their_own_tile(experiment: Experiment) -> None:
+    import geopandas as gpd
+
+    clean(experiment)
+    counts = sample(experiment)
+    folder = experiment.folder
+    train_ids = set(gpd.read_file(folder / "ground_truth" / "train.gpkg")["polygon"])
+    test_ids = set(gpd.read_file(folder / "ground_truth" / "test.gpkg")["polygon"])
+    assert not train_ids & test_ids
+    total = 0
+    for tile in experiment.series.tiles:
+        pixels = np.load(folder / "samples" / tile / "pixels.npy")
+        assert set(pixels["polygon"]) <= train_ids
+        total += len(pixels)
+    assert counts["pixels"].sum() <= total
+    assert counts["pixels"].max() <= experiment.sampling.max_per_class
+    assert list(counts.columns[:4]) == ["code", "label", "polygons", "pixels"]
+    assert set(experiment.series.tiles) <= set(counts.columns)
+
+
+def test_other_parameters_are_refused_and_nothing_is_lost(experiment: Experiment) -> None:
+    clean(experiment)
+    sample(experiment)
+    before = (experiment.folder / "samples" / "class_counts.csv").read_bytes()
+    experiment.set({"sampling.max_per_class": 20})
+    with pytest.raises(RunFolderError, match=r"sampling\.max_per_class = 150 \(now 20\).*`name`.*overwrite"):
+        sample(experiment)
+    assert (experiment.folder / "samples" / "class_counts.csv").read_bytes() == before
+    counts = sample(experiment, overwrite=True)
+    assert counts["pixels"].max() == 20
+
+
+def test_a_verb_that_lacks_its_input_says_which_verb_makes_it(experiment: Experiment) -> None:
+    with pytest.raises(RunFolderError, match="no result of `clean`, which `sample` needs"):
+        sample(experiment)
+    with pytest.raises(RunFolderError, match="no result of `sample`"):
+        train(experiment)
+    with pytest.raises(RunFolderError, match="no result of `train`"):
+        classify(experiment)
+    with pytest.raises(RunFolderError, match="classify 31TCJ"):
+        mosaic(experiment)
+    with pytest.raises(RunFolderError, match="mosaic"):
+        validate(experiment)
+
+
+def test_training_goes_on_when_epochs_are_raised(experiment: Experiment) -> None:
+    clean(experiment)
+    sample(experiment)
+    assert len(train(experiment).history) == 3
+    experiment.set({"learning.epochs": 5})
+    result = train(experiment)
+    assert [row["epoch"] for row in result.history] == [1, 2, 3, 4, 5]
+    experiment.set({"name": "at_once"})
+    clean(experiment)
+    sample(experiment)
+    assert history(train(experiment).folder / "history.csv") == history(result.folder / "history.csv")
+
+
+def test_stopped_training_is_not_finished_and_goes_on(experiment: Experiment) -> None:
+    clean(experiment)
+    sample(experiment)
+    seen: list[int] = []
+
+    def stop() -> bool:
+        path = experiment.folder / "learning" / "history.csv"
+        seen.append(len(history(path)) if path.exists() else 0)
+        return seen[-1] >= 1
+
+    events: list[Event] = []
+    train(experiment, stop=stop, observer=events.append)
+    assert events[-1].state == "stopped"
+    again: list[Event] = []
+    assert len(train(experiment, observer=again.append).history) == 3
+    assert again[-1].state == "done"
+
+
+def test_left_out_tile_trains_nothing_and_is_tested_apart(experiment: Experiment) -> None:
+    import geopandas as gpd
+
+    experiment.set({"split.leave_out_tile": "31TDK"})
+    run(experiment)
+    folder = experiment.folder
+    assert set(gpd.read_file(folder / "ground_truth" / "left_out.gpkg")["tile"]) == {"31TDK"}
+    assert "31TDK" not in set(gpd.read_file(folder / "ground_truth" / "train.gpkg")["tile"])
+    metrics = json.loads((folder / "validation" / "metrics.json").read_text())
+    assert metrics["left_out"]["pixels"] > 0
+
+
+def test_cross_validation_by_tile(experiment: Experiment) -> None:
+    result = cross_validate(experiment)
+    metrics = result.metrics
+    assert [fold["name"] for fold in metrics["folds"]] == ["31TCJ", "31TCK", "31TDJ", "31TDK"]
+    mean = np.mean([fold["left_out"]["f_score"] for fold in metrics["folds"]])
+    assert metrics["mean"]["left_out"]["f_score"] == pytest.approx(mean)
+    assert metrics["pooled_left_out"]["pixels"] == sum(fold["left_out"]["pixels"] for fold in metrics["folds"])
+    assert {"same_area", "left_out"} == set(metrics["std"])
+    folder = experiment.folder / "cross_validation"
+    assert (folder / "folds.png").stat().st_size > 5000
+    assert (folder / "31TCJ" / "learning" / "model" / "model.json").is_file()
+    events: list[Event] = []
+    cross_validate(experiment, observer=events.append)
+    assert {event.state for event in events} == {"up to date"}
+    lines = (experiment.folder / "events.jsonl").read_text().splitlines()
+    messages = [json.loads(line).get("message", "") for line in lines]
+    extracted = {message for message in messages if message.startswith("extracting")}
+    assert extracted == {f"extracting {tile}" for tile in experiment.series.tiles}
+
+
+def test_cross_validation_by_a_field_that_is_not_there(experiment: Experiment) -> None:
+    with pytest.raises(LandcoverError, match="no field 'fold'"):
+        cross_validate(experiment, by="fold")
+
+
+def test_killed_run_ends_with_the_same_bytes(experiment: Experiment, tiny_demo: Path) -> None:
+    """SIGKILL at several moments, then the same command again."""
+    run(experiment)
+    unbroken = experiment.folder
+    command = [sys.executable, "-m", "toolkit.cli", "run", str(tiny_demo), "--runs", "killed"]
+    for wait in (2.5, 4.5, 6.5):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(wait)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    killed = tiny_demo.parent / "killed" / experiment.name
+    assert history(killed / "learning" / "history.csv") == history(unbroken / "learning" / "history.csv")
+    for name in ("samples/31TCJ/features.npy", "learning/model/weights.safetensors", "validation/confusion_matrix.csv"):
+        assert (killed / name).read_bytes() == (unbroken / name).read_bytes(), name
+    assert not [path for path in killed.rglob("*") if ".part" in path.name or path.name == ".blocks"]
