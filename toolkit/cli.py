@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import types
-import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 import toolkit
 from toolkit.ground.errors import LandcoverError
+from toolkit.ground.params import default_of, kind_of, leaves
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
     from toolkit.experiment.steps import Event
 
@@ -80,6 +79,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"landcover {toolkit.__version__}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(verbs.add_parser("demo", help="write a simulated year of four tiles, with ground truth"))
+    reference = verbs.add_parser("parameters", help="every parameter of an experiment, as Markdown")
+    reference.set_defaults(command=_print_parameters)
     for name, sections in SECTIONS.items():
         verb = verbs.add_parser(name, help=HELP[name], description=HELP[name][0].upper() + HELP[name][1:] + ".")
         verb.add_argument("experiment", type=Path, help="experiment file (YAML)")
@@ -108,41 +109,15 @@ def _add_parameters(parser: argparse.ArgumentParser, sections: Sequence[str]) ->
     for section in sections:
         field = ExperimentParams.model_fields[section]
         group = parser.add_argument_group(section, field.description)
-        for path, leaf in _leaves(section, field.annotation):
+        for path, leaf in leaves(field.annotation, section):
             _add_option(group, path, leaf)
 
 
-def _leaves(path: str, model: Any) -> Iterator[tuple[str, Any]]:
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and hasattr(field.annotation, "model_fields"):
-            yield from _leaves(f"{path}.{name}", field.annotation)
-        else:
-            yield f"{path}.{name}", field
-
-
 def _add_option(parser: Any, path: str, field: Any) -> None:
-    unit = (field.json_schema_extra or {}).get("unit")
-    default = "" if field.is_required() else f" Default: {_text(field.default)}{f' {unit}' if unit else ''}."
-    text = f"{field.description}{default}".replace("%", "%%")
-    parser.add_argument(f"--{path}", dest=path, metavar=_kind(field.annotation), default=argparse.SUPPRESS, help=text)
-
-
-def _kind(annotation: Any) -> str:
-    """What to write for a value, in help texts."""
-    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return "{" + ",".join(map(str, parts)) + "}"
-    if origin in (typing.Union, types.UnionType):
-        return _kind(next(part for part in parts if part is not type(None)))
-    if origin in (tuple, list):
-        return "LIST"
-    return {bool: "BOOL", int: "N", float: "X"}.get(annotation, "TEXT")
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return "none" if value is None else str(value)
+    default = default_of(field)
+    text = f"{field.description}{f' Default: {default}.' if default else ''}".replace("%", "%%")
+    metavar = kind_of(field.annotation)
+    parser.add_argument(f"--{path}", dest=path, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
@@ -182,7 +157,11 @@ def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
             f"OA {matrix.oa:.3f}   Kappa {matrix.kappa:.3f}   F-score {matrix.f_score:.3f}   "
             f"({matrix.total:,} test pixels)\nmap     {folder.map()}\nreport  {folder.report}"
         )
-    return f"{result!r}"
+    if verb == "sample":
+        return result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False)
+    if verb == "classify":
+        return "\n".join(f"{tile}  {path}" for tile, path in result.items())
+    return str(result) if isinstance(result, Path) else repr(result)
 
 
 def _write_demo(options: argparse.Namespace) -> None:
@@ -192,6 +171,12 @@ def _write_demo(options: argparse.Namespace) -> None:
     write_demo(options.folder, seed=options.seed, size=options.size, progress=printer.bar("demo"))
     printer.end()
     print(f"\nexperiment  {options.folder / 'experiment.yml'}")
+
+
+def _print_parameters(options: argparse.Namespace) -> None:
+    from toolkit.experiment.reference import parameters_page
+
+    print(parameters_page(), end="")
 
 
 class Printer:

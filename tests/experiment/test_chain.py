@@ -18,6 +18,7 @@ import rasterio
 from toolkit import Experiment, classify, clean, cross_validate, mosaic, run, sample, train, validate
 from toolkit.experiment.steps import Event
 from toolkit.ground.errors import LandcoverError, RunFolderError
+from toolkit.learning.callbacks import Callback, TrainingRun
 
 CONTRACT = (
     "experiment.yml",
@@ -146,6 +147,29 @@ def test_training_goes_on_when_epochs_are_raised(experiment: Experiment) -> None
     clean(experiment)
     sample(experiment)
     assert history(train(experiment).folder / "history.csv") == history(result.folder / "history.csv")
+
+
+def test_callbacks_see_a_training_that_is_up_to_date(experiment: Experiment) -> None:
+    class Watch(Callback):
+        begun: list[int]
+        ended: list[int]
+
+        def __init__(self) -> None:
+            self.begun, self.ended = [], []
+
+        def on_train_begin(self, run: TrainingRun) -> None:
+            self.begun.append(len(run.history))
+
+        def on_train_end(self, run: TrainingRun) -> None:
+            self.ended.append(len(run.history))
+
+    clean(experiment)
+    sample(experiment)
+    first, second = Watch(), Watch()
+    train(experiment, callbacks=[first])
+    train(experiment, callbacks=[second])
+    assert (first.begun, first.ended) == ([0], [3])
+    assert (second.begun, second.ended) == ([3], [3])
 
 
 def test_stopped_training_is_not_finished_and_goes_on(experiment: Experiment) -> None:

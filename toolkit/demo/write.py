@@ -29,7 +29,7 @@ from toolkit.ground.params import build
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.ground.writing import NO_SPACE
 
-VERSION = 1
+VERSION = 2
 """Raised when the same parameters give other files than before."""
 STAMP = "demo.json"
 
@@ -214,5 +214,5 @@ features: {{indices: [ndvi, ndwi, brightness]}}
 ground_truth: {{source: demo_polygons, class_field: code, nomenclature: oso_23}}
 split: {{train_ratio: 0.75}}
 sampling: {{sampler: periodic, max_per_class: 3000}}
-learning: {{network: {{name: mlp}}, epochs: 40, batch_size: 512, learning_rate: 1.0e-3, select_by: f_score}}
+learning: {{network: {{name: mlp}}, epochs: 15, batch_size: 512, learning_rate: 1.0e-3, select_by: f_score}}
 """

@@ -196,7 +196,7 @@ def _run_fold(
         seed=experiment.seed,
         nomenclature=nomenclature,
         feature_names=store.names,
-        dates=experiment.stack.dates,
+        dates=experiment.stack.days,
         folder=folder / "learning",
         key=record.key,
         callbacks=[EpochProgress(reporter, f"{STEP} {fold.name}")],

@@ -46,11 +46,28 @@ def _pictures(experiment: Experiment, folder: RunFolder, found: Mapping[str, Ass
     rows = pd.read_csv(folder.class_counts).to_dict("records")
     confusion = {"test": "Confusion matrix", "left_out": "Confusion matrix of what was left out"}
     return [
-        Picture("Map", png(class_map(folder.map(), names))),
-        *(Picture(confusion[role], svg(confusion_figure(one.matrix, names))) for role, one in found.items()),
-        Picture("Training", svg(curves_figure(read_history(folder.history), experiment.learning.select_by))),
+        Picture("Map", png(class_map(folder.map(), names, attribution=attribution(experiment)))),
+        *(
+            Picture(
+                confusion[role],
+                svg(confusion_figure(one.matrix, names)),
+                "Percent of each row's reference pixels; a dot is less than 1 %.",
+            )
+            for role, one in found.items()
+        ),
+        Picture(
+            "Training",
+            svg(curves_figure(read_history(folder.history), experiment.learning.select_by)),
+            "Valid samples watch the training; the test polygons never do.",
+        ),
         Picture("Samples", svg(class_counts_figure(rows, names)), "Pixels drawn for training, by class."),
     ]
+
+
+def attribution(experiment: Experiment) -> str:
+    """What the catalog says of the images, for the foot of a map."""
+    source = experiment.data.sources.get(experiment.series.source)
+    return (source.metadata.category or "") if source else ""
 
 
 def _provenance(experiment: Experiment) -> dict[str, str]:

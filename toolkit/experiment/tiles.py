@@ -37,10 +37,10 @@ def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) ->
     """
     catalog, params = experiment.data, experiment.series
     return [
-        file.path
+        path
         for tile in tiles or params.tiles
         for product in in_period(tile, catalog.products(params.source, tile), params)
-        for file in (*(product.bands[band] for band in params.bands), *product.masks.values())
+        for path in product.files(params.bands)
     ]
 
 

@@ -28,7 +28,7 @@ from toolkit.ground_truth.cleaning_report import CleaningReport
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.ground_truth.splits import split_ground_truth
 from toolkit.learning.batches import TrainingSamples
-from toolkit.learning.callbacks import Callback, StopSignal
+from toolkit.learning.callbacks import Callback, StopSignal, replay
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.training import TrainingResult, train_network
 from toolkit.mapping.classify import LAYERS, classify_tile
@@ -156,7 +156,11 @@ def train(
         may_grow=growing,
     )
 
+    watched = False
+
     def work(reporter: Reporter, record: Record) -> str | None:
+        nonlocal watched
+        watched = True
         samples = SampleStore(folder.samples).load(experiment.sampling.min_clear_dates)
         result = train_network(
             TrainingSamples(samples.features, samples.codes, samples.polygons),
@@ -164,7 +168,7 @@ def train(
             seed=experiment.seed,
             nomenclature=experiment.nomenclature,
             feature_names=experiment.stack.names,
-            dates=experiment.stack.dates,
+            dates=experiment.stack.days,
             folder=folder.learning,
             key=record.without(growing).key,
             callbacks=[EpochProgress(reporter), *callbacks],
@@ -176,7 +180,10 @@ def train(
         return f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples"
 
     perform(experiment, step, work, overwrite=overwrite, observer=observer)
-    return TrainingResult.load(folder.learning)
+    result = TrainingResult.load(folder.learning)
+    if not watched:
+        replay(callbacks, experiment.learning, result.history, result.best)
+    return result
 
 
 class EpochProgress(Callback):

@@ -66,6 +66,11 @@ class FeatureStack:
         dates = regular_dates(series.start, series.end, series.step_days)
         return cls(series.bands, tuple(str(day) for day in dates), features.indices, features.compatibility)
 
+    @property
+    def days(self) -> np.ndarray:
+        """Days of the regular grid, datetime64[D] of shape (date,)."""
+        return np.array(self.dates, dtype="datetime64[D]")
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Name of each feature: `B2_20180101`, …, `NDVI_20180101`, …"""
@@ -91,12 +96,11 @@ class FeatureStack:
         """
         pixels = values.shape[2:]
         count = int(np.prod(pixels))
-        out_dates = np.array(self.dates, dtype="datetime64[D]")
         features = np.empty((len(self), count), dtype=np.float32)
         split = len(self.dates) * len(self.bands)
         series = features[:split].reshape(len(self.dates), len(self.bands), count)
         fill_gaps(
-            values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count), dates, out_dates, series
+            values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count), dates, self.days, series
         )
         if self.compatibility == "iota2":
             truncate_to_int16(series, INTERPOLATION_TOLERANCE)

@@ -134,10 +134,11 @@ def crop(grid: GeoBox, bounds: Iterable[float]) -> GeoBox | None:
 
 def project_bounds(bounds: Iterable[float], source: object, target: object) -> tuple[float, float, float, float]:
     """`(left, bottom, right, top)` that holds a box of one coordinate system in another, its curved sides too."""
+    left, bottom, right, top = bounds
     if str(source) == str(target):
-        return tuple(bounds)  # type: ignore[return-value]
+        return left, bottom, right, top
     transformer = Transformer.from_crs(str(source), str(target), always_xy=True)
-    return transformer.transform_bounds(*bounds, densify_pts=21)
+    return transformer.transform_bounds(left, bottom, right, top, densify_pts=21)
 
 
 def describe(grid: GeoBox) -> str:

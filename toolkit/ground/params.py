@@ -10,10 +10,13 @@ The YAML file, the widget form, the command-line option and the documentation ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from datetime import date
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from toolkit.ground.errors import ParameterError, did_you_mean
@@ -55,6 +58,39 @@ def build(model: type[ParamsT], data: Mapping[str, Any], place: str) -> ParamsT:
     except ValidationError as error:
         lines = [_explain(detail, model) for detail in error.errors()]
         raise ParameterError(f"{place}: " + "; ".join(lines)) from None
+
+
+def leaves(model: Any, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Dotted path and declaration of every parameter, those of inner sections too."""
+    for name, field in model.model_fields.items():
+        inner, place = field.annotation, f"{path}.{name}".lstrip(".")
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from leaves(inner, place)
+        else:
+            yield place, field
+
+
+def kind_of(annotation: Any) -> str:
+    """What to write for a value: `N`, `X`, `TEXT`, `LIST`, `{a,b}`."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "{" + ",".join(map(str, parts)) + "}"
+    if origin in (Union, UnionType):
+        return kind_of(next(part for part in parts if part is not type(None)))
+    if origin in (tuple, list):
+        return "LIST"
+    return {bool: "BOOL", int: "N", float: "X", date: "DATE"}.get(annotation, "TEXT")
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default as text, with its unit; empty where a value is required."""
+    if field.is_required():
+        return ""
+    extra = field.json_schema_extra
+    unit = extra.get("unit") if isinstance(extra, dict) else None
+    value = field.default
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
+    return f"{text} {unit}" if unit and value is not None else text
 
 
 def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:

@@ -99,6 +99,13 @@ def notify(callbacks: Iterable[Callback], hook: str, *arguments: Any) -> None:
         getattr(callback, hook)(*arguments)
 
 
+def replay(callbacks: Iterable[Callback], params: LearningParams, history: list[Row], best: Row | None) -> None:
+    """Show a training that was done before to callbacks that did not see it."""
+    run = TrainingRun(params, (), 0, 0, 0, "", list(history), best)
+    for hook in ("on_train_begin", "on_train_end"):
+        notify(callbacks, hook, run)
+
+
 def is_set(stop: StopSignal | None) -> bool:
     """Whether a stop is asked for."""
     if stop is None:

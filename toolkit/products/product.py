@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +52,10 @@ class Product:
     def date(self) -> np.datetime64:
         """Day of acquisition, datetime64[D]."""
         return self.acquired.astype("datetime64[D]")
+
+    def files(self, bands: Iterable[str]) -> list[Path]:
+        """The files of these bands, then of every mask."""
+        return [*(self.bands[band].path for band in bands), *(mask.path for mask in self.masks.values())]
 
     def __repr__(self) -> str:
         return f"Product({self.name}: {len(self.bands)} bands, masks {', '.join(self.masks) or 'none'})"

@@ -154,10 +154,6 @@ class TileSeries:
                 validity[t] &= values[t, b] != NODATA
         return values, validity
 
-    def files(self) -> list[Path]:
-        """Every file that `read` may open."""
-        return [placed.path for one in self.acquisitions for _, placed in (*one.bands, *one.masks)]
-
     def __repr__(self) -> str:
         dates = self.dates
         return f"TileSeries({self.tile}: {len(dates)} dates from {dates[0]} to {dates[-1]}, {describe(self.grid)})"
@@ -201,7 +197,7 @@ def _missing_bands(tile: str, products: Iterable[Product], bands: Sequence[str])
 
 def _read_headers(products: Sequence[Product], bands: Sequence[str]) -> dict[Path, GeoBox]:
     """Grid of every file; a file that is cut short is noticed here, before hours of work."""
-    paths = [file.path for one in products for file in (*(one.bands[band] for band in bands), *one.masks.values())]
+    paths = [path for one in products for path in one.files(bands)]
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(paths, pool.map(_read_header, paths), strict=True))
 
@@ -220,8 +216,8 @@ def _at_resolution(grid: GeoBox, pixel: float) -> GeoBox:
 
 def _place(product: Product, bands: Sequence[str], headers: dict[Path, GeoBox], whole: GeoBox) -> Acquisition:
     extent = headers[product.bands[bands[0]].path].boundingbox
-    for file in (*(product.bands[band] for band in bands), *product.masks.values()):
-        _check_extent(file.path, headers[file.path], extent, product)
+    for path in product.files(bands):
+        _check_extent(path, headers[path], extent, product)
     return Acquisition(
         product,
         tuple((product.bands[band], _place_file(product.bands[band].path, headers, whole)) for band in bands),
@@ -301,7 +297,7 @@ def _read_finer_mask(mask: MaskFile, placed: PlacedFile, block: Block) -> np.nda
     ratio = round(1 / placed.scale)
     row, col = (block.row - placed.row) * ratio, (block.col - placed.col) * ratio
     fine = mask.is_clear(read_window(placed.path, row, col, block.height * ratio, block.width * ratio, fill=0))
-    return fine.reshape(block.height, ratio, block.width, ratio).all(axis=(1, 3))
+    return np.asarray(fine.reshape(block.height, ratio, block.width, ratio).all(axis=(1, 3)))
 
 
 def _coarse(start: int, length: int, ratio: int) -> tuple[int, int]:
