@@ -1,0 +1,116 @@
+"""Timing by turns: A B C A B C …, so that a slow hour of the machine slows every contender alike.
+
+Absolute times do not carry over to another machine or another hour; ratios within one run nearly do. What other
+programs took of the processor meanwhile is measured too, where the system tells (`/proc/stat`, Linux).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STAT = Path("/proc/stat")
+BUSY = 0.15
+"""Cores in use by others from which a measurement is called busy."""
+
+
+@dataclass
+class Contender:
+    """One way to do the work."""
+
+    name: str
+    run: Callable[[], object]
+    amount: float
+    """How much work a run does, in the unit of its table; a contender on a subset states the subset's."""
+    seconds: list[float] = field(default_factory=list)
+    others: list[float] = field(default_factory=list)
+    """Core-seconds that other programs took during each run."""
+
+    @property
+    def rate(self) -> float:
+        """Amount a second, of the median run."""
+        return self.amount / statistics.median(self.seconds)
+
+    @property
+    def best(self) -> float:
+        """Amount a second, of the fastest run."""
+        return self.amount / min(self.seconds)
+
+    @property
+    def disturbance(self) -> float:
+        """Cores that other programs took meanwhile, on average."""
+        return max(0.0, sum(self.others) / sum(self.seconds))
+
+
+class Clock:
+    """Time that passes, and processor time that others take meanwhile."""
+
+    def __init__(self) -> None:
+        self.start, self.all, self.own = time.perf_counter(), machine_seconds(), own_seconds()
+
+    def stop(self) -> tuple[float, float]:
+        """Seconds since the start, and core-seconds of other programs."""
+        elapsed = time.perf_counter() - self.start
+        return elapsed, (machine_seconds() - self.all) - (own_seconds() - self.own)
+
+
+def machine_seconds() -> float:
+    """Core-seconds that the whole machine has worked or was kept from working; 0 where the system does not tell."""
+    if not STAT.exists():
+        return 0.0
+    user, nice, system, _idle, _wait, interrupts, soft, stolen = map(int, STAT.read_text().split(maxsplit=9)[1:9])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    """Core-seconds of this process and its children; 0 where those of the machine are not known."""
+    if not STAT.exists():
+        return 0.0
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def take_turns(contenders: Sequence[Contender], rounds: int) -> None:
+    """Run every contender once to warm up, then all of them by turns."""
+    for one in contenders:
+        one.run()
+    for _ in range(rounds):
+        for one in contenders:
+            clock = Clock()
+            one.run()
+            elapsed, others = clock.stop()
+            one.seconds.append(elapsed)
+            one.others.append(others)
+
+
+def table(title: str, unit: str, contenders: Sequence[Contender], against: Sequence[str]) -> str:
+    """Rates in `unit` a second, median and best, and their ratios (of medians) to the contenders named.
+
+    Args:
+        against: contenders that every rate is divided by, one column each.
+    """
+    named = {one.name: one for one in contenders}
+    width = max(len(one.name) for one in contenders)
+    head = f"{'':{width}}  {'median':>10}  {'best':>10}" + "".join(f"  {'/ ' + name:>14}" for name in against)
+    lines = [f"{title} [{unit}/s; {len(contenders[0].seconds)} rounds]", head + "  others [cores]"]
+    for one in contenders:
+        ratios = "".join(f"  {one.rate / named[name].rate:>14.3g}" for name in against)
+        note = f"{one.disturbance:.2f}{' busy' if one.disturbance > BUSY else ''}"
+        lines.append(f"{one.name:{width}}  {one.rate:>10.4g}  {one.best:>10.4g}{ratios}  {note:>14}")
+    return "\n".join(lines)
+
+
+@contextmanager
+def watched() -> Iterator[list[float]]:
+    """A list that receives, at the end, the cores that others took on average while the block ran."""
+    result: list[float] = []
+    clock = Clock()
+    yield result
+    elapsed, others = clock.stop()
+    result.append(max(0.0, others / elapsed))
