@@ -82,7 +82,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
     reference = verbs.add_parser("parameters", help="every parameter of an experiment, as Markdown")
     reference.set_defaults(command=_print_parameters)
     for name, sections in SECTIONS.items():
-        verb = verbs.add_parser(name, help=HELP[name], description=HELP[name][0].upper() + HELP[name][1:] + ".")
+        description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
+        usage = f"landcover {name} EXPERIMENT [--overwrite] [--PARAMETER VALUE ...]"
+        verb = verbs.add_parser(name, help=HELP[name], description=description, usage=usage)
         verb.add_argument("experiment", type=Path, help="experiment file (YAML)")
         verb.add_argument("--overwrite", action="store_true", help="replace results made with other parameters")
         if name == "cross-validate":

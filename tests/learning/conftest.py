@@ -13,7 +13,8 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.devices import torch_threads
 from toolkit.learning.models import MlpParams, registry
-from toolkit.learning.training import LearningParams, TrainingResult, train_network
+from toolkit.learning.parameters import LearningParams
+from toolkit.learning.training import TrainingResult, train_network
 
 CODES = (2, 5, 9, 30, 200)
 """Codes with gaps; 30 has no samples."""

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from toolkit.learning.callbacks import COLUMNS, Callback, HistoryFile, TrainingRun, is_set, read_history
-from toolkit.learning.training import LearningParams, TrainingResult
+from toolkit.learning.parameters import LearningParams
+from toolkit.learning.training import TrainingResult
 
 Train = Callable[..., TrainingResult]
 

@@ -20,7 +20,7 @@ from toolkit.learning.models import (
     network_params,
 )
 from toolkit.learning.models.columns import Columnwise, Transposed, for_maps
-from toolkit.learning.training import LearningParams
+from toolkit.learning.parameters import LearningParams
 
 
 def widths(net: nn.Module) -> list[int]:

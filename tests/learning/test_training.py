@@ -25,8 +25,9 @@ from toolkit.learning.callbacks import Callback, TrainingRun
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.fitting import Purpose
 from toolkit.learning.models import MlpParams
+from toolkit.learning.parameters import LearningParams
 from toolkit.learning.state import TrainingState
-from toolkit.learning.training import LearningParams, TrainingResult
+from toolkit.learning.training import TrainingResult
 
 Train = Callable[..., TrainingResult]
 Toy = Callable[..., TrainingSamples]
@@ -218,7 +219,8 @@ from pathlib import Path
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.learning.callbacks import Callback
 from toolkit.learning.models import MlpParams
-from toolkit.learning.training import LearningParams, train_network
+from toolkit.learning.parameters import LearningParams
+from toolkit.learning.training import train_network
 
 class Kill(Callback):
     def on_batch_end(self, run, batch, batches):

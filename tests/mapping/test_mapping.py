@@ -19,7 +19,8 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.models import MlpParams
-from toolkit.learning.training import LearningParams, train_network
+from toolkit.learning.parameters import LearningParams
+from toolkit.learning.training import train_network
 from toolkit.mapping import classify
 from toolkit.mapping.classify import BlockClassifier, MappingParams, block_size, classify_tile
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid

@@ -14,7 +14,7 @@ import pytest
 
 from toolkit.figures.style import METRIC_COLOURS
 from toolkit.learning.callbacks import TrainingRun
-from toolkit.learning.training import LearningParams
+from toolkit.learning.parameters import LearningParams
 from toolkit.widgets import live
 from toolkit.widgets.live import COLUMNS, MAX_POINTS, LiveCurves, thin
 

@@ -19,7 +19,7 @@ from toolkit.ground.params import Params, build, param
 from toolkit.ground.writing import write_text
 from toolkit.ground_truth.polygons import GroundTruthParams
 from toolkit.ground_truth.splits import SplitParams
-from toolkit.learning.training import LearningParams
+from toolkit.learning.parameters import LearningParams
 from toolkit.mapping.classify import MappingParams
 from toolkit.products.catalog import Catalog
 from toolkit.samples.sampling import SamplingParams

@@ -9,13 +9,11 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.writing import write_text
-
-if TYPE_CHECKING:
-    from toolkit.learning.training import LearningParams
+from toolkit.learning.parameters import LearningParams
 
 Row = dict[str, Any]
 StopSignal = threading.Event | Callable[[], bool]

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,10 +18,8 @@ from toolkit.ground.nomenclature import Nomenclature
 from toolkit.learning.batches import Batches, Standardiser, TrainingSamples, derived_seed, split_samples, standardised
 from toolkit.learning.devices import choose_device, fits
 from toolkit.learning.models import build_network
+from toolkit.learning.parameters import LearningParams
 from toolkit.learning.state import Tensors, snapshot
-
-if TYPE_CHECKING:
-    from toolkit.learning.training import LearningParams
 
 LOG = logging.getLogger(__name__)
 

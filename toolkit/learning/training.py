@@ -9,49 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.ground.nomenclature import Nomenclature
-from toolkit.ground.params import Params, param
 from toolkit.learning.batches import Standardiser, TrainingSamples
 from toolkit.learning.callbacks import Callback, HistoryFile, Row, StopSignal, TrainingRun, is_set, notify
 from toolkit.learning.checkpoint import Model
-from toolkit.learning.devices import DeviceName, default_threads, torch_threads
+from toolkit.learning.devices import default_threads, torch_threads
 from toolkit.learning.fitting import Fitting, check_samples, prepare
-from toolkit.learning.models import MlpParams
+from toolkit.learning.parameters import Criterion, LearningParams
 from toolkit.learning.state import TrainingState, read_progress
 
 LOG = logging.getLogger(__name__)
 
 STATE, MODEL, HISTORY = "state.safetensors", "model", "history.csv"
-
-Criterion = Literal["f_score", "oa", "kappa", "loss"]
-NetworkChoice = MlpParams
-"""The parameters of any shipped network; with a second one, a union told apart by `name`."""
-
-
-class LearningParams(Params):
-    """How the network is trained."""
-
-    network: NetworkChoice = param(MlpParams(), "The network and its parameters.")
-    epochs: int = param(200, "Passes over the train samples.", unit="epochs", ge=1)
-    batch_size: int = param(4096, "Samples between two updates of the weights.", unit="samples", ge=1, log=True)
-    learning_rate: float = param(1e-5, "Step size of Adam.", gt=0, log=True)
-    valid_ratio: float = param(0.2, "Share of each class set apart to watch the training.", gt=0, lt=1)
-    valid_by: Literal["polygon", "sample"] = param(
-        "polygon",
-        "What is set apart: whole polygons, or samples of any polygon (the way of iota2: metrics during training are "
-        "then too good, for neighbours of the train samples are among them).",
-    )
-    select_by: Criterion = param("f_score", "Metric on the valid samples by which the best epoch is kept.")
-    weighted_classes: bool = param(False, "Weigh each class by the inverse of its number of train samples.")
-    threads: int | None = param(
-        None, "Threads to train with. Empty: one for batches below 2048 samples, else one a core.", unit="threads", ge=1
-    )
-    device: DeviceName = param("auto", "Where to train: auto takes a GPU where there is one.")
 
 
 @dataclass(frozen=True)
