@@ -16,8 +16,10 @@ import pytest
 import rasterio
 
 from toolkit import Experiment, classify, clean, cross_validate, mosaic, run, sample, train, validate
+from toolkit.experiment.crossval import file_name
 from toolkit.experiment.steps import Event
 from toolkit.ground.errors import LandcoverError, RunFolderError
+from toolkit.ground.locking import only_process_in
 from toolkit.learning.callbacks import Callback, TrainingRun
 
 CONTRACT = (
@@ -38,6 +40,20 @@ CONTRACT = (
     "validation/confusion_matrix.csv",
     "validation/metrics.json",
     "validation/report.html",
+)
+
+
+SAME_BYTES = (
+    "ground_truth/clean.gpkg",
+    "samples/31TCJ/features.npy",
+    "samples/class_counts.csv",
+    "learning/model/weights.safetensors",
+    "mapping/31TCJ/classes.tif",
+    "mapping/31TCJ/confidence.tif",
+    "mapping/classes.tif",
+    "mapping/confidence.tif",
+    "validation/confusion_matrix.csv",
+    "validation/metrics.json",
 )
 
 
@@ -77,17 +93,12 @@ def test_run_folder_is_the_contract_and_a_second_run_does_nothing(experiment: Ex
 def test_the_same_seed_gives_the_same_bytes(experiment: Experiment) -> None:
     run(experiment)
     first = experiment.folder
-    experiment.set({"name": "again"})
+    experiment.set({"runs": "again"})
     run(experiment)
     second = experiment.folder
     assert first != second
-    for name in ("mapping/classes.tif", "mapping/31TCJ/classes.tif", "learning/model/weights.safetensors"):
-        a, b = (folder / name for folder in (first, second))
-        if name.endswith(".tif"):
-            with rasterio.open(a) as one, rasterio.open(b) as other:
-                assert np.array_equal(one.read(1), other.read(1))
-        else:
-            assert a.read_bytes() == b.read_bytes()
+    for name in SAME_BYTES:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
     assert history(first / "learning" / "history.csv") == history(second / "learning" / "history.csv")
 
 
@@ -241,6 +252,44 @@ def test_killed_run_ends_with_the_same_bytes(experiment: Experiment, tiny_demo: 
     assert done.returncode == 0, done.stderr
     killed = tiny_demo.parent / "killed" / experiment.name
     assert history(killed / "learning" / "history.csv") == history(unbroken / "learning" / "history.csv")
-    for name in ("samples/31TCJ/features.npy", "learning/model/weights.safetensors", "validation/confusion_matrix.csv"):
+    for name in SAME_BYTES:
         assert (killed / name).read_bytes() == (unbroken / name).read_bytes(), name
     assert not [path for path in killed.rglob("*") if ".part" in path.name or path.name == ".blocks"]
+
+
+def test_two_processes_in_one_run_folder(experiment: Experiment) -> None:
+    words = rf"in use by process {os.getpid()} on .*wait for it"
+    with only_process_in(experiment.folder), pytest.raises(RunFolderError, match=words):
+        clean(experiment)
+    clean(experiment)
+
+
+def test_changed_nomenclature_is_noticed(experiment: Experiment) -> None:
+    text = "code,label,colour\n" + "".join(
+        f"{one.code},{one.label},{one.colour}\n" for one in experiment.nomenclature.classes
+    )
+    path = experiment.path.parent / "mine.csv"
+    path.write_text(text)
+    experiment.set({"ground_truth.nomenclature": "mine.csv"})
+    clean(experiment)
+    path.write_text(text.replace("#0000ff", "#0000fe"))
+    with pytest.raises(RunFolderError, match="other input files"):
+        clean(experiment)
+
+
+def test_polygons_of_an_earlier_split_do_not_stay(experiment: Experiment) -> None:
+    experiment.set({"split.leave_out_tile": "31TDK"})
+    clean(experiment)
+    sample(experiment)
+    assert (experiment.folder / "ground_truth" / "left_out.gpkg").exists()
+    experiment.set({"split.leave_out_tile": None})
+    sample(experiment, overwrite=True)
+    assert not (experiment.folder / "ground_truth" / "left_out.gpkg").exists()
+
+
+@pytest.mark.parametrize("value", ["31TCJ", "fold 1", "../../etc", ".hidden", "a/b"])
+def test_folder_of_a_fold_stays_in_its_place(value: str, tmp_path: Path) -> None:
+    name = file_name(value)
+    assert (tmp_path / name).parent == tmp_path
+    assert name and not name.startswith(".")
+    assert file_name("a/b") != file_name("a_b")

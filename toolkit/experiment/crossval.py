@@ -7,6 +7,7 @@ difference between the two is what a map of unseen land must expect.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -115,7 +116,8 @@ def cross_validate(
         ground_truth = GroundTruth.read(RunFolder(experiment.folder).polygons("clean"))
         folds, store = _prepare(experiment, ground_truth, by, folder, record, reporter)
         matrices = {
-            fold.name: _run_fold(experiment, fold, store, folder / fold.name, record, reporter) for fold in folds
+            fold.name: _run_fold(experiment, fold, store, folder / file_name(fold.name), record, reporter)
+            for fold in folds
         }
         return _conclude(matrices, by, folder)
 
@@ -173,6 +175,12 @@ def _spread(inside: np.ndarray, picked: np.ndarray) -> np.ndarray:
     result = inside.copy()
     result[inside] = picked
     return result
+
+
+def file_name(value: str) -> str:
+    """A value of a field as the name of a folder: what a path could trip over becomes `_` and a short hash."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", value).lstrip(".")
+    return plain if plain == value else f"{plain}_{fingerprint(value)[:6]}"
 
 
 def _within(fold: Fold, kept: Mapping[str, np.ndarray]) -> Fold:

@@ -18,8 +18,9 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, Record
 from toolkit.ground.errors import RunFolderError
+from toolkit.ground.locking import only_process_in
 from toolkit.ground.params import Params
-from toolkit.ground.writing import write_text
+from toolkit.ground.writing import append_line, write_text
 
 State = Literal["running", "done", "up to date", "stopped", "failed"]
 EVENTS_A_SECOND = 4.0
@@ -68,9 +69,7 @@ class Reporter:
     def tell(self, event: Event) -> None:
         """Record an event."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S"), **vars(event)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        append_line(self.path, json.dumps(line, ensure_ascii=False))
         if self.observer:
             self.observer(event)
 
@@ -113,7 +112,8 @@ def perform(
         Whether the step is finished (false if it was stopped).
 
     Raises:
-        RunFolderError: there are results made with other parameters, or a step it builds on is missing.
+        RunFolderError: there are results made with other parameters, a step it builds on is missing, or another
+            process works in the run folder.
     """
     folder = RunFolder(experiment.folder)
     manifest, reporter = Manifest(folder.manifest), Reporter(folder.events, observer)
@@ -128,7 +128,7 @@ def perform(
         return True
     if made and not overwrite and not _grows(made, wanted, step.may_grow):
         raise RunFolderError(_other_results(step, made, wanted, folder))
-    with _timed(step, reporter) as finish:
+    with only_process_in(folder.root), _timed(step, reporter) as finish:
         message = work(reporter, wanted)
         if message is not None:
             write_text(folder.experiment, experiment.to_yaml())

@@ -16,7 +16,7 @@ import shapely
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles
 from toolkit.experiment.folder import RunFolder
-from toolkit.experiment.provenance import Record, fingerprint_files
+from toolkit.experiment.provenance import Record, fingerprint, fingerprint_files
 from toolkit.experiment.reporting import report_validation
 from toolkit.experiment.steps import Observer, Reporter, Step, perform
 from toolkit.experiment.tiles import open_series, product_files, working_crs
@@ -58,7 +58,7 @@ def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer
         "clean",
         ("ground_truth", *AREA, "series.start", "series.end", "series.margin_days"),
         (folder.polygons("clean"), folder.cleaning_report),
-        inputs=fingerprint_files([source, *product_files(experiment)]),
+        inputs=fingerprint_files([source, *nomenclature_files(experiment), *product_files(experiment)]),
     )
 
     def work(reporter: Reporter, record: Record) -> str:
@@ -109,6 +109,7 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         ground_truth = split_ground_truth(GroundTruth.read(folder.polygons("clean")), experiment.split, experiment.seed)
         for kind in ("train", "test", "left_out"):
             chosen = (ground_truth.frame["role"] == kind).to_numpy()
+            folder.polygons(kind).unlink(missing_ok=True)  # of an earlier split, with other parameters
             if chosen.any():
                 ground_truth.where(chosen).save(folder.polygons(kind))
         series = open_series(experiment, reporter.progress("sample", "reading headers"))
@@ -120,7 +121,7 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         chosen = {tile: one[drawn[tile]] for tile, one in found.items()}
         store = extract_over_tiles(experiment, series, chosen, folder.samples, record.key, reporter, "sample")
         counts = count_samples(store, train, experiment.nomenclature, experiment.sampling.min_clear_dates)
-        counts.to_csv(folder.class_counts, index=False)
+        write_text(folder.class_counts, counts.to_csv(index=False))
         return f"{counts['pixels'].sum():,} pixels of {(counts['pixels'] > 0).sum()} classes"
 
     perform(experiment, step, work, overwrite=overwrite, observer=observer)
@@ -334,6 +335,16 @@ def ground_truth_file(experiment: Experiment) -> Path:
     return path if path.is_file() else experiment.data.vector(source)
 
 
+def nomenclature_files(experiment: Experiment) -> list[Path]:
+    """The nomenclature's file, where it is not one that ships with the toolkit."""
+    path = experiment.path.parent / experiment.ground_truth.nomenclature
+    return [path] if path.suffix == ".csv" and path.is_file() else []
+
+
 def provenance_tags(experiment: Experiment, record: Record) -> dict[str, str]:
     """What a map says of its making."""
-    return {"EXPERIMENT": experiment.name, "TOOLKIT_VERSION": record.version, "MADE_FROM": record.key}
+    return {
+        "EXPERIMENT": experiment.name,
+        "TOOLKIT_VERSION": record.version,
+        "PARAMETERS": fingerprint([record.params, experiment.learning.model_dump(mode="json")]),
+    }

@@ -25,13 +25,24 @@ def aside(path: Path) -> Iterator[Path]:
         RunFolderError: the disk is full, or the folder cannot be written.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}-{threading.get_ident()}.part{path.suffix}")
-    try:
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say in words why `path` cannot be written.
+
+    Raises:
+        RunFolderError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         raise _explain(error, path) from error
 
@@ -44,6 +55,18 @@ def write_text(path: Path, text: str) -> None:
     """
     with aside(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a text file, in one write.
+
+    Raises:
+        RunFolderError: the disk is full, or the folder cannot be written.
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
 
 def _explain(error: OSError, path: Path) -> Exception:
