@@ -90,20 +90,26 @@ def take_turns(contenders: Sequence[Contender], rounds: int) -> None:
 
 
 def table(title: str, unit: str, contenders: Sequence[Contender], against: Sequence[str]) -> str:
-    """Rates in `unit` a second, median and best, and their ratios (of medians) to the contenders named.
+    """Rates in `unit` a second, median and best, and their ratios to the contenders named: of medians (of bests).
+
+    On a busy machine the ratio of bests is the nearer to that of a quiet one.
 
     Args:
         against: contenders that every rate is divided by, one column each.
     """
     named = {one.name: one for one in contenders}
     width = max(len(one.name) for one in contenders)
-    head = f"{'':{width}}  {'median':>10}  {'best':>10}" + "".join(f"  {'/ ' + name:>14}" for name in against)
+    head = f"{'':{width}}  {'median':>10}  {'best':>10}" + "".join(f"  {'/ ' + name:>17}" for name in against)
     lines = [f"{title} [{unit}/s; {len(contenders[0].seconds)} rounds]", head + "  others [cores]"]
     for one in contenders:
-        ratios = "".join(f"  {one.rate / named[name].rate:>14.3g}" for name in against)
+        ratios = "".join(f"  {ratio(one, named[name]):>17}" for name in against)
         note = f"{one.disturbance:.2f}{' busy' if one.disturbance > BUSY else ''}"
         lines.append(f"{one.name:{width}}  {one.rate:>10.4g}  {one.best:>10.4g}{ratios}  {note:>14}")
     return "\n".join(lines)
+
+
+def ratio(one: Contender, other: Contender) -> str:
+    return f"{one.rate / other.rate:.3g} ({one.best / other.best:.3g})"
 
 
 @contextmanager

@@ -139,6 +139,27 @@ def test_lists_are_written_with_commas(tiny_demo: Path) -> None:
     assert saved.series.bands == ("B2", "B4", "B8", "B11")
 
 
+def test_a_list_may_have_one_value(tiny_demo: Path) -> None:
+    arguments = ["--series.tiles", "T31TCJ", "--series.bands", "[B2, B4]", "--runs", "one"]
+    assert main(["clean", str(tiny_demo), *arguments]) == 0
+    saved = Experiment.load(tiny_demo.parent / "one" / "demo" / "experiment.yml")
+    assert (saved.series.tiles, saved.series.bands) == (("31TCJ",), ("B2", "B4"))
+
+
+def test_none_takes_an_optional_value_away(tiny_demo: Path) -> None:
+    edit(tiny_demo, lambda content: content["series"].update(area=[0, 40, 5, 45]))
+    edit(tiny_demo, lambda content: content["ground_truth"].update(layer="nowhere"))
+    arguments = ["--series.area", "none", "--ground_truth.layer", "None", "--runs", "all"]
+    assert main(["clean", str(tiny_demo), *arguments]) == 0
+    saved = Experiment.load(tiny_demo.parent / "all" / "demo" / "experiment.yml")
+    assert (saved.series.area, saved.ground_truth.layer) == (None, None)
+
+
+def test_none_is_a_word_where_a_value_is_needed(tiny_demo: Path, capsys: Capture) -> None:
+    assert main(["clean", str(tiny_demo), "--ground_truth.class_field", "none"]) == 2
+    assert "no field 'none'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", [*SECTIONS, "demo"])
 def test_every_command_explains_itself(verb: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as end:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
@@ -123,16 +123,24 @@ def _add_option(parser: Any, path: str, field: Any) -> None:
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
-    """Dotted path -> value of every parameter given; lists are written `a,b,c`."""
-    given = {name: text for name, text in vars(options).items() if "." in name or name in ("seed", "runs")}
-    return {name: _value(text) for name, text in given.items()}
+    """Dotted path -> value of every parameter given; lists are written `a,b,c`, an optional value may be `none`."""
+    from toolkit.experiment.config import ExperimentParams
+
+    given = vars(options)
+    fields = leaves(ExperimentParams)
+    return {path: _value(given[path], field.annotation) for path, field in fields if path in given}
 
 
-def _value(text: str) -> Any:
+def _value(text: str, annotation: Any) -> Any:
+    """What a text means for a parameter declared so."""
+    if text.strip().lower() == "none" and type(None) in get_args(annotation):
+        return None
+    many = kind_of(annotation) == "LIST"
     try:
-        return yaml.safe_load(f"[{text}]" if "," in text and not text.startswith("[") else text)
+        value = yaml.safe_load(f"[{text}]" if many and not text.startswith("[") else text)
     except yaml.YAMLError:
-        return text
+        value = text
+    return [value] if many and not isinstance(value, list) else value
 
 
 def _run_verb(options: argparse.Namespace) -> None:

@@ -11,13 +11,19 @@ import sys
 import time
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
+import shapely
 
 from toolkit import Experiment, classify, clean, cross_validate, mosaic, run, sample, train, validate
 from toolkit.experiment.crossval import file_name
+from toolkit.experiment.drawing import sources_of
+from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.steps import Event
+from toolkit.experiment.tiles import open_series
 from toolkit.ground.errors import LandcoverError, RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.learning.callbacks import Callback, TrainingRun
@@ -103,8 +109,6 @@ def test_the_same_seed_gives_the_same_bytes(experiment: Experiment) -> None:
 
 
 def test_samples_come_from_train_polygons_and_their_own_tile(experiment: Experiment) -> None:
-    import geopandas as gpd
-
     clean(experiment)
     counts = sample(experiment)
     folder = experiment.folder
@@ -196,14 +200,99 @@ def test_stopped_training_is_not_finished_and_goes_on(experiment: Experiment) ->
     events: list[Event] = []
     train(experiment, stop=stop, observer=events.append)
     assert events[-1].state == "stopped"
+    assert set(classify(experiment)) == set(experiment.series.tiles), "the best epoch so far serves"
     again: list[Event] = []
     assert len(train(experiment, observer=again.append).history) == 3
     assert again[-1].state == "done"
+    with pytest.raises(RunFolderError, match="another result of train"):
+        classify(experiment)
+
+
+def test_result_replaced_half_way_is_not_up_to_date(experiment: Experiment) -> None:
+    class Interrupt(Callback):
+        def on_epoch_end(self, run: TrainingRun, row: dict) -> None:
+            raise KeyboardInterrupt
+
+    clean(experiment)
+    sample(experiment)
+    train(experiment)
+    wanted = (experiment.folder / "learning" / "model" / "weights.safetensors").read_bytes()
+    experiment.set({"learning.learning_rate": 0.5})
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, overwrite=True, callbacks=[Interrupt()])
+    events: list[Event] = []
+    assert len(train(experiment, overwrite=True, observer=events.append).history) == 3
+    assert [event.done for event in events if event.total][0] == 2, "goes on with the second epoch"
+    experiment.set({"learning.learning_rate": 1e-3})
+    with pytest.raises(RunFolderError, match="learning_rate"):
+        train(experiment)
+    train(experiment, overwrite=True)
+    assert (experiment.folder / "learning" / "model" / "weights.safetensors").read_bytes() == wanted
+
+
+def test_interrupted_extraction_keeps_finished_tiles(experiment: Experiment) -> None:
+    clean(experiment)
+
+    def interrupt(event: Event) -> None:
+        if event.message == "extracting 31TDJ":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sample(experiment, observer=interrupt)
+    done = experiment.folder / "samples" / "31TCJ" / "features.npy"
+    before = done.stat().st_mtime_ns
+    seen: list[Event] = []
+    sample(experiment, observer=seen.append)
+    assert done.stat().st_mtime_ns == before
+    assert {event.message for event in seen if "extracting" in event.message} == {
+        "extracting 31TDJ",
+        "extracting 31TDK",
+    }
+
+
+def test_no_train_pixel_lies_in_a_test_polygon(experiment: Experiment) -> None:
+    """Every parcel is drawn twice, the copy moved by half a parcel: train and test polygons overlap."""
+    path = experiment.path.parent / "ground_truth.gpkg"
+    frame = gpd.read_file(path).dropna(subset="geometry")
+    frame = frame[frame.is_valid & ~frame.is_empty]
+    frame = frame.set_geometry(frame.geometry.translate(15, 15)).pipe(lambda moved: pd.concat([frame, moved]))
+    frame.to_file(path)
+    clean(experiment)
+    sample(experiment)
+    test = gpd.read_file(experiment.folder / "ground_truth" / "test.gpkg")
+    clean_polygons = gpd.read_file(experiment.folder / "ground_truth" / "clean.gpkg")
+    for tile in experiment.series.tiles:
+        pixels = np.load(experiment.folder / "samples" / tile / "pixels.npy")
+        (series,) = open_series(experiment, tiles=[tile])
+        x, y = series.grid.affine * (pixels["col"] + 0.5, pixels["row"] + 0.5)
+        tested = shapely.STRtree(test.geometry.to_numpy())
+        inside = tested.query(shapely.points(x, y), predicate="within")
+        assert inside.shape[1] == 0
+    assert set(test["polygon"]) <= set(clean_polygons["polygon"])
+
+
+def test_parts_of_a_multipolygon_stay_together_in_the_valid_set(experiment: Experiment) -> None:
+    clean(experiment)
+    frame = gpd.read_file(experiment.folder / "ground_truth" / "clean.gpkg")
+    shared = frame[frame.duplicated("source", keep=False)]
+    assert len(shared), "the demo has multipolygons"
+    sources = sources_of(RunFolder(experiment.folder), shared["polygon"].to_numpy())
+    assert sources.tolist() == shared["source"].tolist()
+
+
+def test_cross_validation_by_something_else_is_noticed_and_replaces(experiment: Experiment) -> None:
+    cross_validate(experiment)
+    with pytest.raises(RunFolderError, match=r"by = 'tile' \(now 'label'\)|no field"):
+        cross_validate(experiment, by="label")
+    frame = gpd.read_file(experiment.path.parent / "ground_truth.gpkg")
+    assert "tile" not in frame.columns
+    experiment.set({"series.tiles": ["31TCJ", "31TDJ"]})
+    cross_validate(experiment, overwrite=True)
+    folder = experiment.folder / "cross_validation"
+    assert sorted(path.parents[1].name for path in folder.glob("*/validation/metrics.json")) == ["31TCJ", "31TDJ"]
 
 
 def test_left_out_tile_trains_nothing_and_is_tested_apart(experiment: Experiment) -> None:
-    import geopandas as gpd
-
     experiment.set({"split.leave_out_tile": "31TDK"})
     run(experiment)
     folder = experiment.folder

@@ -30,6 +30,14 @@ def test_rows_are_reference() -> None:
     assert matrix.counts.tolist() == [[0, 2], [0, 1]]
 
 
+@pytest.mark.parametrize("unknown", [0, 3, 9, -1])
+def test_an_unknown_code_is_not_counted_as_another(unknown: int) -> None:
+    known, other = np.array([2, 5]), np.array([2, unknown])
+    for reference, predicted in ((known, other), (other, known)):
+        with pytest.raises(ValueError, match=f"class {unknown} is not among 2, 5"):
+            ConfusionMatrix.of(reference, predicted, [2, 5])
+
+
 def test_mean_f_score_is_over_classes_of_the_reference() -> None:
     matrix = ConfusionMatrix.of(np.array([1, 1, 2, 2]), np.array([1, 1, 2, 3]), [1, 2, 3])
     assert matrix.present.tolist() == [True, True, False]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from toolkit.ground.errors import ParameterError
-from toolkit.ground.nomenclature import Nomenclature
+from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 
 
 def test_oso_23_ships_with_the_package() -> None:
@@ -28,13 +28,16 @@ def test_index_is_contiguous_whatever_the_codes(tmp_path: Path) -> None:
     assert mine.index([200, 7, 8]).tolist() == [1, 0, -1]
     assert mine.colour_table()[7] == (255, 255, 0, 255)
     assert mine.colour_table()[0][3] == 0
-    assert mine.restrict([7]).codes.tolist() == [7]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("code,label,colour\n1,Wheat,yellow\n", "line 2"),
+        ("code,label,colour\n1,Wheat,#aa cc \n", "line 2"),
+        ("code,label,colour\n1,Wheat,# aabb \n", "line 2"),
+        ("code,label,colour\n1,Wheat,ffaabbc\n", "line 2"),
+        ("code,label,colour\n1,Wheat,#aa bbc\n", "line 2"),
         ("code,label,colour\n1,Wheat,#ffff00\n1,Corn,#ff0000\n", "stands twice"),
         ("code,label,colour\n0,Wheat,#ffff00\n", "1 to 255"),
         ("class,label\n1,Wheat\n", "line 2"),
@@ -45,6 +48,24 @@ def test_bad_file_is_refused(tmp_path: Path, text: str, words: str) -> None:
     path.write_text(text)
     with pytest.raises(ParameterError, match=words):
         Nomenclature.load(path)
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_bytes("code,label,colour\n1,Blé,#ffff00\n".encode("latin-1"))
+    with pytest.raises(ParameterError, match=r"bad\.csv is not UTF-8 text.*save it as UTF-8"):
+        Nomenclature.load(path)
+
+
+def test_the_mark_of_a_spreadsheet_is_no_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("code,label,colour\n1,Blé,#ffff00\n", encoding="utf-8-sig")
+    assert Nomenclature.load(path).label(1) == "Blé"
+
+
+def test_labels_are_shown_as_text() -> None:
+    html = Nomenclature("<b>", (LandCoverClass(1, "<i>Wheat & rye", "#ffff00"),))._repr_html_()
+    assert "&lt;i&gt;Wheat &amp; rye" in html and "<caption>&lt;b&gt;</caption>" in html
 
 
 def test_unknown_name_suggests() -> None:

@@ -113,9 +113,20 @@ def test_a_multipolygon_of_one_part_keeps_its_number(footprints, oso):
     assert report.step("split").count == 0
 
 
-def test_an_empty_class_is_removed_even_where_zero_is_written(footprints, oso):
-    _, report = clean([square(100), square(200)], footprints, oso, [5, 0])
-    assert report.step("without_class").ids == (1,)
+def test_class_zero_is_a_class_like_any_other(footprints, oso):
+    shapes = [square(100), square(200), square(300)]
+    with pytest.raises(GroundTruthError, match=r"class 0 \(1 polygon\) of .* is not in nomenclature oso_23"):
+        clean(shapes, footprints, oso, [5, 0, None])
+    _, report = clean(shapes, footprints, oso, [5, 0, None], drop_unknown=True)
+    assert report.step("without_class").ids == (2,) and report.step("unknown_class").ids == (1,)
+
+
+def test_an_empty_class_stays_empty_when_a_ground_truth_is_cleaned(footprints, oso, tmp_path):
+    frame_of([square(100), square(200)], [5, None]).to_file(tmp_path / "parcels.gpkg")
+    GroundTruth.read(tmp_path / "parcels.gpkg").save(tmp_path / "kept.gpkg")
+    kept = GroundTruth.read(tmp_path / "kept.gpkg")
+    _, report = clean_polygons(kept.frame, "code", oso, UTM, footprints)
+    assert report.step("without_class").ids == (1,) and report.classes == {5: 1}
 
 
 def test_three_copies_leave_one(footprints, oso):
@@ -135,7 +146,8 @@ def test_reprojection_brings_polygons_to_the_tiles(oso):
     tile = gpd.GeoSeries([box(1.3, 43.5, 1.5, 43.7)], crs=4326).to_crs(UTM)[0]
     frame = frame_of([here], crs="EPSG:4326")
     truth, report = clean_polygons(frame, "code", oso, UTM, {"31TCJ": tile})
-    assert truth.crs == UTM and report.step("reprojected").ids == (0,) and report.crs == UTM
+    step = report.step("reprojected")
+    assert truth.crs == UTM and (step.ids, step.count) == ("all", 1) and report.crs == UTM
     # 0.01 degree is 1111 m northwards and, at 43.6 N, 807 m eastwards
     assert truth.frame.geometry[0].area == pytest.approx(1111 * 807, rel=0.01)
 
@@ -226,6 +238,16 @@ def test_the_report_is_kept_as_json_and_read_again(footprints, oso):
     assert content["before"] == 3 and content["after"] == 1
     step = next(step for step in content["steps"] if step["name"] == "duplicate")
     assert step == {"name": "duplicate", "meaning": MEANINGS["duplicate"], "effect": "removed", "ids": [2], "count": 1}
+    assert CleaningReport.from_json(report.to_json()) == report
+
+
+def test_numbers_stand_on_one_line_and_not_at_all_where_every_polygon_is_meant(footprints, oso):
+    shapes = [shapely.force_3d(square(100 + 50 * i)) for i in range(8)]
+    _, report = clean([*shapes, None, None], footprints, oso, name="parcels [\n 1,\n 2\n].gpkg")
+    flattened = report.step("flattened")
+    assert (flattened.count, flattened.ids) == (8, "all")
+    lines = report.to_json().splitlines()
+    assert '      "ids": "all"' in lines and '      "ids": [8, 9]' in lines
     assert CleaningReport.from_json(report.to_json()) == report
 
 

@@ -8,7 +8,7 @@ from shapely.geometry import box
 
 from toolkit.ground.errors import GroundTruthError, ParameterError, RunFolderError
 from toolkit.ground.params import build
-from toolkit.ground_truth.polygons import GroundTruth, GroundTruthParams, class_codes, free_names
+from toolkit.ground_truth.polygons import NO_CLASS, GroundTruth, GroundTruthParams, class_codes, free_names
 
 
 def frame_of(codes, **fields):
@@ -40,8 +40,9 @@ def test_class_codes_of_whole_numbers_in_any_dress(values):
 @pytest.mark.parametrize(
     "values", [[5, None], [5, np.nan], ["5", ""], ["5", None], pd.Series([5, None], dtype="Int64")]
 )
-def test_an_empty_class_is_code_zero(values):
-    assert class_codes(pd.Series(values), "here").tolist() == [5, 0]
+def test_an_empty_class_has_a_code_that_nobody_writes(values):
+    assert class_codes(pd.Series(values), "here").tolist() == [5, NO_CLASS]
+    assert NO_CLASS not in class_codes(pd.Series([0, -1, 255, 2**63 - 1]), "here")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,8 @@ def test_it_tells_about_itself(tmp_path):
     truth = GroundTruth.read(write(tmp_path, frame_of([5, 5, 23])))
     assert repr(truth) == "GroundTruth(parcels.gpkg: 3 polygons of 2 classes, EPSG:32631)"
     assert "<td>23</td><td>1</td>" in truth._repr_html_()
+    empty = GroundTruth.read(write(tmp_path, frame_of([5, None]), "empty.gpkg"))
+    assert "<td>empty</td><td>1</td>" in empty._repr_html_()
 
 
 def test_parameters_are_declared_with_bounds():

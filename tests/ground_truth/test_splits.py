@@ -125,6 +125,13 @@ def test_an_unknown_tile_is_refused():
         split_ground_truth(truth_of([1], tiles=["31TDJ"]), SplitParams(leave_out_tile="31TDK"), seed=0)
 
 
+def test_a_tile_name_is_read_as_elsewhere_and_nonsense_is_refused_early():
+    assert SplitParams(leave_out_tile="T31TCJ").leave_out_tile == "31TCJ"
+    assert SplitParams().leave_out_tile is None
+    with pytest.raises(ParameterError, match="leave_out_tile = 'Toulouse': .*not a Sentinel-2 tile name"):
+        build(SplitParams, {"leave_out_tile": "Toulouse"}, "experiment.yml")
+
+
 def test_leaving_all_out_is_refused():
     with pytest.raises(GroundTruthError, match="every polygon is left out"):
         split_ground_truth(truth_of([1, 1]), SplitParams(leave_out_tile="31TCJ"), seed=0)

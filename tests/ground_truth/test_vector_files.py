@@ -8,7 +8,7 @@ import pytest
 from shapely.geometry import box
 
 from toolkit.ground.errors import GroundTruthError
-from toolkit.ground_truth.vector_files import read_vector
+from toolkit.ground_truth.vector_files import parts_of, read_vector
 
 
 def frame_of(crs="EPSG:32631", shape=None):
@@ -21,6 +21,22 @@ def test_reads_every_common_format(tmp_path, suffix):
     path = tmp_path / f"parcels{suffix}"
     frame_of("EPSG:4326").to_file(path, driver=drivers.get(suffix))
     assert read_vector(path)["code"].tolist() == [1]
+
+
+def test_a_shapefile_is_several_files(tmp_path):
+    frame_of().to_file(tmp_path / "parcels.shp")
+    frame_of().to_file(tmp_path / "parcels.old.shp")
+    (tmp_path / "parcels.shp.xml").touch()
+    (tmp_path / "parcels.prj").rename(tmp_path / "parcels.PRJ")
+    names = [path.name for path in parts_of(tmp_path / "parcels.shp")]
+    assert names[0] == "parcels.shp"
+    assert set(names[1:]) == {"parcels.PRJ", "parcels.cpg", "parcels.dbf", "parcels.shx"}
+
+
+def test_any_other_vector_file_is_one_and_so_is_an_absent_one(tmp_path):
+    frame_of().to_file(tmp_path / "parcels.shp")
+    for path in (tmp_path / "parcels.gpkg", tmp_path / "no" / "parcels.shp"):
+        assert parts_of(path) == [path]
 
 
 def test_absent_file_names_the_neighbour_that_was_meant(tmp_path):

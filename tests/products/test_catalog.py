@@ -51,6 +51,11 @@ def test_finds_products_of_a_tile_and_vectors(tmp_path: Path, theia: Callable[..
         (lambda c: c["s2"]["metadata"].pop("license"), ["s2", "metadata.license is missing"]),
         (lambda c: c["s2"].update(data_type="Raster"), ["data_type 'Raster'", "RasterDataset"]),
         (lambda c: c["s2"].update(uri="theia/{year}"), ["{year}", "{tile}"]),
+        (lambda c: c["s2"].update(uri="theia/{tile"), ["'theia/{tile' holds {tile;", "only placeholder is {tile}"]),
+        (lambda c: c["s2"].update(uri="theia/tile}"), ["holds };"]),
+        (lambda c: c["s2"].update(uri="theia/{tile!q}"), ["holds {tile!q}"]),
+        (lambda c: c["s2"].update(uri="{tile}/{tile.__class__.__mro__}"), ["holds {tile.__class__.__mro__}"]),
+        (lambda c: c["polygons"].update(uri="{tile}.gpkg"), ["polygons", "holds {tile}", "a GeoDataFrame is one file"]),
         (lambda c: c["s2"]["driver"].update(name="thea"), ["driver.name = 'thea'", "theia"]),
         (lambda c: c.update(s3="nothing"), ["s3", "must hold"]),
     ],
@@ -84,6 +89,21 @@ def test_absent_file_bad_yaml_and_no_code_in_yaml(tmp_path: Path) -> None:
     path.write_text("meta: !!python/object/apply:os.system ['touch hacked']")
     with pytest.raises(CatalogError, match="not valid YAML"):
         Catalog.load(path)
+
+
+def test_a_catalog_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data_catalog.yml"
+    path.write_bytes("meta: {name: données}".encode("latin-1"))
+    with pytest.raises(CatalogError, match=r"data_catalog\.yml is not UTF-8 text.*save it as UTF-8"):
+        Catalog.load(path)
+
+
+def test_what_a_catalog_says_is_shown_as_text(tmp_path: Path) -> None:
+    entries = content()
+    entries["<b>s2"] = entries.pop("s2")
+    entries["<b>s2"].update(uri="<i>theia", metadata={"license": "<script>", "reference": "me"})
+    html = Catalog.load(write(tmp_path, entries))._repr_html_()
+    assert "<td>&lt;b&gt;s2</td><td>RasterDataset</td><td>&lt;i&gt;theia</td><td>&lt;script&gt;</td>" in html
 
 
 def test_the_repository_s_own_catalog_is_valid() -> None:

@@ -2,8 +2,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from toolkit.ground.bands import BAND_NAMES
+from toolkit.ground.errors import ProductError
 from toolkit.products.product import BandFile
 from toolkit.products.theia import find_theia
 
@@ -60,6 +62,51 @@ def test_metadata_cut_short_leave_the_usual_values(tmp_path: Path, theia: Write)
     folder = theia(tmp_path, "2018-01-03")
     (folder / f"{folder.name}_MTD_ALL.xml").write_text("<Muscate_Metadata_Document><Radiom")
     assert find_theia(tmp_path)[0].bands["B2"] == BandFile(folder / f"{folder.name}_FRE_B2.tif")
+
+
+@pytest.mark.parametrize("value", ["ten thousand", "0", "-10000", "nan", "inf"])
+def test_a_scale_that_is_no_number_is_named(tmp_path: Path, theia: Write, value: str) -> None:
+    folder = theia(tmp_path, "2018-01-03")
+    metadata = folder / f"{folder.name}_MTD_ALL.xml"
+    metadata.write_text(f"<M><REFLECTANCE_QUANTIFICATION_VALUE>{value}</REFLECTANCE_QUANTIFICATION_VALUE></M>")
+    with pytest.raises(ProductError, match=f"VALUE is '{value}', not a positive number; correct it") as caught:
+        find_theia(tmp_path)
+    assert str(metadata) in str(caught.value)
+
+
+def test_a_nodata_value_that_is_no_number_is_named(tmp_path: Path, theia: Write) -> None:
+    folder = theia(tmp_path, "2018-01-03")
+    (folder / f"{folder.name}_MTD_ALL.xml").write_text("<M><SPECIAL_VALUE name='nodata'>none</SPECIAL_VALUE></M>")
+    with pytest.raises(ProductError, match="nodata is 'none', not a number"):
+        find_theia(tmp_path)
+
+
+def test_metadata_of_an_unknown_encoding_leave_the_usual_values(tmp_path: Path, theia: Write) -> None:
+    folder = theia(tmp_path, "2018-01-03")
+    (folder / f"{folder.name}_MTD_ALL.xml").write_text("<?xml version='1.0' encoding='klingon'?><M/>")
+    assert find_theia(tmp_path)[0].bands["B2"] == BandFile(folder / f"{folder.name}_FRE_B2.tif")
+
+
+@pytest.mark.parametrize(("date", "time"), [("2018-13-99", "105824-462"), ("2018-01-03", "256199-000")])
+def test_a_folder_of_an_impossible_date_is_passed_over(
+    tmp_path: Path, theia: Write, date: str, time: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    theia(tmp_path, "2018-01-05")
+    bad = theia(tmp_path, date, time=time)
+    assert [str(one.date) for one in find_theia(tmp_path)] == ["2018-01-05"]
+    assert f"{bad} is passed over" in caplog.text
+
+
+def test_metadata_are_an_input_where_they_are_there(tmp_path: Path, theia: Write) -> None:
+    folder = theia(tmp_path, "2018-01-03")
+    (product,) = find_theia(tmp_path)
+    assert product.metadata is None
+    assert product.inputs(["B2"]) == product.files(["B2"])
+    metadata = folder / f"{folder.name}_MTD_ALL.xml"
+    metadata.write_text("<M/>")
+    (product,) = find_theia(tmp_path)
+    assert product.inputs(["B2"]) == [*product.files(["B2"]), metadata]
+    assert metadata not in product.files(["B2"])
 
 
 def test_real_products(real_data: Path) -> None:

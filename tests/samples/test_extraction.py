@@ -12,7 +12,7 @@ from toolkit.products.raster import close_rasters
 from toolkit.products.theia import find_theia
 from toolkit.samples import extraction
 from toolkit.samples.extraction import extract, locate_pixels
-from toolkit.samples.store import SampleStore
+from toolkit.samples.store import SampleStore, reserve
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
 GRID = from_bounds((0, 0, 100, 100), 10, "EPSG:32631")
@@ -107,5 +107,22 @@ def test_store_chooses_and_refuses(series: TileSeries, tmp_path: Path) -> None:
     assert (store.clear("31TCJ") == 3).sum() == len(store.load(3))
     with pytest.raises(SampleError, match="min_clear_dates"):
         store.load(4)
-    store.clear_away()
-    assert not store.is_made_from("k")
+    store.clear_away(but="k")
+    assert not store.is_made_from("k") and store.has("31TCJ", "k")
+    assert (tmp_path / "samples" / "31TCJ" / "features.npy").exists()
+    store.clear_away(but="other")
+    assert not (tmp_path / "samples" / "31TCJ" / "features.npy").exists()
+
+
+def test_file_at_its_full_size_has_no_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk a hole would end the process when it is written to."""
+    for fallocate in (True, False):
+        path = tmp_path / f"{fallocate}.npy"
+        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(3000, 100))
+        if not fallocate:
+            monkeypatch.delattr("os.posix_fallocate", raising=False)
+        reserve(path)
+        assert path.stat().st_blocks * 512 >= path.stat().st_size
+        mapped[5] = 7
+        mapped.flush()
+        assert np.load(path)[5, 0] == 7

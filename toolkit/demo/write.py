@@ -32,6 +32,10 @@ from toolkit.ground.writing import NO_SPACE
 VERSION = 2
 """Raised when the same parameters give other files than before."""
 STAMP = "demo.json"
+OWN = ("theia", "ground_truth.gpkg", "truth.tif", "data_catalog.yml", "experiment.yml", STAMP)
+"""What a demo is made of; anything else in its folder is the user's."""
+SIDE_FILES = ("", ".aux.xml", ".ovr", "-wal", "-shm", "-journal")
+"""Endings of what GDAL and SQLite lay beside a file of the demo; they go with it."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +52,8 @@ def write_demo(
     """Write a demo: `theia/<tile>/<product>/`, `ground_truth.gpkg`, `truth.tif`, `data_catalog.yml`, `experiment.yml`.
 
     The folder appears whole or not at all. If it already holds this demo, nothing is written; if it holds a demo
-    made with other parameters or by another version, that one is replaced.
+    made with other parameters or by another version, that one is replaced; runs and all else that the user laid
+    into the folder stay.
 
     Args:
         folder: where the demo will stand; its parent is made if need be.
@@ -159,15 +164,38 @@ def _aside(folder: Path) -> Iterator[Path]:
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        if old.exists():
+            _retire(old, folder)
+
+
+def _retire(old: Path, folder: Path) -> None:
+    """Delete the demo that stood before, and move into the new one what is the user's.
+
+    Where there is no new one, the old one takes its place again. A file of the user's whose name the new folder
+    holds too stays in the old one.
+    """
+    if not folder.exists():
+        old.replace(folder)
+        return
+    for entry in old.iterdir():
+        if entry.name in {name + end for name in OWN for end in SIDE_FILES}:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+        elif not (folder / entry.name).exists():
+            entry.replace(folder / entry.name)
+    if any(old.iterdir()):
+        log.warning("%s keeps what could not be moved into %s", old, folder)
+    else:
+        old.rmdir()
 
 
 def _sweep(folder: Path) -> None:
-    """Delete what killed runs left beside `folder` more than an hour ago."""
-    for suffix in ("part", "old"):
-        for left in folder.parent.glob(f".{folder.name}.*.{suffix}"):
-            if time.time() - left.stat().st_mtime > 3600:
+    """Clear up what killed runs left beside `folder` more than an hour ago."""
+    for left in sorted(folder.parent.glob(f".{folder.name}.*.*")):
+        if time.time() - left.stat().st_mtime > 3600:
+            if left.suffix == ".part":
                 shutil.rmtree(left, ignore_errors=True)
+            elif left.suffix == ".old":
+                _retire(left, folder)
 
 
 def _reason(error: Exception) -> str:

@@ -6,6 +6,7 @@ The experiment is the state. Widgets edit it, verbs read it; nothing reads a wid
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class Experiment:
     def __init__(self, params: ExperimentParams, path: Path | str = "experiment.yml") -> None:
         self._params = params
         self._observers: list[Observer] = []
-        self.path = Path(path)
+        self.path = Path(path).resolve()
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:
@@ -179,7 +180,7 @@ class Experiment:
         return f"Experiment({self._params.name}: {tiles}, {self._params.series.start} to {self._params.series.end})"
 
     def _repr_html_(self) -> str:
-        return f"<pre style='line-height:1.3'>{self.to_yaml()}</pre>"
+        return f"<pre style='line-height:1.3'>{escape(self.to_yaml())}</pre>"
 
 
 def _read(path: Path) -> ExperimentParams:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from toolkit.experiment.config import Experiment
-from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles
+from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles, sources_of
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Record, fingerprint, fingerprint_files
 from toolkit.experiment.steps import Observer, Reporter, Step, perform
@@ -27,6 +29,7 @@ from toolkit.figures.folds import folds_figure
 from toolkit.figures.style import png
 from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.errors import GroundTruthError, did_you_mean
+from toolkit.ground.grid import TILE_PATTERN
 from toolkit.ground.writing import aside, write_text
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.ground_truth.splits import split_ground_truth
@@ -75,7 +78,7 @@ class CrossValidation:
         head = "".join(f"<th colspan=3 style='text-align:center'>{name}</th>" for name in ("same area", "left out"))
         names = "<th>OA</th><th>Kappa</th><th>F-score</th>" * 2
         rows = "".join(
-            f"<tr><td>{fold['name']}</td>"
+            f"<tr><td>{escape(str(fold['name']))}</td>"
             + "".join(f"<td>{fold[side][name]:.3f}</td>" for side in ("same_area", "left_out") for name in METRICS)
             + "</tr>"
             for fold in self._rows()
@@ -92,8 +95,9 @@ def cross_validate(
 ) -> CrossValidation:
     """Train one model a fold on everything but that fold, and test it on the same area and on what was left out.
 
-    The features of every tile are extracted once, not once a fold. Leaves `cross_validation/` with `metrics.json`,
-    `folds.png` and a sub-folder for each fold.
+    The features of every tile are extracted once, not once a fold. Each side is tested on at most
+    `sampling.max_per_class` pixels a class, drawn as for training; `validate` takes every pixel of a map.
+    Leaves `cross_validation/` with `metrics.json`, `folds.png` and a sub-folder for each fold.
 
     Args:
         by: `"tile"`, or a field of the ground truth.
@@ -108,13 +112,16 @@ def cross_validate(
         STEP,
         ("series", "features", "split", "sampling", "learning", "seed"),
         (folder / "metrics.json", folder / "folds.png"),
-        inputs=fingerprint([by, fingerprint_files(product_files(experiment))]),
+        inputs=fingerprint_files(product_files(experiment)),
         after=("clean",),
+        may_grow=("learning.epochs",),
+        arguments={"by": by},
     )
 
     def work(reporter: Reporter, record: Record) -> str:
         ground_truth = GroundTruth.read(RunFolder(experiment.folder).polygons("clean"))
         folds, store = _prepare(experiment, ground_truth, by, folder, record, reporter)
+        _remove_other_folds(folder, folds)
         matrices = {
             fold.name: _run_fold(experiment, fold, store, folder / file_name(fold.name), record, reporter)
             for fold in folds
@@ -123,6 +130,14 @@ def cross_validate(
 
     perform(experiment, step, work, overwrite=overwrite, observer=observer)
     return CrossValidation.load(folder)
+
+
+def _remove_other_folds(folder: Path, folds: Sequence[Fold]) -> None:
+    """Folders of folds of an earlier cross-validation, by something else."""
+    names = {file_name(fold.name) for fold in folds}
+    for metrics in folder.glob("*/validation/metrics.json"):
+        if metrics.parents[1].name not in names:
+            shutil.rmtree(metrics.parents[1])
 
 
 def _prepare(
@@ -178,9 +193,12 @@ def _spread(inside: np.ndarray, picked: np.ndarray) -> np.ndarray:
 
 
 def file_name(value: str) -> str:
-    """A value of a field as the name of a folder: what a path could trip over becomes `_` and a short hash."""
+    """A value of a field as the name of a folder: a tile as it is, anything else with a short hash.
+
+    So no value can leave the folder, meet another file in it, or another value where capitals make no difference.
+    """
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", value).lstrip(".")
-    return plain if plain == value else f"{plain}_{fingerprint(value)[:6]}"
+    return plain if TILE_PATTERN.match(value) else f"{plain}_{fingerprint(value)[:6]}"
 
 
 def _within(fold: Fold, kept: Mapping[str, np.ndarray]) -> Fold:
@@ -195,20 +213,17 @@ def _run_fold(
     """Train and test one fold; its learning goes on where it was stopped."""
     nomenclature = experiment.nomenclature
     samples = store.load(experiment.sampling.min_clear_dates, fold.drawn["train"])
-    started = folder / "learning" / "key"
-    resume = started.exists() and started.read_text(encoding="utf-8") == record.key
-    write_text(started, record.key)
     train_network(
-        TrainingSamples(samples.features, samples.codes, samples.polygons),
+        TrainingSamples(samples.features, samples.codes, sources_of(RunFolder(experiment.folder), samples.polygons)),
         experiment.learning,
         seed=experiment.seed,
         nomenclature=nomenclature,
         feature_names=store.names,
         dates=experiment.stack.days,
         folder=folder / "learning",
-        key=record.key,
+        key=record.without(["learning.epochs"]).key,
         callbacks=[EpochProgress(reporter, f"{STEP} {fold.name}")],
-        overwrite=not resume,
+        overwrite=True,  # of the state of another training; this one's goes on
     )
     model = Model.load(folder / "learning" / "model")
     matrices = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.experiment.config import Experiment
+from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.steps import Reporter
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.samples.extraction import extract, locate_pixels
@@ -16,13 +17,25 @@ from toolkit.series.timeseries import TileSeries
 
 
 def locate_over_tiles(ground_truth: GroundTruth, series: Sequence[TileSeries]) -> dict[str, np.ndarray]:
-    """The pixels of the polygons that belong to each tile: tile -> (pixel,) array of dtype `PIXEL`."""
+    """The pixels of the polygons that belong to each tile: tile -> (pixel,) array of dtype `PIXEL`.
+
+    A pixel belongs to the last polygon over it; one that a polygon of another tile covers too belongs to none, so
+    that no ground is seen from two tiles.
+    """
     found = {}
     for one in series:
-        frame = ground_truth.frame[ground_truth.frame["tile"] == one.tile].to_crs(str(one.grid.crs))
+        own = (ground_truth.frame["tile"] == one.tile).to_numpy()
+        frame = ground_truth.frame.iloc[np.argsort(~own, kind="stable")].to_crs(str(one.grid.crs))
         polygons, codes = frame["polygon"].to_numpy("int64"), frame["code"].to_numpy("uint8")
-        found[one.tile] = locate_pixels(frame.geometry.to_numpy(), polygons, codes, one.grid)
+        pixels = locate_pixels(frame.geometry.to_numpy(), polygons, codes, one.grid)
+        found[one.tile] = pixels[np.isin(pixels["polygon"], polygons[: own.sum()])]
     return found
+
+
+def sources_of(folder: RunFolder, polygons: np.ndarray) -> np.ndarray:
+    """The feature of the ground truth that each polygon was cut from: parts of one stay together in any split."""
+    frame = GroundTruth.read(folder.polygons("clean")).frame
+    return frame.set_index("polygon")["source"].loc[polygons].to_numpy("int64")
 
 
 def extract_over_tiles(
@@ -34,13 +47,13 @@ def extract_over_tiles(
     reporter: Reporter,
     step: str,
 ) -> SampleStore:
-    """Features of these pixels, in a store; a tile without any is left out. A finished store is kept as it is."""
+    """Features of these pixels, in a store; a tile without any is left out. What is there with this key stays."""
     store, stack = SampleStore(folder), experiment.stack
     if store.is_made_from(key):
         return store
-    store.clear_away()
+    store.clear_away(but=key)
     for one in series:
-        if len(pixels[one.tile]):
+        if len(pixels[one.tile]) and not store.has(one.tile, key):
             progress = reporter.progress(step, f"extracting {one.tile}")
             workers = experiment.mapping.workers
             extract(one, stack, pixels[one.tile], store, key=key, workers=workers, progress=progress)

@@ -29,7 +29,8 @@ def fingerprint(content: Any) -> str:
 
 def fingerprint_files(paths: Iterable[Path]) -> str:
     """Hash of names, sizes and times of change: noticing another file without reading gigabytes."""
-    return fingerprint(sorted((str(path), stat.st_size, stat.st_mtime_ns) for path in paths for stat in [path.stat()]))
+    found = ((str(path.resolve()), path.stat()) for path in paths)
+    return fingerprint(sorted((path, stat.st_size, stat.st_mtime_ns) for path, stat in found))
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,12 @@ class Manifest:
             "steps": {name: {**vars(record), "key": record.key} for name, record in records.items()},
         }
         write_text(self.path, json.dumps(content, indent=1, default=str))
+
+    def drop(self, name: str, seed: int) -> None:
+        """Forget a step whose result is about to be replaced."""
+        records = self.records()
+        if records.pop(name, None):
+            self.write(records, seed)
 
     def add(self, name: str, record: Record, seed: int) -> None:
         """Note that a step is finished."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +56,17 @@ class Step:
     """Steps it builds on."""
     may_grow: tuple[str, ...] = ()
     """Parameters that may be raised to go on from what is there."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the verb that the result depends on."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The outcome of a step that was stopped before its end."""
+
+    message: str = ""
+    reached: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of what was reached, such as fewer epochs; empty where nothing usable was."""
 
 
 @dataclass
@@ -87,7 +98,7 @@ class Reporter:
 
 def record_of(experiment: Experiment, step: Step, records: Mapping[str, Record]) -> Record:
     """What the step would be made from now."""
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = dict(step.arguments)
     for path in step.sections:
         params.update(_flatten(path, experiment.get(path)))
     return Record(params, step.inputs, {name: records[name].key for name in step.after if name in records})
@@ -96,20 +107,20 @@ def record_of(experiment: Experiment, step: Step, records: Mapping[str, Record])
 def perform(
     experiment: Experiment,
     step: Step,
-    work: Callable[[Reporter, Record], str | None],
+    work: Callable[[Reporter, Record], str | Stopped],
     *,
     overwrite: bool = False,
     observer: Observer | None = None,
-) -> bool:
+) -> None:
     """Run `work` unless the step is up to date.
 
-    Args:
-        work: called with the reporter and the record of what the result is made from; gives a line about the
-            result, or None if it was stopped before its end.
-        overwrite: replace results that were made with other parameters.
+    The record of an earlier result is dropped before `work` begins and written when it has ended, so that a result
+    half replaced is never taken for a finished one.
 
-    Returns:
-        Whether the step is finished (false if it was stopped).
+    Args:
+        work: called with the reporter and the record of what the result is made from; gives a line about the result,
+            or `Stopped`.
+        overwrite: replace results that were made with other parameters.
 
     Raises:
         RunFolderError: there are results made with other parameters, a step it builds on is missing, or another
@@ -117,39 +128,66 @@ def perform(
     """
     folder = RunFolder(experiment.folder)
     manifest, reporter = Manifest(folder.manifest), Reporter(folder.events, observer)
-    records = manifest.records()
+    if _is_up_to_date(experiment, step, manifest.records()):
+        reporter.tell(Event(step.name, "up to date"))
+        return
+    with only_process_in(folder.root):
+        wanted = _may_run(experiment, step, folder, manifest.records(), overwrite)
+        _sweep(folder.root)
+        with _timed(step, reporter) as finish:
+            manifest.drop(step.name, experiment.seed)
+            outcome = work(reporter, wanted)
+            reached = outcome.reached if isinstance(outcome, Stopped) else {}
+            if not isinstance(outcome, Stopped) or reached:
+                write_text(folder.experiment, experiment.to_yaml())
+                record = replace(wanted, params={**wanted.params, **reached})
+                manifest.add(step.name, record, experiment.seed)
+            finish(outcome)
+
+
+def _is_up_to_date(experiment: Experiment, step: Step, records: Mapping[str, Record]) -> bool:
+    made = records.get(step.name)
+    if made is None or not all(path.exists() for path in step.outputs) or any(one not in records for one in step.after):
+        return False
+    return made.key == record_of(experiment, step, records).key
+
+
+def _may_run(
+    experiment: Experiment, step: Step, folder: RunFolder, records: Mapping[str, Record], overwrite: bool
+) -> Record:
+    """What the step would be made from, once it is sure that nothing is lost by running it."""
     for name in step.after:
         if name not in records:
             raise RunFolderError(f"{folder.root} has no result of `{name}`, which `{step.name}` needs; run it first")
     wanted = record_of(experiment, step, records)
     made = records.get(step.name) if all(path.exists() for path in step.outputs) else None
-    if made and made.key == wanted.key:
-        reporter.tell(Event(step.name, "up to date"))
-        return True
-    if made and not overwrite and not _grows(made, wanted, step.may_grow):
+    if made and made.key != wanted.key and not overwrite and not _grows(made, wanted, step.may_grow):
         raise RunFolderError(_other_results(step, made, wanted, folder))
-    with only_process_in(folder.root), _timed(step, reporter) as finish:
-        message = work(reporter, wanted)
-        if message is not None:
-            write_text(folder.experiment, experiment.to_yaml())
-            manifest.add(step.name, wanted, experiment.seed)
-        finish(message)
-    return message is not None
+    return wanted
+
+
+def _sweep(root: Path) -> None:
+    """Delete what a killed process left half written; no other process works here now."""
+    for part in root.rglob(".*.part*"):
+        if part.is_file():
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
-def _timed(step: Step, reporter: Reporter) -> Iterator[Callable[[str | None], None]]:
+def _timed(step: Step, reporter: Reporter) -> Iterator[Callable[[str | Stopped], None]]:
     start = time.perf_counter()
 
-    def finish(message: str | None) -> None:
-        state: State = "stopped" if message is None else "done"
-        reporter.tell(Event(step.name, state, 1, 1, message or "", round(time.perf_counter() - start, 2)))
+    def finish(outcome: str | Stopped) -> None:
+        state: State = "stopped" if isinstance(outcome, Stopped) else "done"
+        message = outcome.message if isinstance(outcome, Stopped) else outcome
+        reporter.tell(Event(step.name, state, 1, 1, message, round(time.perf_counter() - start, 2)))
 
     reporter.tell(Event(step.name, "running"))
     try:
         yield finish
     except BaseException as error:
-        reporter.tell(Event(step.name, "failed", message=str(error) or type(error).__name__))
+        with suppress(RunFolderError):  # a full disk must not hide the error itself
+            reporter.tell(Event(step.name, "failed", message=str(error) or type(error).__name__))
         raise
 
 

@@ -7,18 +7,19 @@ Each can start alone, from a notebook, the command line or a job. Each skips wha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import shapely
 
 from toolkit.experiment.config import Experiment
-from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles
+from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles, sources_of
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Record, fingerprint, fingerprint_files
 from toolkit.experiment.reporting import report_validation
-from toolkit.experiment.steps import Observer, Reporter, Step, perform
+from toolkit.experiment.steps import Observer, Reporter, Step, Stopped, perform
 from toolkit.experiment.tiles import open_series, product_files, working_crs
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import project_bounds
@@ -100,7 +101,7 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
     step = Step(
         "sample",
         (*SERIES, "split", "sampling", "seed"),
-        (folder.class_counts, folder.samples / "stack.json", folder.polygons("train")),
+        (folder.class_counts, folder.samples / "stack.json", folder.polygons("train"), folder.polygons("test")),
         inputs=fingerprint_files(product_files(experiment)),
         after=("clean",),
     )
@@ -114,7 +115,7 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
                 ground_truth.where(chosen).save(folder.polygons(kind))
         series = open_series(experiment, reporter.progress("sample", "reading headers"))
         train = ground_truth.where((ground_truth.frame["role"] == "train").to_numpy())
-        found = locate_over_tiles(train, series)
+        found = _of(train, locate_over_tiles(_train_first(ground_truth), series))
         drawn = draw_over_tiles(
             {tile: one["code"] for tile, one in found.items()}, experiment.sampling, experiment.seed
         )
@@ -159,12 +160,12 @@ def train(
 
     watched = False
 
-    def work(reporter: Reporter, record: Record) -> str | None:
+    def work(reporter: Reporter, record: Record) -> str | Stopped:
         nonlocal watched
         watched = True
         samples = SampleStore(folder.samples).load(experiment.sampling.min_clear_dates)
         result = train_network(
-            TrainingSamples(samples.features, samples.codes, samples.polygons),
+            TrainingSamples(samples.features, samples.codes, sources_of(folder, samples.polygons)),
             experiment.learning,
             seed=experiment.seed,
             nomenclature=experiment.nomenclature,
@@ -176,8 +177,10 @@ def train(
             stop=stop,
             overwrite=overwrite,
         )
-        if result.stopped or result.best is None:
-            return None
+        if result.best is None:
+            return Stopped()
+        if result.stopped:
+            return Stopped(f"after epoch {len(result.history)}", {"learning.epochs": len(result.history)})
         return f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples"
 
     perform(experiment, step, work, overwrite=overwrite, observer=observer)
@@ -185,6 +188,17 @@ def train(
     if not watched:
         replay(callbacks, experiment.learning, result.history, result.best)
     return result
+
+
+def _train_first(ground_truth: GroundTruth) -> GroundTruth:
+    """Where polygons overlap the later one has the pixel: no train pixel lies in a polygon that tests."""
+    order = np.argsort(ground_truth.frame["role"].to_numpy() != "train", kind="stable")
+    return GroundTruth(ground_truth.frame.iloc[order].reset_index(drop=True), ground_truth.name)
+
+
+def _of(ground_truth: GroundTruth, located: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The located pixels of these polygons."""
+    return {tile: pixels[np.isin(pixels["polygon"], ground_truth.ids)] for tile, pixels in located.items()}
 
 
 class EpochProgress(Callback):

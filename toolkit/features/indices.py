@@ -65,9 +65,12 @@ def compute_indices(
     check_indices(names, bands)
     if out is None:
         out = np.empty((len(names), series.shape[0], series.shape[2]), dtype=np.float32)
-    for name, target in zip(names, out, strict=True):
-        INDICES[name](series, bands, target)
-        _spread_nodata(series, target)
+    # Date by date, so that the bands of a date are still in the processor's cache for its last index.
+    for d in range(len(series)):
+        one = series[d : d + 1]
+        for name, target in zip(names, out, strict=True):
+            INDICES[name](one, bands, target[d : d + 1])
+        _spread_nodata(series[d], out[:, d])
     return out
 
 
@@ -140,13 +143,13 @@ def _norm(series, out):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _spread_nodata(series, out):  # type: ignore[no-untyped-def]
-    for d in range(out.shape[0]):
-        for b in range(series.shape[1]):
-            band = series[d, b]
-            for j in range(out.shape[1]):
-                if abs(band[j] - np.float32(NODATA)) < np.float32(0.1):
-                    out[d, j] = NODATA
+def _spread_nodata(bands, indices):  # type: ignore[no-untyped-def]
+    """Bands (band, pixel) and indices (index, pixel) of one date."""
+    for b in range(bands.shape[0]):
+        band = bands[b]
+        for j in range(band.size):
+            if abs(band[j] - np.float32(NODATA)) < np.float32(0.1):
+                indices[:, j] = NODATA
 
 
 @njit(nogil=True, cache=True)

@@ -25,10 +25,12 @@ class ConfusionMatrix:
 
     @classmethod
     def of(cls, reference: np.ndarray, predicted: np.ndarray, codes: Sequence[int]) -> ConfusionMatrix:
-        """Count pairs of class codes; `reference` and `predicted` have one shape, all codes are in `codes`."""
-        table = np.zeros(max(codes) + 1, dtype=np.int64)
-        table[list(codes)] = np.arange(len(codes))
-        counts = count_pairs(table[np.ravel(reference)], table[np.ravel(predicted)], len(codes))
+        """Count pairs of class codes; `reference` and `predicted` have one shape.
+
+        Raises:
+            ValueError: a code that is not in `codes`.
+        """
+        counts = count_pairs(_indices(reference, codes), _indices(predicted, codes), len(codes))
         return cls(counts, tuple(int(code) for code in codes))
 
     def __add__(self, other: ConfusionMatrix) -> ConfusionMatrix:
@@ -110,6 +112,17 @@ def count_pairs(reference: np.ndarray, predicted: np.ndarray, classes: int) -> n
     """Matrix of counts, int64 (class, class), from two arrays of class indices of one length."""
     flat = np.bincount(reference.ravel() * classes + predicted.ravel(), minlength=classes * classes)
     return flat.reshape(classes, classes)
+
+
+def _indices(values: np.ndarray, codes: Sequence[int]) -> np.ndarray:
+    """Position in `codes` of each value, int64, flat."""
+    values = np.ravel(values)
+    known = np.isin(values, codes)
+    if not known.all():
+        raise ValueError(f"class {values[~known][0]} is not among {', '.join(map(str, codes))}")
+    table = np.zeros(max(codes) + 1, dtype=np.int64)
+    table[list(codes)] = np.arange(len(codes))
+    return table[values]
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 
 from toolkit.ground.errors import ParameterError, ProductError
 
@@ -141,6 +142,23 @@ def project_bounds(bounds: Iterable[float], source: object, target: object) -> t
     return transformer.transform_bounds(left, bottom, right, top, densify_pts=21)
 
 
+def outline(grid: GeoBox, crs: object, steps: int = 64) -> shapely.Polygon:
+    """The ground that a grid covers, in another coordinate system.
+
+    Each side has `steps` points, for a straight line of one projection is bent in another: with 64, the outline of a
+    tile of 110 km is true to a tenth of a metre or so in the neighbouring UTM zone, with 8 to some metres.
+    """
+    height, width = grid.shape
+    along = np.arange(steps) / steps
+    zero, one = np.zeros(steps), np.ones(steps)
+    col = np.concatenate([along, one, 1 - along, zero]) * width
+    row = np.concatenate([zero, along, one, 1 - along]) * height
+    x, y = grid.affine * (col, row)
+    if str(grid.crs) != str(crs):
+        x, y = Transformer.from_crs(str(grid.crs), str(crs), always_xy=True).transform(x, y)
+    return shapely.Polygon(np.stack([x, y], axis=1))
+
+
 def describe(grid: GeoBox) -> str:
     """A grid in words: `"300 x 300 pixels of 10 m, EPSG:32631, upper left 300000, 4900020"`."""
     height, width = grid.shape
@@ -149,6 +167,9 @@ def describe(grid: GeoBox) -> str:
 
 
 def crs_name(crs: object) -> str:
-    """`EPSG:32631` where the system has a code, else its name."""
-    epsg = crs.to_epsg() if hasattr(crs, "to_epsg") else None
-    return f"EPSG:{epsg}" if epsg else str(crs)[:60]
+    """`EPSG:32631` where the system (pyproj's, odc-geo's, rasterio's) has a code, else its name; `no CRS` for None."""
+    if crs is None:
+        return "no CRS"
+    system = CRS.from_user_input(crs)
+    epsg = system.to_epsg()
+    return f"EPSG:{epsg}" if epsg else system.name

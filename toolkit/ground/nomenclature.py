@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from importlib import resources
 from pathlib import Path
 
@@ -49,13 +51,14 @@ class Nomenclature:
         """A shipped nomenclature by its name (`oso_23`), or a CSV file with `code,label,colour`.
 
         Raises:
-            ParameterError: no such name or file, or a line that is not `code,label,#rrggbb`.
+            ParameterError: no such name or file, a file that is not UTF-8, or a line that is not
+                `code,label,#rrggbb`.
         """
         path = Path(name_or_path)
         if path.suffix == ".csv":
             if not path.is_file():
                 raise ParameterError(f"nomenclature file {path} does not exist; write it, or use the shipped oso_23")
-            return cls(path.stem, tuple(_read(path.read_text(encoding="utf-8"), str(path))))
+            return cls(path.stem, tuple(_read(_text(path), str(path))))
         folder = resources.files("toolkit.ground") / SHIPPED
         shipped = {entry.name.removesuffix(".csv") for entry in folder.iterdir() if entry.name.endswith(".csv")}
         if str(name_or_path) not in shipped:
@@ -93,11 +96,6 @@ class Nomenclature:
         table[self.codes] = np.arange(len(self))
         return table[np.asarray(codes, dtype=np.int64)]
 
-    def restrict(self, codes: Iterable[int]) -> Nomenclature:
-        """The same nomenclature with these codes only."""
-        wanted = {int(code) for code in codes}
-        return Nomenclature(self.name, tuple(one for one in self.classes if one.code in wanted))
-
     def colour_table(self) -> dict[int, tuple[int, int, int, int]]:
         """GDAL colour table: code -> (red, green, blue, alpha); 0 is transparent."""
         table = {one.code: (*bytes.fromhex(one.colour[1:]), 255) for one in self.classes}
@@ -105,12 +103,23 @@ class Nomenclature:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td><span style='display:inline-block;width:1.2em;height:1em;background:{one.colour};"
+            f"<tr><td><span style='display:inline-block;width:1.2em;height:1em;background:{escape(one.colour)};"
             f"border:1px solid #8884'></span></td><td style='text-align:right'>{one.code}</td>"
-            f"<td style='text-align:left'>{one.label}</td></tr>"
+            f"<td style='text-align:left'>{escape(one.label)}</td></tr>"
             for one in self.classes
         )
-        return f"<table><caption>{self.name}</caption>{rows}</table>"
+        return f"<table><caption>{escape(self.name)}</caption>{rows}</table>"
+
+
+def _text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without the mark that spreadsheets set before it."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ParameterError(
+            f"nomenclature file {path} is not UTF-8 text ({error.reason} at byte {error.start}); "
+            "save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
+        ) from None
 
 
 def _read(text: str, place: str) -> list[LandCoverClass]:
@@ -118,8 +127,7 @@ def _read(text: str, place: str) -> list[LandCoverClass]:
     for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
         try:
             code, label, colour = int(row["code"]), row["label"].strip(), row["colour"].strip().lower()
-            bytes.fromhex(colour.removeprefix("#"))
-            if len(colour) != 7:
+            if not re.fullmatch("#[0-9a-f]{6}", colour):
                 raise ValueError(colour)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise ParameterError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.ground.grid import Block
-from toolkit.ground.writing import aside
+from toolkit.ground.writing import aside, explained, write_text
 
 Arrays = Mapping[str, np.ndarray]
 Work = Callable[[Block], Arrays]
@@ -68,6 +69,7 @@ def stream(
             `Client.get_executor()`. Default: threads.
 
     Raises:
+        RunFolderError: the disk is full, or `folder` cannot be written.
         Exception: the first one that `work` raises; blocks already done are kept for the next run.
     """
     workers = workers or os.cpu_count() or 1
@@ -102,12 +104,21 @@ def _collect(running: set[Future[Any]], done: int, total: int, progress: Progres
 
 
 def _open_ledger(folder: Path, key: str) -> None:
+    """Make the folder ready for blocks of this key: as it is where they are its own, else empty."""
     ledger = folder / "key"
-    if ledger.exists() and ledger.read_text() == key:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    ledger.write_text(key)
+    with explained(folder):
+        if ledger.exists() and ledger.read_text(encoding="utf-8") == key:
+            return
+        if folder.exists():
+            _take_away(folder)
+    write_text(ledger, key)
+
+
+def _take_away(folder: Path) -> None:
+    """Delete a folder; what cannot be deleted stands under another name, where no run looks for its blocks."""
+    away = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
+    folder.replace(away / folder.name)
+    shutil.rmtree(away, ignore_errors=True)
 
 
 def _work_and_write(work: Work, block: Block, folder: Path) -> None:

@@ -5,7 +5,7 @@ Pure: polygons come in and other polygons go out; the file they were read from i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import geopandas as gpd
@@ -18,10 +18,11 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from toolkit.ground.errors import GroundTruthError
+from toolkit.ground.grid import crs_name
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground_truth.cleaning_report import CleaningReport, CleaningStep, Effect
 from toolkit.ground_truth.polygons import NO_CLASS, GroundTruth, free_names, number
-from toolkit.ground_truth.vector_files import crs_name, extent
+from toolkit.ground_truth.vector_files import extent
 
 AREAL = (GeometryType.POLYGON, GeometryType.MULTIPOLYGON, GeometryType.GEOMETRYCOLLECTION)
 
@@ -127,17 +128,21 @@ class _Cleaning:
     def shapes(self) -> np.ndarray:
         return self.frame.geometry.to_numpy()
 
-    def note(self, name: str, effect: Effect, ids: Iterable[int]) -> None:
-        self.steps.append(CleaningStep(name, MEANINGS[name], effect, tuple(int(one) for one in ids)))
+    def note(self, name: str, effect: Effect, where: np.ndarray) -> None:
+        """Report the rows where `where` is true; their numbers are left out where these are all there are."""
+        count = int(where.sum())
+        every = 0 < count == len(where)
+        ids = "all" if every else tuple(self.frame["polygon"].to_numpy()[where].tolist())
+        self.steps.append(CleaningStep(name, MEANINGS[name], effect, count, ids))
 
     def remove(self, name: str, gone: np.ndarray) -> None:
         """Remove the rows where `gone` is true."""
-        self.note(name, "removed", self.frame["polygon"][gone])
+        self.note(name, "removed", gone)
         self.frame = self.frame[~gone]
 
     def change(self, name: str, where: np.ndarray, how: Callable[[np.ndarray], np.ndarray]) -> None:
         """Replace the shapes where `where` is true by what `how` makes of them."""
-        self.note(name, "changed", self.frame["polygon"][where])
+        self.note(name, "changed", where)
         shapes = self.shapes.copy()
         shapes[where] = how(shapes[where])
         self.frame = self.frame.set_geometry(gpd.GeoSeries(shapes, index=self.frame.index, crs=self.frame.crs))
@@ -181,7 +186,7 @@ def _split_parts(work: _Cleaning) -> None:
     """Make every part of a multipolygon a polygon; those of several parts get new numbers after all others."""
     frame = work.frame
     several = shapely.get_num_geometries(work.shapes) > 1
-    work.note("split", "changed", frame["polygon"][several])
+    work.note("split", "changed", several)
     first_free = int(frame["polygon"].max()) + 1 if len(frame) else 0
     parts, rows = shapely.get_parts(work.shapes, return_index=True)
     work.frame = frame.iloc[rows].set_geometry(gpd.GeoSeries(parts, index=frame.index[rows], crs=frame.crs))
@@ -193,10 +198,9 @@ def _split_parts(work: _Cleaning) -> None:
 
 def _reproject(work: _Cleaning, crs: CRS) -> None:
     """Bring the polygons to the working CRS, valid there too."""
-    if work.frame.crs == crs:
-        work.note("reprojected", "changed", ())
-    else:
-        work.note("reprojected", "changed", work.frame["polygon"])
+    elsewhere = work.frame.crs != crs
+    work.note("reprojected", "changed", np.full(len(work.frame), elsewhere))
+    if elsewhere:
         work.frame = work.frame.to_crs(crs)
     work.remove("beyond_crs", ~np.isfinite(shapely.bounds(work.shapes)).all(axis=1))
     shapes = work.shapes.copy()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any, Literal
 
 Effect = Literal["removed", "changed"]
+
+NUMBERS = re.compile(r"\[\n([-\d,\s]*)\n\s*\]")
+"""A list of whole numbers as `json.dumps` writes it with an indent; no JSON string holds a line break."""
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,10 @@ class CleaningStep:
     name: str
     meaning: str
     effect: Effect
-    ids: tuple[int, ...]
-    """Numbers of the polygons (column `polygon`), as they were when the step began."""
-
-    @property
-    def count(self) -> int:
-        return len(self.ids)
+    count: int
+    """How many polygons."""
+    ids: tuple[int, ...] | Literal["all"]
+    """Numbers of the polygons (column `polygon`), as they were when the step began; `"all"` where it took each one."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,17 @@ class CleaningReport:
         return f"{self.source}: {self.before:,} features, {self.after:,} polygons kept"
 
     def to_json(self) -> str:
-        """The report as JSON text, with the count of each step."""
-        content = asdict(self)
-        content["steps"] = [{**asdict(step), "count": step.count, "ids": list(step.ids)} for step in self.steps]
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        """The report as JSON text, the numbers of a step's polygons on one line."""
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        return NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
 
     @classmethod
     def from_json(cls, text: str) -> CleaningReport:
         """The report that `to_json` wrote."""
         content: dict[str, Any] = json.loads(text)
         steps = [
-            CleaningStep(step["name"], step["meaning"], step["effect"], tuple(step["ids"])) for step in content["steps"]
+            CleaningStep(**{**step, "ids": "all" if step["ids"] == "all" else tuple(step["ids"])})
+            for step in content["steps"]
         ]
         classes = {int(code): count for code, count in content["classes"].items()}
         return cls(**{**content, "steps": tuple(steps), "classes": classes})

@@ -16,12 +16,13 @@ import pyogrio
 from pyproj import CRS
 
 from toolkit.ground.errors import GroundTruthError, RunFolderError, did_you_mean
+from toolkit.ground.grid import crs_name
 from toolkit.ground.params import Params, param
 from toolkit.ground.writing import aside
-from toolkit.ground_truth.vector_files import crs_name, read_vector
+from toolkit.ground_truth.vector_files import read_vector
 
-NO_CLASS = 0
-"""Code of a polygon whose class field is empty."""
+NO_CLASS = int(np.iinfo(np.int64).min)
+"""Code of a polygon whose class field is empty: none that a person would write, as 0 might be."""
 
 OWN_FIELDS = ("polygon", "code", "geometry")
 """Columns that every ground truth has, in this order before the further fields of the input."""
@@ -123,7 +124,10 @@ class GroundTruth:
         return f"GroundTruth({self.name}: {len(self):,} polygons of {len(self.counts)} classes, {crs_name(self.crs)})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><td>{code}</td><td>{count:,}</td></tr>" for code, count in self.counts.items())
+        names = {NO_CLASS: "empty"}
+        rows = "".join(
+            f"<tr><td>{names.get(code, code)}</td><td>{count:,}</td></tr>" for code, count in self.counts.items()
+        )
         return f"<p>{escape(repr(self))}</p><table><tr><th>code</th><th>polygons</th></tr>{rows}</table>"
 
 
@@ -196,7 +200,7 @@ def _whole(value: object) -> int | None:
         number = int(value) if float(value).is_integer() else None
     else:
         number = int(value) if isinstance(value, int | np.integer) else None
-    return number if number is not None and abs(number) < 2**63 else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def _is_numbering(values: pd.Series) -> bool:

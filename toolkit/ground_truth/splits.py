@@ -6,8 +6,10 @@ import logging
 from typing import Literal
 
 import numpy as np
+from pydantic import field_validator
 
-from toolkit.ground.errors import GroundTruthError, did_you_mean
+from toolkit.ground.errors import GroundTruthError, ParameterError, did_you_mean
+from toolkit.ground.grid import tile_name
 from toolkit.ground.params import Params, param
 from toolkit.ground_truth.polygons import GroundTruth
 
@@ -22,6 +24,14 @@ class SplitParams(Params):
     train_ratio: float = param(0.75, "Share of each class's polygons used for training; the others test.", gt=0, lt=1)
     by: Literal["polygon"] = param("polygon", "What stays whole: a polygon is never divided between training and test.")
     leave_out_tile: str | None = param(None, "Tile of which no polygon is used for training, such as 31TCJ.")
+
+    @field_validator("leave_out_tile")
+    @classmethod
+    def _tile_name(cls, tile: str | None) -> str | None:
+        try:
+            return tile_name(tile) if tile is not None else None
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
 
 
 def split_polygons(

@@ -12,14 +12,15 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
-from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from toolkit.ground.errors import GroundTruthError, did_you_mean
+from toolkit.ground.grid import crs_name
 
 log = logging.getLogger(__name__)
 
 UNREADABLE = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.GeometryError, CRSError)
+SHAPEFILE_PARTS = (".cpg", ".dbf", ".prj", ".shx")
 NAMED_CRS = re.compile(r"EPSG[ _:-]?(\d{4,6})", re.IGNORECASE)
 
 
@@ -48,12 +49,12 @@ def read_vector(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
     return frame
 
 
-def crs_name(crs: CRS | None) -> str:
-    """A CRS in few words: `EPSG:32631` where it has a code, else its name."""
-    if crs is None:
-        return "no CRS"
-    authority = crs.to_authority()
-    return ":".join(authority) if authority else crs.name
+def parts_of(path: Path) -> list[Path]:
+    """The files that a vector file is made of: itself, and beside a `.shp` those of its parts that are there."""
+    if path.suffix.lower() != ".shp":
+        return [path]
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    return [path, *(one for one in beside if one.stem == path.stem and one.suffix.lower() in SHAPEFILE_PARTS)]
 
 
 def extent(bounds: Iterable[float]) -> str:

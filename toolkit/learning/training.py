@@ -103,7 +103,7 @@ def train_network(
         key: fingerprint of the samples and of the parameters, `epochs` aside, which may be raised to go on.
         callbacks: called after `history.csv` is written.
         stop: asked before each batch.
-        overwrite: begin again, whatever state the folder holds.
+        overwrite: begin again where the folder holds the state of another training, or of more epochs.
 
     Raises:
         SampleError: a code outside the nomenclature, a single class, nothing left for valid, or a value that is
@@ -112,7 +112,7 @@ def train_network(
         ParameterError: the device is absent, or the loss is not a number any more.
     """
     check_samples(samples, nomenclature, feature_names)
-    state = None if overwrite else _resumable(folder / STATE, key, params.epochs)
+    state = _resumable(folder / STATE, key, params.epochs, overwrite)
     with torch_threads(params.threads or default_threads(params.batch_size)):
         fitting, standardiser = prepare(samples, params, seed, nomenclature, feature_names)
         run = TrainingRun(
@@ -254,11 +254,17 @@ def _score(row: Row, criterion: Criterion) -> float:
     return -row["valid_loss"] if criterion == "loss" else row[criterion]
 
 
-def _resumable(path: Path, key: str, epochs: int) -> TrainingState | None:
-    state = TrainingState.read(path, key)
-    if state and state.epoch > epochs:
-        raise RunFolderError(
-            f"{path} has {state.epoch} epochs already, learning.epochs asks for {epochs}: "
-            f"set {state.epoch} or more to go on, or train with overwrite to begin again"
-        )
+def _resumable(path: Path, key: str, epochs: int, overwrite: bool) -> TrainingState | None:
+    """The state to go on from, if there is one."""
+    try:
+        state = TrainingState.read(path, key)
+        if state and state.epoch > epochs:
+            raise RunFolderError(
+                f"{path} has {state.epoch} epochs already, learning.epochs asks for {epochs}: "
+                f"set {state.epoch} or more to go on, or train with overwrite to begin again"
+            )
+    except RunFolderError:
+        if overwrite:
+            return None
+        raise
     return state

@@ -36,11 +36,15 @@ class MappingParams(Params):
     crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
 
 
+def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
+    """Memory that reading a block and computing its features takes at its peak, bytes a pixel."""
+    dates, bands = len(series.acquisitions), len(series.bands)
+    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * len(stack))
+
+
 def block_size(series: TileSeries, stack: FeatureStack, memory_gb: float, workers: int) -> int:
     """The largest block that keeps all workers within the memory, pixels a side."""
-    dates, bands = len(series.acquisitions), len(series.bands)
-    bytes_a_pixel = WORK_COPIES * (dates * (2 * bands + 1) + 4 * len(stack))
-    pixels = max(memory_gb - BASE_MEMORY, 0.25) * 1e9 / workers / bytes_a_pixel
+    pixels = max(memory_gb - BASE_MEMORY, 0.25) * 1e9 / workers / bytes_a_pixel(series, stack)
     return next((size for size in BLOCK_SIZES if size * size <= pixels), BLOCK_SIZES[-1])
 
 

@@ -18,7 +18,7 @@ from rasterio.enums import Resampling
 from rasterio.warp import reproject
 
 from toolkit.ground.errors import ProductError
-from toolkit.ground.grid import blocks, from_bounds, is_aligned, project_bounds, resolution, union
+from toolkit.ground.grid import blocks, from_bounds, is_aligned, offset, project_bounds, resolution, union
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.mapping.rasters import map_writers, side_file, to_cog, write_block
@@ -48,12 +48,13 @@ def mosaic_tiles(
         ProductError: a map of a tile is absent or unreadable.
         RunFolderError: the disk is full.
     """
-    grids = [grid_of(tile / "classes.tif") for tile in tiles]
-    target = target_grid(grids, crs)
-    cover = list(blocks(target.shape, BLOCK))
     paths = {layer: folder / f"{layer}.tif" for layer in MAPS}
     parts = {layer: folder / f".{layer}.strips.tif" for layer in MAPS}
+    close_rasters()  # a handle of before may lie on a map that has been made again since
     try:
+        grids = [grid_of(tile / "classes.tif") for tile in tiles]
+        target = target_grid(grids, crs)
+        cover = list(blocks(target.shape, BLOCK))
         with map_writers(parts, target, MAPS, nomenclature, tags or {}) as writers:
             for done, block in enumerate(cover, start=1):
                 for layer, values in zip(MAPS, _merge(block.of(target), tiles, grids), strict=True):
@@ -115,9 +116,9 @@ def _touching(window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox]) ->
 
 def _onto(window: GeoBox, path: Path, grid: GeoBox) -> np.ndarray:
     """A map over a window of the mosaic, 0 beyond its edges."""
-    if is_aligned(grid, window):
-        (row, col), (height, width) = _first_pixel(window, grid), window.shape
-        return read_window(path, row, col, height, width, fill=0)
+    if is_aligned(grid, window) and np.isclose(resolution(grid), resolution(window)):
+        row, col = (round(value) for value in offset(window, grid))
+        return read_window(path, row, col, *window.shape, fill=0)
     warped = np.zeros(window.shape, dtype=np.uint8)
     reproject(
         rasterio.band(open_raster(path), 1),
@@ -129,11 +130,6 @@ def _onto(window: GeoBox, path: Path, grid: GeoBox) -> np.ndarray:
         resampling=Resampling.nearest,
     )
     return warped
-
-
-def _first_pixel(window: GeoBox, grid: GeoBox) -> tuple[int, int]:
-    col, row = ~grid.affine * (window.affine.c, window.affine.f)
-    return round(row), round(col)
 
 
 def _distance_to_middle(window: GeoBox, grid: GeoBox) -> np.ndarray:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +82,9 @@ class VectorSource(Params):
 
 SOURCE_TYPES: dict[str, type[Params]] = {"RasterDataset": RasterSource, "GeoDataFrame": VectorSource}
 
+TILE = "{tile}"
+"""The one placeholder of a `uri`: the tile's name."""
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -95,13 +99,15 @@ class Catalog:
         """Read and validate a catalog.
 
         Raises:
-            CatalogError: the file is absent, is not YAML, or an entry has an unknown key or value.
+            CatalogError: the file is absent, is not YAML in UTF-8, or an entry has an unknown key or value.
         """
         path = Path(path)
         if not path.is_file():
             raise CatalogError(f"data catalog {path} does not exist; `catalog:` in the experiment file names it")
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except UnicodeDecodeError as error:
+            raise CatalogError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from None
         except yaml.YAMLError as error:
             raise CatalogError(f"{path} is not valid YAML: {_first_line(error)}") from None
         if not isinstance(content, dict):
@@ -120,13 +126,13 @@ class Catalog:
         """
         source = self._source(name, RasterSource)
         tile = tile_name(tile)
-        root = self._locate(source.uri.format(tile=tile), name)
+        root = self._locate(source.uri.replace(TILE, tile), name)
         return [one for one in find_theia(root, reflectance=source.driver.reflectance) if one.tile == tile]
 
     def tiles(self, name: str) -> list[str]:
         """The tiles that a source of images has products of, sorted."""
         source = self._source(name, RasterSource)
-        root = self._locate(source.uri.split("{", 1)[0], name)
+        root = self._locate(source.uri.split(TILE, 1)[0], name)
         found = find_theia(root, reflectance=source.driver.reflectance)
         return sorted({product.tile for product in found})
 
@@ -155,10 +161,8 @@ class Catalog:
         return path
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{name}</td><td>{one.data_type}</td><td>{one.uri}</td><td>{one.metadata.license}</td></tr>"
-            for name, one in self.sources.items()
-        )
+        entries = [(str(name), one.data_type, one.uri, one.metadata.license) for name, one in self.sources.items()]
+        rows = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in entry)}</tr>" for entry in entries)
         return f"<table><tr><th>source</th><th>type</th><th>uri</th><th>licence</th></tr>{rows}</table>"
 
 
@@ -169,10 +173,17 @@ def _entry(name: str, entry: Any, path: Path) -> Any:
     kind = entry.get("data_type")
     if kind not in SOURCE_TYPES:
         raise CatalogError(f"{place}: data_type {kind!r} is not known{did_you_mean(str(kind), SOURCE_TYPES)}")
-    unknown = set(re.findall(r"\{(\w*)\}", str(entry.get("uri", "")))) - {"tile"}
-    if unknown:
-        raise CatalogError(f"{place}: uri holds {{{unknown.pop()}}}; the only placeholder is {{tile}}")
+    _check_braces(str(entry.get("uri", "")), kind, place)
     return build(SOURCE_TYPES[kind], entry, place)
+
+
+def _check_braces(uri: str, kind: str, place: str) -> None:
+    """Refuse whatever looks like a placeholder and is none."""
+    allowed = TILE if kind == "RasterDataset" else ""
+    stray = re.search(r"\{[^{}]*\}?|\}", uri.replace(allowed, ""))
+    if stray:
+        mend = f"the only placeholder is {TILE}" if allowed else f"a {kind} is one file; name it without placeholder"
+        raise CatalogError(f"{place}: uri = {uri!r} holds {stray[0]}; {mend}")
 
 
 def _first_line(error: yaml.YAMLError) -> str:

@@ -47,6 +47,8 @@ class Product:
     masks: Mapping[str, MaskFile]
     properties: Mapping[str, str] = field(default_factory=dict)
     """What else the metadata say: processing version, cloud share, …"""
+    metadata: Path | None = None
+    """The file that says scale and nodata, where one was delivered."""
 
     @property
     def date(self) -> np.datetime64:
@@ -56,6 +58,10 @@ class Product:
     def files(self, bands: Iterable[str]) -> list[Path]:
         """The files of these bands, then of every mask."""
         return [*(self.bands[band].path for band in bands), *(mask.path for mask in self.masks.values())]
+
+    def inputs(self, bands: Iterable[str]) -> list[Path]:
+        """Every file that decides the values read: those of `files`, then the metadata where there are any."""
+        return [*self.files(bands), *([self.metadata] if self.metadata else [])]
 
     def __repr__(self) -> str:
         return f"Product({self.name}: {len(self.bands)} bands, masks {', '.join(self.masks) or 'none'})"

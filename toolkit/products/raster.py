@@ -1,12 +1,16 @@
 """Read windows of raster files, whatever product they belong to.
 
-Files stay open between blocks (each thread has its own handles, for GDAL's are not shared), up to a bound.
+Files stay open between blocks (each thread has its own handles, for GDAL's are not shared), up to a bound. GDAL's
+own memory of blocks read is bounded too: by default it takes a share of the machine's, whatever the toolkit may use.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +22,21 @@ from rasterio.windows import Window
 
 from toolkit.ground.errors import ProductError
 
+try:
+    import resource
+except ImportError:  # Windows, which sets no such limit
+    resource = None  # type: ignore[assignment]
+
+GDAL_CACHE = 256
+"""Megabytes that GDAL keeps of blocks read, over all threads; the user's own GDAL_CACHEMAX stands."""
+os.environ.setdefault("GDAL_CACHEMAX", str(GDAL_CACHE))
+
 OPEN_FILES = 2000
-"""Handles that a thread keeps open."""
+"""Handles that a thread keeps open at most."""
+PROCESS_FILES = 8192
+"""Files that the process asks to open; usual limits, 1024 and less, are meant for programs that use `select`."""
+OTHER_FILES = 256
+"""Files left to the rest of the process: the notebook's sockets, libraries, results being written."""
 
 _open = threading.local()
 
@@ -32,17 +49,18 @@ def open_raster(path: Path) -> DatasetReader:
     """
     if not hasattr(_open, "files"):
         _open.files = OrderedDict()
+        _ask_for_files()
     files: OrderedDict[Path, DatasetReader] = _open.files
     if path in files:
         files.move_to_end(path)
         return files[path]
+    while len(files) >= _share():
+        files.popitem(last=False)[1].close()
     try:
         dataset = rasterio.open(path)
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
     files[path] = dataset
-    if len(files) > OPEN_FILES:
-        files.popitem(last=False)[1].close()
     return dataset
 
 
@@ -61,7 +79,7 @@ def grid_of(path: Path) -> GeoBox:
     dataset = open_raster(path)
     if dataset.crs is None:
         raise ProductError(f"{path} has no coordinate reference system; set it with `gdal_edit.py -a_srs`")
-    return GeoBox(dataset.shape, dataset.transform, dataset.crs)
+    return GeoBox.from_rio(dataset)
 
 
 def read_window(path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
@@ -103,7 +121,32 @@ def check_whole(path: Path) -> None:
         raise ProductError(_unreadable(path, "it is cut short"))
 
 
+def _limit() -> int:
+    """Files that the process may open."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else PROCESS_FILES
+    return PROCESS_FILES if resource and soft == resource.RLIM_INFINITY else soft
+
+
+def _share() -> int:
+    """Handles that this thread may keep: its part of what the process may open."""
+    return min(OPEN_FILES, max(16, (_limit() - OTHER_FILES) // threading.active_count()))
+
+
+def _ask_for_files() -> None:
+    """Raise the soft limit of open files as far as the hard one allows; where that is refused, it stays."""
+    if resource and _limit() < PROCESS_FILES:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        most = PROCESS_FILES if hard == resource.RLIM_INFINITY else min(hard, PROCESS_FILES)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def _unreadable(path: Path, reason: object) -> str:
+    if os.strerror(errno.EMFILE) in str(reason):
+        return (
+            f"{path} cannot be read: the process has all {_limit():,} files open that it may; raise the limit with "
+            "`ulimit -n`, or set fewer mapping.workers"
+        )
     if not path.exists():
         return f"{path} does not exist; deliver the file again, or take its product folder away"
     size = path.stat().st_size

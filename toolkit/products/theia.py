@@ -11,15 +11,17 @@ Source: CNES/CESBIO, "Le format Sentinel-2 Muscate"; letters C, D and H stand fo
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from toolkit.ground.bands import BAND_NAMES, NODATA, REFLECTANCE_SCALE
+from toolkit.ground.errors import ProductError
 from toolkit.products.masks import THEIA_MASKS, MaskFile
 from toolkit.products.product import BandFile, Product
 
@@ -35,15 +37,23 @@ def find_theia(root: Path, *, reflectance: str = "FRE") -> list[Product]:
     """Every Theia L2A product below `root`, at any depth, in order of acquisition.
 
     Of several versions of one acquisition of a tile the newest counts. Files that do not belong to a product
-    (`.aux.xml`, quicklooks) are passed over; a band or a mask that is absent is absent from the product.
+    (`.aux.xml`, quicklooks) are passed over, as is a folder whose name holds an impossible date; a band or a mask
+    that is absent is absent from the product.
 
     Args:
         root: a folder.
         reflectance: `"FRE"` (slope-corrected, as iota2 reads) or `"SRE"`.
+
+    Raises:
+        ProductError: the metadata of a product give a scale or a nodata value that is not usable.
     """
     newest: dict[tuple[str, str], tuple[tuple[int, int], Product]] = {}
     for folder, match in _product_folders(root):
-        product = _describe(folder, match, reflectance)
+        acquired = _acquired(match)
+        if acquired is None:
+            log.warning("%s is passed over: %s-%s is no date and time", folder, match["day"], match["time"])
+            continue
+        product = _describe(folder, match, acquired, reflectance)
         version = int(match["major"]), int(match["minor"])
         key = product.tile, str(product.acquired)
         if key in newest:
@@ -62,12 +72,20 @@ def _product_folders(root: Path) -> Iterator[tuple[Path, re.Match[str]]]:
         below[:] = [name for name in below if name not in matches]
 
 
-def _describe(folder: Path, match: re.Match[str], reflectance: str) -> Product:
+def _acquired(match: re.Match[str]) -> np.datetime64 | None:
+    """Time of acquisition, datetime64[s]; None where the name holds no possible one."""
     day, time = match["day"], match["time"]
-    acquired = np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}", "s")
-    properties = _properties(folder / f"{folder.name}_MTD_ALL.xml")
-    scale = 1 / float(properties.get("REFLECTANCE_QUANTIFICATION_VALUE", REFLECTANCE_SCALE))
-    nodata = float(properties.get("nodata", NODATA))
+    try:
+        return np.datetime64(f"{day[:4]}-{day[4:6]}-{day[6:]}T{time[:2]}:{time[2:4]}:{time[4:]}", "s")
+    except ValueError:
+        return None
+
+
+def _describe(folder: Path, match: re.Match[str], acquired: np.datetime64, reflectance: str) -> Product:
+    metadata = folder / f"{folder.name}_MTD_ALL.xml"
+    properties = _properties(metadata)
+    scale = 1 / _number(properties, "REFLECTANCE_QUANTIFICATION_VALUE", REFLECTANCE_SCALE, metadata, positive=True)
+    nodata = _number(properties, "nodata", NODATA, metadata)
     files = {band: folder / f"{folder.name}_{reflectance}_{band}.tif" for band in BAND_NAMES}
     return Product(
         name=folder.name,
@@ -77,7 +95,22 @@ def _describe(folder: Path, match: re.Match[str], reflectance: str) -> Product:
         bands={band: BandFile(path, scale, 0.0, nodata) for band, path in files.items() if path.is_file()},
         masks=dict(_masks(folder)),
         properties={**properties, "version": f"{match['major']}.{match['minor']}"},
+        metadata=metadata if metadata.is_file() else None,
     )
+
+
+def _number(properties: Mapping[str, str], name: str, usual: float, metadata: Path, *, positive: bool = False) -> float:
+    """A number that the metadata give, or the format's usual one where they do not."""
+    try:
+        value = float(properties.get(name, usual))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or (positive and value <= 0):
+        raise ProductError(
+            f"{metadata}: {name} is {properties[name]!r}, not a {'positive ' if positive else ''}number; "
+            f"correct it (usual: {usual:g}) or fetch the product again"
+        )
+    return value
 
 
 def _masks(folder: Path) -> Iterable[tuple[str, MaskFile]]:
@@ -95,7 +128,7 @@ def _properties(metadata: Path) -> dict[str, str]:
         return {}
     try:
         tree = ElementTree.parse(metadata)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two for unknown encodings
         log.warning("%s is not well-formed (%s): the format's usual values are taken", metadata, error)
         return {}
     found = {

@@ -115,5 +115,5 @@ def extract(
         for _, arrays in results:
             features[arrays["position"]] = arrays["features"]
             clear[arrays["position"]] = arrays["clear"]
-    store.write_clear(series.tile, clear)
+    store.write_clear(series.tile, clear, key)
     results.discard()

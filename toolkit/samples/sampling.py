@@ -23,7 +23,7 @@ class SamplingParams(Params):
     max_per_class: int = param(
         100_000, "Pixels drawn for each class at most, over all tiles.", unit="pixels", ge=1, log=True
     )
-    min_clear_dates: int = param(1, "Pixels with fewer clear dates are not drawn.", unit="dates", ge=1)
+    min_clear_dates: int = param(1, "Drawn pixels with fewer clear dates are left out.", unit="dates", ge=1)
 
 
 def draw(codes: np.ndarray, params: SamplingParams, seed: int) -> np.ndarray:

@@ -10,6 +10,7 @@ samples/
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ import numpy as np
 
 from toolkit.ground.errors import SampleError
 from toolkit.ground.writing import aside, write_text
+
+HOLE = 1 << 24
+"""Bytes written at once where a file is filled by hand."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,12 @@ class Samples:
     """(sample,) uint8."""
     polygons: np.ndarray
     """(sample,) int64."""
-    tiles: np.ndarray
-    """(sample,) tile names."""
 
     def __len__(self) -> int:
         return len(self.codes)
 
     def __repr__(self) -> str:
-        classes, tiles = len(np.unique(self.codes)), len(np.unique(self.tiles))
-        return f"Samples({len(self):,} of {classes} classes in {tiles} tiles, {self.features.shape[1]} features)"
+        return f"Samples({len(self):,} of {len(np.unique(self.codes))} classes, {self.features.shape[1]} features)"
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,31 @@ class SampleStore:
         with aside(self.folder / tile / "features.npy") as part:
             shape = (len(pixels), features)
             mapped = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
+            reserve(part)
             yield mapped
             mapped.flush()
         _write(self.folder / tile / "pixels.npy", pixels)
 
-    def write_clear(self, tile: str, clear: np.ndarray) -> None:
-        """Number of clear dates of each sample of a tile."""
+    def write_clear(self, tile: str, clear: np.ndarray, key: str) -> None:
+        """Number of clear dates of each sample of a tile, and what the tile was made from: it is done."""
         _write(self.folder / tile / "clear.npy", clear)
+        write_text(self.folder / tile / "key", key)
+
+    def has(self, tile: str, key: str) -> bool:
+        """Whether a tile is done, with this fingerprint."""
+        path = self.folder / tile / "key"
+        return path.is_file() and path.read_text(encoding="utf-8") == key
 
     def finish(self, names: Sequence[str], key: str) -> None:
         """Feature names and the fingerprint of what the samples were made from, once every tile is written."""
         write_text(self.folder / "stack.json", json.dumps({"key": key, "features": list(names)}, indent=1))
 
-    def clear_away(self) -> None:
-        """Take finished samples away; blocks in the making stay, for they know what they were made from."""
+    def clear_away(self, but: str) -> None:
+        """Take samples away, but those of tiles made from this fingerprint; blocks in the making know their own."""
         (self.folder / "stack.json").unlink(missing_ok=True)
         for path in self.folder.glob("*/*.npy"):
-            path.unlink()
+            if not self.has(path.parent.name, but):
+                path.unlink()
 
     def is_made_from(self, key: str) -> bool:
         """Whether the store is finished, with this fingerprint."""
@@ -115,21 +124,43 @@ class SampleStore:
         """
         self.names  # noqa: B018 - refuses an unfinished store
         tiles = self.tiles if choose is None else [tile for tile in self.tiles if tile in choose]
-        parts = [self._part(tile, min_clear_dates, None if choose is None else choose[tile]) for tile in tiles]
-        if not sum(len(part) for part in parts):
+        keep = {tile: self._keep(tile, min_clear_dates, None if choose is None else choose[tile]) for tile in tiles}
+        count = sum(int(one.sum()) for one in keep.values())
+        if not count:
             raise SampleError(
                 f"{self.folder} holds no sample with {min_clear_dates} clear dates or more; "
                 "lower sampling.min_clear_dates, or add ground truth"
             )
-        return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in Samples.__annotations__))
+        features = np.empty((count, len(self.names)), dtype=np.float32)
+        start = 0
+        for tile, chosen in keep.items():
+            stored = np.load(self.folder / tile / "features.npy", mmap_mode="r", allow_pickle=False)
+            np.compress(chosen, stored, axis=0, out=features[start : start + int(chosen.sum())])
+            start += int(chosen.sum())
+        pixels = np.concatenate([self.pixels(tile)[chosen] for tile, chosen in keep.items()])
+        return Samples(features, pixels["code"], pixels["polygon"])
 
-    def _part(self, tile: str, min_clear_dates: int, choose: np.ndarray | None) -> Samples:
+    def _keep(self, tile: str, min_clear_dates: int, choose: np.ndarray | None) -> np.ndarray:
         keep = self.clear(tile) >= min_clear_dates
-        if choose is not None:
-            keep &= choose
-        pixels = self.pixels(tile)[keep]
-        features = np.load(self.folder / tile / "features.npy", mmap_mode="r", allow_pickle=False)
-        return Samples(features[keep], pixels["code"], pixels["polygon"], np.full(len(pixels), tile))
+        return keep if choose is None else keep & choose
+
+
+def reserve(path: Path) -> None:
+    """Fill the holes of a file that was made at its full size.
+
+    Writing into a hole of a mapped file ends the process without a word where the disk is full; here it is an error.
+    """
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        head = file.read(4096)
+        for start in range(0, size, HOLE):
+            file.seek(start)
+            file.write(bytes(min(HOLE, size - start)))
+        file.seek(0)
+        file.write(head)
 
 
 def _write(path: Path, array: np.ndarray) -> None:

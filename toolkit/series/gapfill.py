@@ -76,14 +76,14 @@ def _check(values: np.ndarray, validity: np.ndarray, dates: np.ndarray, output_d
 
 
 def _days(dates: np.ndarray, origin: np.datetime64) -> np.ndarray:
-    """True days since `origin` (leap years count), float32."""
-    return (dates.astype("datetime64[D]") - origin.astype("datetime64[D]")).astype(np.float32)
+    """True days since `origin` (leap years count), int16: selected by bits, like the values; 89 years at most."""
+    return (dates.astype("datetime64[D]") - origin.astype("datetime64[D]")).astype(np.int16)
 
 
 EXACT = {"contract", "nsz"}
 """What the compiler may change in arithmetic; not divisions, so that a value half-way between two is exactly that."""
-NEVER_BEFORE = np.float32(-1e9)
-NEVER_AFTER = np.float32(1e9)
+NEVER_BEFORE = np.int16(-32768)
+NEVER_AFTER = np.int16(32767)
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT)
@@ -92,16 +92,16 @@ def _scan(values, validity, days, output_days, seen, out):  # type: ignore[no-un
     dates, bands, pixels = values.shape
     outputs = output_days.size
     last = np.empty((bands, RUN), np.int16)
-    last_day = np.empty(RUN, np.float32)
+    last_day = np.empty(RUN, np.int16)
     before = np.empty((outputs, bands, RUN), np.int16)
-    before_day = np.empty((outputs, RUN), np.float32)
+    before_day = np.empty((outputs, RUN), np.int16)
     keep = np.empty((dates, RUN), np.int16)
     weight = np.empty(RUN, np.float32)
     for start in range(0, pixels, RUN):
         n = min(RUN, pixels - start)
         for t in range(dates):
             for j in range(n):
-                keep[t, j] = np.int16(0) if validity[t, start + j] else np.int16(-1)
+                keep[t, j] = np.int16(validity[t, start + j] != 0) - np.int16(1)
         last[:] = 0
         last_day[:] = NEVER_BEFORE
         d = 0
@@ -132,7 +132,7 @@ def _scan(values, validity, days, output_days, seen, out):  # type: ignore[no-un
 def _take(values, keep, day, start, n, last, last_day):  # type: ignore[no-untyped-def]
     """Where a pixel is usable on this date, its values and day become the last seen."""
     for j in range(n):
-        last_day[j] = last_day[j] if keep[j] != 0 else day
+        last_day[j] = (last_day[j] & keep[j]) | (day & ~keep[j])
     for b in range(last.shape[0]):
         new, old = values[b, start : start + n], last[b]
         for j in range(n):
@@ -143,6 +143,7 @@ def _take(values, keep, day, start, n, last, last_day):  # type: ignore[no-untyp
 def _weigh(before, after, day, weight):  # type: ignore[no-untyped-def]
     """Share of the later value. Ends are held; a pixel never seen has both values 0."""
     for j in range(weight.size):
-        share = (day - before[j]) / max(after[j] - before[j], np.float32(1e-3))
-        share = np.float32(1) if before[j] < np.float32(-1e8) else share
-        weight[j] = np.float32(0) if after[j] > np.float32(1e8) else share
+        since = np.float32(np.int32(day) - np.int32(before[j]))
+        gap = np.float32(max(np.int32(after[j]) - np.int32(before[j]), np.int32(1)))
+        share = np.float32(1) if before[j] == NEVER_BEFORE else since / gap
+        weight[j] = np.float32(0) if after[j] == NEVER_AFTER else share

@@ -39,23 +39,26 @@ def upsample(
     own_row = (skip[0] + np.arange(shape[0])) // ratio + reach
     own_col = (skip[1] + np.arange(shape[1])) // ratio + reach
     fine = np.empty(shape, dtype=np.int16)
+    _blend(coarse, row_first, row_weights, col_first, col_weights, fine)
     if np.any(coarse == nodata):
-        _blend_around_nodata(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine)
-    else:
-        _blend(coarse, row_first, row_weights, col_first, col_weights, fine)
+        # Only where a tap meets it: the two sums round differently, and a gap elsewhere must not change a pixel.
+        _mend_around_nodata(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine)
     return fine
 
 
 def _taps(ratio: int, skip: int, length: int, method: Method, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """First coarse index and weights of every fine position along an axis: (fine,) int64, (fine, tap) float32."""
-    centre = (skip + np.arange(length) + 0.5) / ratio - 0.5 + reach
+    """First coarse index and weights of every fine position along an axis: (fine,) int64, (fine, tap) float32.
+
+    Weights come from the place within the coarse pixel alone, so they are the same bits wherever a window starts.
+    """
+    own, place = np.divmod(skip + np.arange(length), ratio)
     if method == "nearest":
-        return np.floor(centre + 0.5).astype(np.int64), np.ones((length, 1), dtype=np.float32)
-    taps = 2 * reach
+        return own + reach, np.ones((length, 1), dtype=np.float32)
+    centre = (place + 0.5) / ratio - 0.5
     first = np.floor(centre).astype(np.int64) - (reach - 1)
-    distance = np.abs(centre[:, None] - (first[:, None] + np.arange(taps)))
+    distance = np.abs(centre[:, None] - (first[:, None] + np.arange(2 * reach)))
     weights = np.maximum(0, 1 - distance) if method == "bilinear" else _keys(distance)
-    return first, weights.astype(np.float32)
+    return own + reach + first, weights.astype(np.float32)
 
 
 def _keys(distance: np.ndarray) -> np.ndarray:
@@ -68,6 +71,16 @@ def _keys(distance: np.ndarray) -> np.ndarray:
 def _rounded(value):  # type: ignore[no-untyped-def]
     """Nearest int16; cubic weights overshoot beside bright clouds."""
     return np.int16(min(max(np.floor(value + np.float32(0.5)), np.float32(-32768)), np.float32(32767)))
+
+
+@njit(nogil=True, cache=True)
+def _meets(coarse, row, col, taps, nodata):  # type: ignore[no-untyped-def]
+    """Whether one of the taps has no data."""
+    for i in range(row, row + taps):
+        for j in range(col, col + taps):
+            if coarse[i, j] == nodata:
+                return True
+    return False
 
 
 @njit(nogil=True, cache=True)
@@ -89,12 +102,15 @@ def _blend(coarse, row_first, row_weights, col_first, col_weights, fine):  # typ
 
 
 @njit(nogil=True, cache=True)
-def _blend_around_nodata(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine):  # type: ignore[no-untyped-def]
+def _mend_around_nodata(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine):  # type: ignore[no-untyped-def]
+    """Blend again, without them, the pixels that coarse pixels without data went into."""
     taps = row_weights.shape[1]
     for y in range(fine.shape[0]):
         for x in range(fine.shape[1]):
             if coarse[own_row[y], own_col[x]] == nodata:
                 fine[y, x] = nodata
+                continue
+            if not _meets(coarse, row_first[y], col_first[x], taps, nodata):
                 continue
             total, weight = np.float32(0), np.float32(0)
             for i in range(taps):

@@ -243,7 +243,10 @@ def _place_file(path: Path, headers: dict[Path, GeoBox], whole: GeoBox) -> Place
             f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again"
         )
     row, col = offset(grid, whole)
-    return PlacedFile(path, round(row), round(col), resolution(grid) / resolution(whole))
+    scale = resolution(grid) / resolution(whole)
+    # Whole to the thousandth, as its alignment says; a header that gives 19.9999 m is a file of 20 m.
+    whole_scale = round(scale) if scale >= 1 else 1 / round(1 / scale)
+    return PlacedFile(path, round(row), round(col), whole_scale)
 
 
 def _shift(one: Acquisition, rows: int, cols: int) -> Acquisition:

@@ -86,7 +86,7 @@ class _Counter:
         rows = rasterize(
             ((self.shapes[row], row + 1) for row in inside),
             out_shape=(block.height, block.width),
-            transform=block.of(_grid(dataset)).affine,
+            transform=block.of(GeoBox.from_rio(dataset)).affine,
             dtype=np.int32,
         )
         held = rows > 0
@@ -136,10 +136,6 @@ def _open(path: Path) -> DatasetReader:
     return dataset
 
 
-def _grid(dataset: DatasetReader) -> GeoBox:
-    return GeoBox(dataset.shape, dataset.transform, dataset.crs)
-
-
 def _read(dataset: DatasetReader, block: Block, path: Path) -> np.ndarray:
     try:
         return dataset.read(1, window=Window(block.col, block.row, block.width, block.height))
@@ -151,7 +147,7 @@ def _blocks_with_polygons(dataset: DatasetReader, shapes: np.ndarray, size: int)
     """Blocks into which polygons reach, each with the rows of these, in the order of the frame."""
     tree = shapely.STRtree(shapes)
     for block in blocks(dataset.shape, size):
-        box = block.of(_grid(dataset)).boundingbox
+        box = block.of(GeoBox.from_rio(dataset)).boundingbox
         inside = np.sort(tree.query(shapely.box(*box.bbox)))
         if len(inside):
             yield block, inside

@@ -14,7 +14,7 @@ import numpy as np
 from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.nomenclature import Nomenclature
-from toolkit.ground.writing import write_text
+from toolkit.ground.writing import explained, write_text
 
 METRICS_FILE = "metrics.json"
 MATRIX_FILES = {"test": "confusion_matrix.csv", "left_out": "confusion_matrix_left_out.csv"}
@@ -102,7 +102,10 @@ def write_metrics(
     """
     metrics = assessment.metrics(nomenclature)
     write_text(folder / MATRIX_FILES["test"], matrix_csv(assessment.matrix))
-    if left_out is not None:
+    if left_out is None:
+        with explained(folder):
+            (folder / MATRIX_FILES["left_out"]).unlink(missing_ok=True)  # that of an assessment before
+    else:
         metrics["left_out"] = left_out.metrics(nomenclature)
         write_text(folder / MATRIX_FILES["left_out"], matrix_csv(left_out.matrix))
     write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")

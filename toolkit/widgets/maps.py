@@ -19,12 +19,13 @@ from odc.geo.geobox import GeoBox
 from toolkit.experiment.folder import RunFolder
 from toolkit.figures.maps import read_classes, shares
 from toolkit.ground.errors import LandcoverError
+from toolkit.ground.grid import outline
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.products.raster import close_rasters, grid_of
 from toolkit.widgets.fields import QUIET
 from toolkit.widgets.guard import ErrorBox
-from toolkit.widgets.overlay import Bounds, Picture, around, outline_of, picture_of, view_of
+from toolkit.widgets.overlay import Bounds, Picture, around, picture_of, view_of
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
@@ -223,7 +224,7 @@ def _tile_layer(grids: Mapping[str, GeoBox]) -> list[L.Layer]:
         return []
     style = {"color": "#202020", "weight": 1.5, "dashArray": "6 4", "fillOpacity": 0}
     features = [
-        _feature({"type": "Polygon", "coordinates": [outline_of(grid).tolist()]}, f"Tile {tile}", style)
+        _feature(outline(grid, "EPSG:4326", steps=8).__geo_interface__, f"Tile {tile}", style)
         for tile, grid in grids.items()
     ]
     return [L.GeoJSON(data={"type": "FeatureCollection", "features": features}, name="Tiles")]
@@ -239,8 +240,8 @@ def _polygon_layers(folder: RunFolder, nomenclature: Nomenclature) -> list[L.Lay
 
 
 def _bounds(grid: GeoBox) -> Bounds:
-    (west, south), (east, north) = (outline_of(grid).min(axis=0), outline_of(grid).max(axis=0))
-    return (float(south), float(west)), (float(north), float(east))
+    west, south, east, north = outline(grid, "EPSG:4326").bounds
+    return (south, west), (north, east)
 
 
 def _empty_map() -> L.Map:

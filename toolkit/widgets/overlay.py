@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from affine import Affine
-from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -70,21 +69,6 @@ def picture_of(path: Path, nomenclature: Nomenclature, most_pixels: int = MOST_P
     except RasterioError as error:
         raise ProductError(f"the class map {path} cannot be read ({error}); make it again") from error
     return Picture(_png(codes, transform, nomenclature), _corners(transform, width, height), reduced)
-
-
-def outline_of(grid: GeoBox, steps: int = 8) -> np.ndarray:
-    """The edge of a grid, a closed ring of (longitude, latitude), float64 of shape (4 * steps + 1, 2).
-
-    Each side has `steps` points, for a straight line of one projection is bent in another.
-    """
-    height, width = grid.shape
-    along = np.arange(steps) / steps
-    zero, one = np.zeros(steps), np.ones(steps)
-    col = np.concatenate([along, one, 1 - along, zero, [0]]) * width
-    row = np.concatenate([zero, along, one, 1 - along, [0]]) * height
-    x, y = grid.affine.a * col + grid.affine.c, grid.affine.e * row + grid.affine.f
-    to_degrees = Transformer.from_crs(str(grid.crs), "EPSG:4326", always_xy=True)
-    return np.stack(to_degrees.transform(x, y), axis=1)
 
 
 def around(bounds: Iterable[Bounds]) -> Bounds:
