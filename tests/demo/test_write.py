@@ -203,3 +203,57 @@ def test_values_out_of_bounds_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ParameterError, match="size = 10"):
         write_demo(tmp_path / "demo", size=10)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_demo_keeps_what_is_the_users(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    write_demo(folder, seed=1, size=40, dates=2)
+    (folder / "runs" / "demo").mkdir(parents=True)
+    (folder / "runs" / "demo" / "model.txt").write_text("hours of training")
+    (folder / "notes.md").write_text("years of work")
+    (folder / "truth.tif.aux.xml").write_text("statistics of the truth before")
+    write_demo(folder, seed=2, size=40, dates=3)
+    assert (folder / "runs" / "demo" / "model.txt").read_text() == "hours of training"
+    assert (folder / "notes.md").read_text() == "years of work"
+    assert not (folder / "truth.tif.aux.xml").exists()
+    fresh = write_demo(tmp_path / "fresh", seed=2, size=40, dates=3)
+    assert [path.name for path in products(folder)] == [path.name for path in products(fresh)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "fresh"]
+
+
+def test_what_a_demo_is_made_of_is_written_down(demo_folder: Path) -> None:
+    assert sorted(path.name for path in demo_folder.iterdir()) == sorted(writing.OWN)
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_users_files_come_back_from_a_demo_that_was_killed_while_it_took_its_place(
+    tmp_path: Path, stands: bool
+) -> None:
+    folder, old = tmp_path / "demo", tmp_path / ".demo.11.old"
+    write_demo(folder, seed=1, size=40, dates=2)
+    (folder / "runs").mkdir()
+    folder.rename(old)
+    if stands:
+        write_demo(folder, seed=2, size=40, dates=2)
+    os.utime(old, (time.time() - 7200,) * 2)
+    write_demo(folder, seed=3, size=40, dates=2)
+    assert (folder / "runs").is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+
+
+def test_a_demo_that_cannot_take_its_place_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_demo(tmp_path / "demo", seed=1, size=40, dates=2)
+    replace = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.suffix == ".part":
+            raise PermissionError(13, "Permission denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        write_demo(folder, seed=2, size=40, dates=2)
+    assert json.loads((folder / "demo.json").read_text())["seed"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]

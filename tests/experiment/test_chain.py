@@ -222,7 +222,7 @@ def test_result_replaced_half_way_is_not_up_to_date(experiment: Experiment) -> N
         train(experiment, overwrite=True, callbacks=[Interrupt()])
     events: list[Event] = []
     assert len(train(experiment, overwrite=True, observer=events.append).history) == 3
-    assert [event.done for event in events if event.total][0] == 2, "goes on with the second epoch"
+    assert next(event.done for event in events if event.total) == 2, "goes on with the second epoch"
     experiment.set({"learning.learning_rate": 1e-3})
     with pytest.raises(RunFolderError, match="learning_rate"):
         train(experiment)

@@ -56,6 +56,8 @@ def test_set_changes_all_or_nothing(experiment: Experiment) -> None:
         ({"learning.epochs": "many"}, "learning.epochs = 'many'"),
         ({"series.start": "2020-01-01"}, "before series.start"),
         ({"name": "../evil"}, "name = '../evil'"),
+        ({"sampling.max_per_class": True}, "max_per_class = True: a number is needed"),
+        ({"split.leave_out_tile": "31TDJ"}, "none of series.tiles"),
     ],
 )
 def test_what_cannot_be_is_refused(experiment: Experiment, changes: dict, words: str) -> None:
@@ -94,6 +96,8 @@ def test_reload_keeps_the_old_where_the_file_is_wrong(experiment: Experiment) ->
     ("text", "words"),
     [
         ("just text", "must hold"),
+        ("name: a\nname: b", "line 2: 'name' stands twice"),
+        ("name: a\nseries: {start: 2018-02-30}", "not valid YAML: day is out of range"),
         ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
         (yaml.safe_dump({**MINIMAL, "seris": {}}), "did you mean 'series'"),
         (yaml.safe_dump({key: MINIMAL[key] for key in ("name", "series")}), "ground_truth is missing"),

@@ -1,10 +1,23 @@
 import numpy as np
 import pytest
+import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 
 from toolkit.ground.errors import ParameterError, ProductError
-from toolkit.ground.grid import blocks, crop, describe, from_bounds, is_aligned, resolution, tile_name, union
+from toolkit.ground.grid import (
+    blocks,
+    crop,
+    describe,
+    from_bounds,
+    is_aligned,
+    outline,
+    project_bounds,
+    resolution,
+    tile_name,
+    union,
+)
 
 
 def grid(left: float, top: float, height: int, width: int, pixel: float = 10) -> GeoBox:
@@ -63,3 +76,31 @@ def test_resolution_refuses_rotated_pixels() -> None:
 def test_from_bounds_and_description() -> None:
     made = from_bounds((300000, 4899020, 301000, 4900020), 10, "EPSG:32631")
     assert describe(made) == "100 x 100 pixels of 10 m, EPSG:32631, upper left 300000, 4900020"
+
+
+def test_outline_is_a_closed_ring_through_the_corners() -> None:
+    ring = np.array(outline(grid(400000, 4900000, 300, 500), "EPSG:4326", steps=4).exterior.coords)
+    assert ring.shape == (17, 2)
+    x, y = Transformer.from_crs("EPSG:4326", 32631, always_xy=True).transform(ring[:, 0], ring[:, 1])
+    corners = [(400000, 4900000), (405000, 4900000), (405000, 4897000), (400000, 4897000), (400000, 4900000)]
+    np.testing.assert_allclose(np.stack([x, y], axis=1)[::4], corners, atol=1e-3)
+
+
+def test_outline_in_its_own_system_is_the_box() -> None:
+    tile = grid(400000, 4900000, 300, 500)
+    assert outline(tile, tile.crs).equals(shapely.box(*tile.boundingbox.bbox))
+
+
+def test_outline_in_the_next_zone_is_less_than_its_bounding_box() -> None:
+    tile = grid(300000, 4900020, 10980, 10980)
+    shape = outline(tile, "EPSG:32630")
+    box = shapely.box(*project_bounds(tile.boundingbox, tile.crs, "EPSG:32630"))
+    assert shape.is_valid
+    assert shape.area < 0.9 * box.area
+    to = Transformer.from_crs("EPSG:32631", "EPSG:32630", always_xy=True).transform
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(290000, 420000, 4000), rng.uniform(4780000, 4910000, 4000)
+    inside = (x > 300000) & (x < 409800) & (y > 4790220) & (y < 4900020)
+    assert np.array_equal(shapely.contains_xy(shape, *to(x, y)), inside)
+    finer = outline(tile, "EPSG:32630", steps=2000)
+    assert shape.hausdorff_distance(finer) < 0.2

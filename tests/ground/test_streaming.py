@@ -1,9 +1,12 @@
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from toolkit.ground import streaming
+from toolkit.ground.errors import RunFolderError
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.streaming import stream
 
@@ -78,3 +81,31 @@ def test_few_blocks_are_in_flight(tmp_path: Path) -> None:
     with Counting(2) as pool:
         stream(corner, list(blocks((640, 640), 16)), tmp_path, key="k", workers=2, executor=pool)
     assert Counting.most <= 4
+
+
+def test_a_block_that_cannot_be_deleted_is_not_taken_for_one_of_another_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "b"
+    stream(corner, COVER, folder, key="one")
+    monkeypatch.setattr(streaming.shutil, "rmtree", lambda *_, **__: None)
+    again: list[Block] = []
+    stream(lambda block: again.append(block) or corner(block), COVER, folder, key="two")
+    assert len(again) == len(COVER)
+
+
+def test_another_key_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    stream(corner, COVER, tmp_path / "b", key="one")
+    stream(corner, COVER[:1], tmp_path / "b", key="two")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == ["000000_000000_16_16.npz", "key"]
+
+
+def test_a_disk_that_is_full_at_the_start_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("mkdir", "write_text"):
+        with monkeypatch.context() as patch, pytest.raises(RunFolderError, match="the disk is full"):
+            patch.setattr(Path, name, full)
+            stream(corner, COVER, tmp_path / "b", key="k")

@@ -128,7 +128,7 @@ def test_an_unknown_tile_is_refused():
 def test_a_tile_name_is_read_as_elsewhere_and_nonsense_is_refused_early():
     assert SplitParams(leave_out_tile="T31TCJ").leave_out_tile == "31TCJ"
     assert SplitParams().leave_out_tile is None
-    with pytest.raises(ParameterError, match="leave_out_tile = 'Toulouse': .*not a Sentinel-2 tile name"):
+    with pytest.raises(ParameterError, match=r"leave_out_tile = 'Toulouse': .*not a Sentinel-2 tile name"):
         build(SplitParams, {"leave_out_tile": "Toulouse"}, "experiment.yml")
 
 

@@ -5,9 +5,13 @@ import logging
 import geopandas as gpd
 import pandas as pd
 import pytest
+from odc.geo.crs import CRS as GridCRS
+from pyproj import CRS
+from rasterio.crs import CRS as RasterCRS
 from shapely.geometry import box
 
 from toolkit.ground.errors import GroundTruthError
+from toolkit.ground.grid import crs_name
 from toolkit.ground_truth.vector_files import parts_of, read_vector
 
 
@@ -37,6 +41,13 @@ def test_any_other_vector_file_is_one_and_so_is_an_absent_one(tmp_path):
     frame_of().to_file(tmp_path / "parcels.shp")
     for path in (tmp_path / "parcels.gpkg", tmp_path / "no" / "parcels.shp"):
         assert parts_of(path) == [path]
+
+
+def test_a_crs_has_one_name_whoever_holds_it():
+    lambert = "+proj=lcc +lat_1=45 +lat_2=46 +lat_0=45.5 +lon_0=3 +ellps=GRS80 +units=m +no_defs"
+    for text, name in (("EPSG:32631", "EPSG:32631"), (lambert, "unknown")):
+        assert crs_name(CRS(text)) == crs_name(GridCRS(text)) == crs_name(RasterCRS.from_string(text)) == name
+    assert crs_name(None) == "no CRS"
 
 
 def test_absent_file_names_the_neighbour_that_was_meant(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +15,18 @@ from rasterio.transform import from_origin
 from tests.conftest import write_theia, write_tif
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ModelError, ProductError, RunFolderError
-from toolkit.ground.grid import Block, blocks
+from toolkit.ground.grid import Block, blocks, from_bounds
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.models import MlpParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import train_network
-from toolkit.mapping import classify
-from toolkit.mapping.classify import BlockClassifier, MappingParams, block_size, classify_tile
+from toolkit.mapping import classify, mosaic
+from toolkit.mapping.classify import BlockClassifier, MappingParams, block_size, bytes_a_pixel, classify_tile
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
+from toolkit.products import raster
 from toolkit.products.raster import close_rasters, grid_of
 from toolkit.products.theia import find_theia
 from toolkit.series.timeseries import SeriesParams, TileSeries
@@ -235,3 +237,51 @@ def test_crs_that_is_none_is_refused(tmp_path: Path) -> None:
 def test_absent_tile_map_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match=r"31TCJ/classes\.tif does not exist"):
         mosaic_tiles([tmp_path / "31TCJ"], tmp_path / "m", NAMES)
+
+
+def test_maps_made_again_after_a_refused_mosaic_are_read_anew(tmp_path: Path) -> None:
+    tile = write_map(tmp_path / "t", np.full((20, 20), 3), (0, 200))
+    with pytest.raises(ProductError, match="does not exist"):
+        mosaic_tiles([tile, tmp_path / "absent"], tmp_path / "m", NAMES)
+    grid_of(tile / "classes.tif")  # another reader of this thread left its handle too
+    for path in tile.iterdir():
+        path.unlink()
+    write_map(tile, np.full((20, 20), 9), (0, 200))
+    assert (read(mosaic_tiles([tile], tmp_path / "m", NAMES)["classes"]) == 9).all()
+
+
+def test_a_refused_mosaic_leaves_no_handle(tmp_path: Path) -> None:
+    tile = write_map(tmp_path / "t", np.full((20, 20), 3), (0, 200))
+    with pytest.raises(ProductError, match="not a coordinate system"):
+        mosaic_tiles([tile], tmp_path / "m", NAMES, crs="EPSG:nonsense")
+    assert not raster._open.files
+
+
+def test_a_coarser_tile_covers_its_own_ground(tmp_path: Path) -> None:
+    """A tile of 20 m beside one of 10 m of another zone: the mosaic has 10 m pixels."""
+    classes = np.full((10, 10), 3, dtype=np.uint8)
+    classes[5:] = 9
+    coarse = tmp_path / "coarse"
+    write_tif(coarse / "classes.tif", classes, (500000, 5000000), 20)
+    write_tif(coarse / "confidence.tif", classes, (500000, 5000000), 20)
+    fine = write_map(tmp_path / "fine", np.full((4, 4), 9), (600000, 5000000), "EPSG:32630")
+    grids = [grid_of(one / "classes.tif") for one in (coarse, fine)]
+    window = from_bounds((500000, 4999800, 500200, 5000000), 10, "EPSG:32631")
+    found, _ = mosaic._merge(window, [coarse, fine], grids)
+    assert np.array_equal(found, np.kron(classes, np.ones((2, 2), dtype=np.uint8)))
+
+
+def test_memory_of_a_pixel_holds_its_series_and_features(series: TileSeries) -> None:
+    """2 dates of 2 bands of int16 and a validity each; 4 features of float32; the results."""
+    assert bytes_a_pixel(series, STACK) == classify.WORK_COPIES * (2 * (2 * 2 + 1) + 4 * 4 + classify.RESULT_BYTES)
+
+
+def test_memory_estimate_is_not_below_the_peak(series: TileSeries, model: Model) -> None:
+    """Of what Python and numpy hold; torch's and GDAL's own memory are in `BASE_MEMORY`."""
+    work, block = BlockClassifier(series, STACK, model), Block(0, 0, 400, 400)
+    work(block)
+    tracemalloc.start()
+    work(block)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < bytes_a_pixel(series, STACK) * 400 * 400

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +8,8 @@ import pytest
 
 from tests.conftest import write_tif
 from toolkit.ground.errors import ProductError
-from toolkit.products.raster import check_whole, close_rasters, grid_of, read_window
+from toolkit.products import raster
+from toolkit.products.raster import check_whole, close_rasters, grid_of, open_raster, read_window
 
 
 @pytest.fixture
@@ -45,3 +49,87 @@ def test_file_cut_short_is_noticed_from_its_header(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match="cannot be read"):
         read_window(path, 250, 0, 50, 300, fill=0)
     close_rasters()
+
+
+def run(code: str, *arguments: object, **environment: str) -> str:
+    """What a fresh process prints: limits of a process are best not played with in this one."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    found = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+MANY = """
+import resource, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[2]), int(sys.argv[3])))
+from toolkit.products.raster import read_window
+
+files, together = sorted(Path(sys.argv[1]).iterdir()), Barrier(2)
+
+def read_all(_):
+    together.wait()
+    return sum(int(read_window(path, 0, 0, 5, 6, fill=0).sum()) for path in files * 2)
+
+with ThreadPoolExecutor(2) as pool:
+    print(*pool.map(read_all, range(2)), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.fixture
+def many(tif: Path, tmp_path: Path) -> Path:
+    """A folder of 330 copies of a raster."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(330):
+        (folder / f"{number}.tif").write_bytes(tif.read_bytes())
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_threads_share_the_files_that_the_process_may_open(many: Path) -> None:
+    whole = str(330 * 2 * 435)
+    assert run(MANY, many, 300, 300).split() == [whole, whole, "300"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_the_soft_limit_of_open_files_is_raised(many: Path) -> None:
+    assert run(MANY, many, 300, 3000).split()[-1] == "3000"
+
+
+def test_a_threads_handles_stay_within_its_share(tif: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    close_rasters()
+    monkeypatch.setattr(raster, "_share", lambda: 3)
+    copies = [tmp_path / f"{number}.tif" for number in range(5)]
+    for copy in copies:
+        copy.write_bytes(tif.read_bytes())
+    handles = [open_raster(copy) for copy in copies]
+    assert [handle.closed for handle in handles] == [True, True, False, False, False]
+    assert open_raster(copies[2]) is handles[2]
+    open_raster(copies[0])
+    assert handles[3].closed and not handles[2].closed, "the one used longest ago goes first"
+
+
+def test_too_many_open_files_is_told_as_what_it_is(tif: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise raster.RasterioError(f"{path}: Too many open files")
+
+    monkeypatch.setattr(raster.rasterio, "open", refuse)
+    with pytest.raises(ProductError, match=r"all [\d,]+ files open that it may; raise the limit with `ulimit -n`"):
+        grid_of(tif)
+
+
+CACHE = """
+import toolkit.products.raster
+from rasterio._env import get_gdal_config
+print(int(get_gdal_config("GDAL_CACHEMAX")) >> 20)
+"""
+
+
+def test_gdal_keeps_a_bounded_memory_unless_the_user_says_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GDAL_CACHEMAX")
+    assert run(CACHE) == "256"
+    assert run(CACHE, GDAL_CACHEMAX="100") == "100"

@@ -3,6 +3,7 @@ import pytest
 from affine import Affine
 from rasterio.warp import Resampling, reproject
 
+from toolkit.series import resampling
 from toolkit.series.resampling import REACH, upsample
 
 NODATA = -10000
@@ -61,3 +62,39 @@ def test_cubic_overshoot_is_clamped() -> None:
     fine = up(coarse, "cubic")
     assert fine[:, 9:].min() > 20000
     assert fine[:, :7].max() < -20000
+
+
+@pytest.mark.parametrize("ratio", [2, 6])
+@pytest.mark.parametrize("method", ["bilinear", "cubic"])
+def test_a_gap_elsewhere_changes_no_pixel(method: str, ratio: int) -> None:
+    """A block beside the gap is read with it or without it: its pixels are the same, to the bit."""
+    coarse = np.random.default_rng(2).integers(-2000, 12000, (200, 200)).astype(np.int16)
+    holed = coarse.copy()
+    holed[100, 100] = NODATA
+    changed = np.argwhere(up(coarse, method, ratio) != up(holed, method, ratio)) // ratio
+    assert len(changed)
+    assert np.abs(changed - 100).max() <= REACH[method]
+
+
+@pytest.mark.parametrize("method", ["bilinear", "cubic"])
+def test_a_window_equals_the_whole_around_a_gap(method: str) -> None:
+    coarse = np.random.default_rng(3).integers(-2000, 12000, (150, 150)).astype(np.int16)
+    coarse[40:45, 60] = NODATA
+    whole, reach = up(coarse, method, 6), REACH[method]
+    for row, col in ((30, 50), (60, 80), (43, 60)):
+        part = coarse[row - reach : row + 60 + reach, col - reach : col + 60 + reach]
+        fine = upsample(part, 6, (5, 1), (350, 350), method, NODATA)
+        rows, cols = slice(row * 6 + 5, row * 6 + 355), slice(col * 6 + 1, col * 6 + 351)
+        assert np.array_equal(fine, whole[rows, cols])
+
+
+def test_weights_do_not_depend_on_where_a_window_starts() -> None:
+    _, whole = resampling._taps(7, 0, 7000, "cubic", 2)
+    _, part = resampling._taps(7, 3, 6000, "cubic", 2)
+    assert np.array_equal(whole[3:6003], part)
+
+
+def test_kernels_add_in_one_order() -> None:
+    """With `fastmath` the compiler may exchange terms, and blocks of another width would differ in the last bit."""
+    for kernel in (resampling._blend, resampling._mend_around_nodata, resampling._rounded):
+        assert not kernel.targetoptions.get("fastmath")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from tests.conftest import write_tif
 from toolkit.ground.errors import ProductError
@@ -178,3 +179,28 @@ def test_real_series_knows_that_half_of_its_dates_are_empty(real_data: Path) -> 
     empty = (values == -10000).all(axis=(1, 2, 3))
     assert (len(series.dates), empty.sum()) == (187, 90)
     assert not validity[empty].any()
+
+
+@pytest.mark.parametrize("pixel", [19.9996, 20.0004])
+def test_a_header_that_rounds_its_pixel_size_is_read_as_what_it_means(
+    tmp_path: Path, theia: Write, pixel: float
+) -> None:
+    value = np.random.default_rng(0).integers(0, 9000, (20, 20))
+    folder = theia(tmp_path, "2018-01-10", value=value)
+    exact, _ = open_tile(tmp_path).read(WHOLE)
+    close_rasters()
+    path = folder / f"{folder.name}_FRE_B11.tif"
+    with rasterio.open(path) as source:
+        coarse = source.read(1)
+    write_tif(path, coarse, (300000, 4900020), pixel)
+    again, _ = open_tile(tmp_path).read(WHOLE)
+    assert np.array_equal(again, exact)
+
+
+def test_finer_mask_whose_header_rounds_its_pixel_size(tmp_path: Path, theia: Write) -> None:
+    cloud = np.zeros((20, 20), dtype=np.uint8)
+    cloud[5, 7] = 1
+    folder = theia(tmp_path, "2018-01-10", cloud=cloud)
+    write_tif(folder / "MASKS" / f"{folder.name}_CLM_R1.tif", cloud, (300000, 4900020), 10.0002)
+    series = open_tile(tmp_path, bands=["B5", "B11"])
+    assert {placed.scale for _, placed in series.acquisitions[0].masks} == {0.5}

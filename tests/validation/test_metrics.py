@@ -74,3 +74,11 @@ def test_absent_files_are_refused(tmp_path, found, three):
 def test_it_tells_about_itself(found):
     assert "OA 0.905" in repr(found) and "4 polygons, 5 unmapped pixels" in repr(found)
     assert "<td>0.905</td>" in found._repr_html_() and "<td>42</td>" in found._repr_html_()
+
+
+def test_the_matrix_left_out_of_an_assessment_before_goes(tmp_path, found, three):
+    write_metrics(tmp_path, found, three, left_out=found)
+    write_metrics(tmp_path, found, three)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["confusion_matrix.csv", "metrics.json"]
+    with pytest.raises(RunFolderError):
+        Assessment.load(tmp_path, "left_out")

@@ -13,9 +13,8 @@ from pyproj import Transformer
 from rasterio.transform import from_origin
 
 from toolkit.ground.errors import ProductError
-from toolkit.ground.grid import from_bounds
 from toolkit.ground.nomenclature import Nomenclature
-from toolkit.widgets.overlay import around, outline_of, picture_of, view_of
+from toolkit.widgets.overlay import around, picture_of, view_of
 
 LEFT, TOP = 300_000, 4_900_000
 
@@ -99,17 +98,6 @@ def test_view_holds_the_bounds_and_is_not_too_far() -> None:
     assert (latitude, longitude) == pytest.approx((44.2, 1.81), abs=1e-3)
     pixels = (1.85 - 1.77) / 360 * 256 * 2**zoom
     assert 700 / 4 < pixels <= 700
-
-
-def test_outline_is_a_closed_ring_through_the_corners() -> None:
-    grid = from_bounds((LEFT, TOP - 3000, LEFT + 5000, TOP), 10, "EPSG:32631")
-    ring = outline_of(grid, steps=4)
-    assert ring.shape == (17, 2)
-    back = Transformer.from_crs("EPSG:4326", 32631, always_xy=True)
-    x, y = back.transform(ring[:, 0], ring[:, 1])
-    corners = [(x[i], y[i]) for i in (0, 4, 8, 12, 16)]
-    expected = [(LEFT, TOP), (LEFT + 5000, TOP), (LEFT + 5000, TOP - 3000), (LEFT, TOP - 3000), (LEFT, TOP)]
-    np.testing.assert_allclose(corners, expected, atol=1e-3)
 
 
 def test_bounds_around_several() -> None:

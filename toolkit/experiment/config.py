@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from toolkit.features.stack import FeatureParams, FeatureStack
+from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import Params, build, param
@@ -41,6 +42,14 @@ class ExperimentParams(Params):
     sampling: SamplingParams = Field(SamplingParams(), description="Pixels drawn from the polygons.")
     learning: LearningParams = Field(LearningParams(), description="Network and training.")
     mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
+
+    @model_validator(mode="after")
+    def _left_out_tile_is_one_of_the_tiles(self) -> ExperimentParams:
+        tile = self.split.leave_out_tile
+        if tile is not None and tile not in self.series.tiles:
+            tiles = ", ".join(self.series.tiles)
+            raise ValueError(f"split.leave_out_tile = {tile} is none of series.tiles = {tiles}; name one of them")
+        return self
 
 
 SECTIONS = tuple(
@@ -184,15 +193,8 @@ class Experiment:
 
 
 def _read(path: Path) -> ExperimentParams:
-    if not path.is_file():
-        raise ParameterError(f"experiment file {path} does not exist; `landcover demo FOLDER` writes one to start from")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParameterError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ParameterError(f"{path} must hold `name:`, `series:`, `ground_truth:` and so on")
-    return build(ExperimentParams, content, str(path))
+    hint = "`landcover demo FOLDER` writes one to start from"
+    return build(ExperimentParams, read_yaml(path, ParameterError, "experiment file", hint), str(path))
 
 
 def _beside(experiment: Path, name: str) -> str | Path:

@@ -112,7 +112,7 @@ def cross_validate(
         STEP,
         ("series", "features", "split", "sampling", "learning", "seed"),
         (folder / "metrics.json", folder / "folds.png"),
-        inputs=fingerprint_files(product_files(experiment)),
+        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
         after=("clean",),
         may_grow=("learning.epochs",),
         arguments={"by": by},
@@ -162,6 +162,11 @@ def _groups(ground_truth: GroundTruth, by: str) -> list[tuple[str, np.ndarray]]:
     if by not in frame.columns:
         known = [str(name) for name in frame.columns if name not in ("geometry", "polygon", "source")]
         raise GroundTruthError(f"the ground truth has no field {by!r} to make folds by{did_you_mean(by, known)}")
+    empty = int(frame[by].isna().sum())
+    if empty:
+        raise GroundTruthError(
+            f"field {by!r} of the ground truth is empty in {empty} polygons; fill it to make folds by it"
+        )
     values = frame[by].astype(str).to_numpy()
     names = sorted(set(values))
     if len(names) < 2:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import socket
 import subprocess
@@ -27,9 +28,13 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def fingerprint_files(paths: Iterable[Path]) -> str:
-    """Hash of names, sizes and times of change: noticing another file without reading gigabytes."""
-    found = ((str(path.resolve()), path.stat()) for path in paths)
+def fingerprint_files(paths: Iterable[Path], base: Path) -> str:
+    """Hash of names, sizes and times of change: noticing another file without reading gigabytes.
+
+    Args:
+        base: folder that names are relative to, so that a run folder may be moved together with its data.
+    """
+    found = ((os.path.relpath(path.resolve(), base.resolve()), path.stat()) for path in paths)
     return fingerprint(sorted((path, stat.st_size, stat.st_mtime_ns) for path, stat in found))
 
 

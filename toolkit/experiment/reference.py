@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic.fields import FieldInfo
 
 from toolkit.experiment.config import SECTIONS, ExperimentParams
-from toolkit.ground.params import default_of, kind_of, leaves
+from toolkit.ground.params import bounds_of, default_of, kind_of, leaves
 
 HEAD = """\
 # Every parameter of an experiment
@@ -28,9 +28,13 @@ def parameters_page() -> str:
     return "\n".join(parts)
 
 
+def _value(field: FieldInfo) -> str:
+    return ", ".join(filter(None, (kind_of(field.annotation).replace(",", ", "), bounds_of(field))))
+
+
 def _table(title: str, rows: Sequence[tuple[str, FieldInfo]]) -> str:
     lines = [
-        f"| `{path}` | {kind_of(field.annotation)} | {default_of(field) or '**required**'} | {field.description} |"
+        f"| `{path}` | {_value(field)} | {default_of(field) or '**required**'} | {field.description} |"
         for path, field in rows
     ]
     return "\n".join(

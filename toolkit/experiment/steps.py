@@ -201,7 +201,7 @@ def _other_results(step: Step, made: Record, wanted: Record, folder: RunFolder) 
     differences = "; ".join(made.differences(wanted)[:4])
     return (
         f"{folder.root} holds a result of `{step.name}` made with {differences}. Give the experiment another `name`, "
-        "or say overwrite to replace it"
+        "or replace it: overwrite=True, on the command line --overwrite"
     )
 
 

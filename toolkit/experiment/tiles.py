@@ -30,7 +30,7 @@ def open_series(
 
 
 def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:
-    """Every image and mask that the experiment reads, without opening them.
+    """Every image, mask and metadata file that the experiment reads, without opening them.
 
     Raises:
         CatalogError, ProductError: no product of a tile in the period.
@@ -40,7 +40,7 @@ def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) ->
         path
         for tile in tiles or params.tiles
         for product in in_period(tile, catalog.products(params.source, tile), params)
-        for path in product.files(params.bands)
+        for path in product.inputs(params.bands)
     ]
 
 

@@ -21,13 +21,14 @@ from toolkit.experiment.provenance import Record, fingerprint, fingerprint_files
 from toolkit.experiment.reporting import report_validation
 from toolkit.experiment.steps import Observer, Reporter, Step, Stopped, perform
 from toolkit.experiment.tiles import open_series, product_files, working_crs
-from toolkit.ground.errors import ParameterError
+from toolkit.ground.errors import CatalogError, ParameterError
 from toolkit.ground.grid import project_bounds
 from toolkit.ground.writing import write_text
 from toolkit.ground_truth.cleaning import clean_polygons
 from toolkit.ground_truth.cleaning_report import CleaningReport
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.ground_truth.splits import split_ground_truth
+from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.callbacks import Callback, StopSignal, replay
 from toolkit.learning.checkpoint import Model
@@ -59,7 +60,9 @@ def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer
         "clean",
         ("ground_truth", *AREA, "series.start", "series.end", "series.margin_days"),
         (folder.polygons("clean"), folder.cleaning_report),
-        inputs=fingerprint_files([source, *nomenclature_files(experiment), *product_files(experiment)]),
+        inputs=fingerprint_files(
+            [*parts_of(source), *nomenclature_files(experiment), *product_files(experiment)], experiment.path.parent
+        ),
     )
 
     def work(reporter: Reporter, record: Record) -> str:
@@ -102,7 +105,7 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         "sample",
         (*SERIES, "split", "sampling", "seed"),
         (folder.class_counts, folder.samples / "stack.json", folder.polygons("train"), folder.polygons("test")),
-        inputs=fingerprint_files(product_files(experiment)),
+        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
         after=("clean",),
     )
 
@@ -230,7 +233,7 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
             f"classify {tile}",
             SERIES,
             tuple(folder.tile(tile) / f"{layer}.tif" for layer in LAYERS),
-            inputs=fingerprint_files(product_files(experiment, [tile])),
+            inputs=fingerprint_files(product_files(experiment, [tile]), experiment.path.parent),
             after=("train",),
         )
 
@@ -346,7 +349,11 @@ def ground_truth_file(experiment: Experiment) -> Path:
     """
     source = experiment.ground_truth.source
     path = experiment.path.parent / source
-    return path if path.is_file() else experiment.data.vector(source)
+    if path.is_file():
+        return path
+    if path.suffix and source not in experiment.data.sources:
+        raise CatalogError(f"ground_truth.source = {source} is neither a file ({path}) nor in {experiment.data.path}")
+    return experiment.data.vector(source)
 
 
 def nomenclature_files(experiment: Experiment) -> list[Path]:

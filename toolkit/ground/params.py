@@ -15,7 +15,7 @@ from datetime import date
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -26,6 +26,16 @@ class Params(BaseModel):
     """A frozen set of parameters. An unknown key is refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, data: Any) -> Any:
+        """`yes` is a truth value in YAML, and Python would take it as 1."""
+        for name, value in data.items() if isinstance(data, Mapping) else ():
+            field = cls.model_fields.get(str(name))
+            if isinstance(value, bool) and field is not None and kind_of(field.annotation) in ("N", "X"):
+                raise ValueError(f"{name} = {value}: a number is needed, not yes or no")
+        return data
 
 
 ParamsT = TypeVar("ParamsT", bound=Params)
@@ -80,6 +90,16 @@ def kind_of(annotation: Any) -> str:
     if origin in (tuple, list):
         return "LIST"
     return {bool: "BOOL", int: "N", float: "X", date: "DATE"}.get(annotation, "TEXT")
+
+
+def bounds_of(field: FieldInfo) -> str:
+    """The bounds of a number in words, such as `1 to 366` or `above 0`; empty where there are none."""
+    words = {"ge": "from", "gt": "above", "le": "up to", "lt": "below"}
+    found = {name: getattr(mark, name) for mark in field.metadata for name in words if hasattr(mark, name)}
+    low, high = found.get("ge"), found.get("le")
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    return ", ".join(f"{words[name]} {value}" for name, value in found.items())
 
 
 def default_of(field: FieldInfo) -> str:

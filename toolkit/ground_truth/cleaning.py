@@ -131,9 +131,9 @@ class _Cleaning:
     def note(self, name: str, effect: Effect, where: np.ndarray) -> None:
         """Report the rows where `where` is true; their numbers are left out where these are all there are."""
         count = int(where.sum())
-        every = 0 < count == len(where)
-        ids = "all" if every else tuple(self.frame["polygon"].to_numpy()[where].tolist())
-        self.steps.append(CleaningStep(name, MEANINGS[name], effect, count, ids))
+        every = count if count == len(where) else 0
+        ids = () if every else tuple(self.frame["polygon"].to_numpy()[where].tolist())
+        self.steps.append(CleaningStep(name, MEANINGS[name], effect, ids, every))
 
     def remove(self, name: str, gone: np.ndarray) -> None:
         """Remove the rows where `gone` is true."""

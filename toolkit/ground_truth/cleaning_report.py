@@ -21,10 +21,25 @@ class CleaningStep:
     name: str
     meaning: str
     effect: Effect
-    count: int
-    """How many polygons."""
-    ids: tuple[int, ...] | Literal["all"]
-    """Numbers of the polygons (column `polygon`), as they were when the step began; `"all"` where it took each one."""
+    ids: tuple[int, ...]
+    """Numbers of the polygons (column `polygon`), as they were when the step began; none where it took every one."""
+    every: int = 0
+    """How many polygons there were, where the step took every one."""
+
+    @property
+    def count(self) -> int:
+        return self.every or len(self.ids)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The step for JSON: `ids` is `"all"` where it took every polygon."""
+        ids = "all" if self.every else list(self.ids)
+        return {"name": self.name, "meaning": self.meaning, "effect": self.effect, "ids": ids, "count": self.count}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> CleaningStep:
+        """The step that `to_dict` described."""
+        told = content["name"], content["meaning"], content["effect"]
+        return cls(*told, (), content["count"]) if content["ids"] == "all" else cls(*told, tuple(content["ids"]))
 
 
 @dataclass(frozen=True)
@@ -56,17 +71,15 @@ class CleaningReport:
 
     def to_json(self) -> str:
         """The report as JSON text, the numbers of a step's polygons on one line."""
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+        content = {**asdict(self), "steps": [step.to_dict() for step in self.steps]}
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         return NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text)
 
     @classmethod
     def from_json(cls, text: str) -> CleaningReport:
         """The report that `to_json` wrote."""
         content: dict[str, Any] = json.loads(text)
-        steps = [
-            CleaningStep(**{**step, "ids": "all" if step["ids"] == "all" else tuple(step["ids"])})
-            for step in content["steps"]
-        ]
+        steps = [CleaningStep.from_dict(step) for step in content["steps"]]
         classes = {int(code): count for code, count in content["classes"].items()}
         return cls(**{**content, "steps": tuple(steps), "classes": classes})
 

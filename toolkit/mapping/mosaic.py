@@ -117,8 +117,8 @@ def _touching(window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox]) ->
 def _onto(window: GeoBox, path: Path, grid: GeoBox) -> np.ndarray:
     """A map over a window of the mosaic, 0 beyond its edges."""
     if is_aligned(grid, window) and np.isclose(resolution(grid), resolution(window)):
-        row, col = (round(value) for value in offset(window, grid))
-        return read_window(path, row, col, *window.shape, fill=0)
+        (row, col), (height, width) = offset(window, grid), window.shape
+        return read_window(path, round(row), round(col), height, width, fill=0)
     warped = np.zeros(window.shape, dtype=np.uint8)
     reproject(
         rasterio.band(open_raster(path), 1),

@@ -232,9 +232,9 @@ def _tile_layer(grids: Mapping[str, GeoBox]) -> list[L.Layer]:
 
 def _polygon_layers(folder: RunFolder, nomenclature: Nomenclature) -> list[L.Layer]:
     layers = []
-    for role, (name, outline) in OUTLINES.items():
+    for role, (name, style) in OUTLINES.items():
         if folder.polygons(role).exists():
-            data = polygon_features(GroundTruth.read(folder.polygons(role)), nomenclature, outline)
+            data = polygon_features(GroundTruth.read(folder.polygons(role)), nomenclature, style)
             layers.append(L.GeoJSON(data=data, name=name, hover_style={"weight": 3}))
     return layers
 

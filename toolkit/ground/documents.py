@@ -1,0 +1,47 @@
+"""Read a YAML document that a person wrote, and say what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from toolkit.ground.errors import LandcoverError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading that refuses a key that stands twice, of which YAML keeps the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(None, None, f"line {line}: {key.value!r} stands twice")
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, error: type[LandcoverError], kind: str, hint: str) -> dict[str, Any]:
+    """The content of a YAML file.
+
+    Args:
+        error: what to raise.
+        kind: what the file is, in words: `"experiment file"`.
+        hint: what to do where it is absent.
+
+    Raises:
+        LandcoverError: `error`, where the file is absent, is no YAML in UTF-8, or is no table of keys and values.
+    """
+    if path.is_dir():
+        raise error(f"{kind} {path} is a folder; name the file in it")
+    if not path.is_file():
+        raise error(f"{kind} {path} does not exist; {hint}")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError) as problem:
+        raise error(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from None
+    if not isinstance(content, dict):
+        raise error(f"{path} must hold keys and values, such as `name: …`, not {type(content).__name__}")
+    return content
