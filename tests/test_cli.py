@@ -44,6 +44,11 @@ def remove_a_band(experiment: Path) -> None:
     next(own_products(experiment).glob("*_FRE_B11.tif")).unlink()
 
 
+def remove_a_mask(experiment: Path) -> None:
+    for path in (own_products(experiment) / "MASKS").glob("*_CLM_*.tif"):
+        path.unlink()
+
+
 def shrink_a_mask(experiment: Path) -> None:
     path = next((own_products(experiment) / "MASKS").glob("*_CLM_R1.tif"))
     write_tif(path, np.zeros((33, 41), dtype=np.uint8), (300000, 4900020), 10)
@@ -78,6 +83,7 @@ BAD = {
     "tile without images": (lambda e: edit(e, lambda c: c["series"].update(tiles=["31TDH"])), "31TDH"),
     "truncated band": (truncate_a_band, "FRE_B3.tif cannot be read"),
     "missing band": (remove_a_band, "B11 was not delivered"),
+    "no cloud mask on one date": (remove_a_mask, "mask CLM was not delivered"),
     "mask of the wrong size": (shrink_a_mask, "CLM_R1.tif"),
     "ground truth without CRS": (without_crs, "bare.shp"),
     "no class field": (lambda e: edit(e, lambda c: c["ground_truth"].update(class_field="klass")), "klass"),
@@ -111,6 +117,20 @@ def test_run_folder_made_with_other_parameters(tiny_demo: Path, capsys: Capture)
     message = capsys.readouterr().err
     assert "ground_truth.min_area_m2 = 0.0 (now 500.0)" in message
     assert main(["clean", str(tiny_demo), "--ground_truth.min_area_m2", "500", "--overwrite"]) == 0
+
+
+def test_a_file_where_the_run_folder_goes(tiny_demo: Path, capsys: Capture) -> None:
+    (tiny_demo.parent / "runs").write_text("mine")
+    assert main(["clean", str(tiny_demo)]) == 2
+    assert "runs" in capsys.readouterr().err
+    assert (tiny_demo.parent / "runs").read_text() == "mine"
+
+
+def test_mistyped_option_is_not_taken_for_another(tiny_demo: Path, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["train", str(tiny_demo), "--learning.epoch", "5"])
+    assert end.value.code == 2
+    assert "--learning.epoch" in capsys.readouterr().err
 
 
 def test_full_disk(tiny_demo: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

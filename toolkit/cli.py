@@ -17,7 +17,9 @@ from toolkit.ground.params import default_of, kind_of, leaves
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
+    from toolkit.experiment.folder import RunFolder
     from toolkit.experiment.steps import Event
+    from toolkit.ground.accuracy import ConfusionMatrix
 
 DESCRIPTION = """\
 Land-cover maps from satellite time series.
@@ -57,8 +59,8 @@ HELP = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for a mistake in data or parameters."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
     try:
+        options = _parser(arguments[0] if arguments else "").parse_args(arguments)
         options.command(options)
     except LandcoverError as error:
         print(f"\nlandcover: {error}", file=sys.stderr)
@@ -68,13 +70,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        print(
+            f"\nlandcover: {error.strerror or error}{place}; mend the file or folder, then start again", file=sys.stderr
+        )
+        return 2
     return 0
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
     """The parser; the options of a verb are only made for the verb asked for, since they need every section."""
     parser = argparse.ArgumentParser(
-        "landcover", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        "landcover",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"landcover {toolkit.__version__}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -84,7 +95,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
         usage = f"landcover {name} EXPERIMENT [--overwrite] [--PARAMETER VALUE ...]"
-        verb = verbs.add_parser(name, help=HELP[name], description=description, usage=usage)
+        verb = verbs.add_parser(name, help=HELP[name], description=description, usage=usage, allow_abbrev=False)
         verb.add_argument("experiment", type=Path, help="experiment file (YAML)")
         verb.add_argument("--overwrite", action="store_true", help="replace results made with other parameters")
         if name == "cross-validate":
@@ -106,7 +117,7 @@ def _add_parameters(parser: argparse.ArgumentParser, sections: Sequence[str]) ->
     """An option for every parameter of these sections: `--learning.epochs`."""
     from toolkit.experiment.config import ExperimentParams
 
-    for name in ("seed", "runs"):
+    for name in ("name", "seed", "runs"):
         _add_option(parser, name, ExperimentParams.model_fields[name])
     for section in sections:
         field = ExperimentParams.model_fields[section]
@@ -162,25 +173,44 @@ def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
 
     folder = RunFolder(experiment.folder)
     if verb in ("run", "validate"):
-        matrix = result.matrix
-        return (
-            f"OA {matrix.oa:.3f}   Kappa {matrix.kappa:.3f}   F-score {matrix.f_score:.3f}   "
-            f"({matrix.total:,} test pixels)\nmap     {folder.map()}\nreport  {folder.report}"
-        )
+        lines = [_accuracy(result.matrix, "test pixels"), *_left_out(folder)]
+        return "\n".join([*lines, f"map     {_shown(folder.map())}", f"report  {_shown(folder.report)}"])
+    if verb == "cross-validate":
+        return f"{result!r}\n\nfigure  {_shown(result.folder / 'folds.png')}"
     if verb == "sample":
-        return result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False)
+        return str(result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False))
     if verb == "classify":
-        return "\n".join(f"{tile}  {path}" for tile, path in result.items())
-    return str(result) if isinstance(result, Path) else repr(result)
+        return "\n".join(f"{tile}  {_shown(path)}" for tile, path in result.items())
+    return _shown(result) if isinstance(result, Path) else repr(result)
+
+
+def _accuracy(matrix: ConfusionMatrix, tested: str) -> str:
+    return f"OA {matrix.oa:.3f}   Kappa {matrix.kappa:.3f}   F-score {matrix.f_score:.3f}   ({matrix.total:,} {tested})"
+
+
+def _left_out(folder: RunFolder) -> list[str]:
+    from toolkit.experiment.verbs import left_out_assessment
+
+    found = left_out_assessment(folder)
+    return [_accuracy(found.matrix, "pixels of the left-out tile")] if found else []
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _write_demo(options: argparse.Namespace) -> None:
     from toolkit.demo.write import write_demo
 
     printer = Printer()
+    if not printer.moving:
+        print(f"Writing the demo into {options.folder} ...", flush=True)
     write_demo(options.folder, seed=options.seed, size=options.size, progress=printer.bar("demo"))
     printer.end()
-    print(f"\nexperiment  {options.folder / 'experiment.yml'}")
+    tiles = f"four tiles of {options.size} x {options.size} pixels, seed {options.seed}"
+    print(f"\ndemo        {tiles}\nexperiment  {options.folder / 'experiment.yml'}")
 
 
 def _print_parameters(options: argparse.Namespace) -> None:

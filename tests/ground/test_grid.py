@@ -103,4 +103,4 @@ def test_outline_in_the_next_zone_is_less_than_its_bounding_box() -> None:
     inside = (x > 300000) & (x < 409800) & (y > 4790220) & (y < 4900020)
     assert np.array_equal(shapely.contains_xy(shape, *to(x, y)), inside)
     finer = outline(tile, "EPSG:32630", steps=2000)
-    assert shape.hausdorff_distance(finer) < 0.2
+    assert shape.hausdorff_distance(finer) < 0.01

@@ -145,6 +145,32 @@ def test_mask_of_the_wrong_size_is_refused(tmp_path: Path, theia: Write) -> None
         open_tile(tmp_path)
 
 
+def test_missing_mask_is_refused_left_out_or_taken_as_clear(tmp_path: Path, theia: Write) -> None:
+    theia(tmp_path, "2018-01-10")
+    folder = theia(tmp_path, "2018-02-10")
+    next((folder / "MASKS").glob("*_CLM_R1.tif")).unlink()
+    with pytest.raises(ProductError, match=r"mask CLM was not delivered in SENTINEL2A_20180210.*missing_mask: skip"):
+        open_tile(tmp_path)
+    assert len(open_tile(tmp_path, missing_mask="skip").dates) == 1
+    assert len(open_tile(tmp_path, missing_mask="accept").dates) == 2
+
+
+def test_series_without_any_cloud_mask_is_refused(tmp_path: Path, theia: Write) -> None:
+    folder = theia(tmp_path, "2018-01-10")
+    next((folder / "MASKS").glob("*_CLM_R1.tif")).unlink()
+    with pytest.raises(ProductError, match=r"no cloud mask \(CLM\).*missing_mask: accept"):
+        open_tile(tmp_path)
+    assert open_tile(tmp_path, missing_mask="accept").read(WHOLE)[1].all()
+
+
+def test_band_of_decimal_numbers_is_refused(tmp_path: Path, theia: Write) -> None:
+    folder = theia(tmp_path, "2018-01-10")
+    path = folder / f"{folder.name}_FRE_B4.tif"
+    write_tif(path, np.full((20, 20), 0.1, dtype=np.float32), (300000, 4900020), 10)
+    with pytest.raises(ProductError, match=r"B4\.tif holds float32 values.*10000"):
+        open_tile(tmp_path)
+
+
 def test_truncated_band_is_refused_before_reading(tmp_path: Path, theia: Write) -> None:
     noise = np.random.default_rng(0).integers(0, 9000, (200, 200))
     folder = theia(tmp_path, "2018-01-10", size=200, value=noise)
@@ -162,6 +188,7 @@ def test_truncated_band_is_refused_before_reading(tmp_path: Path, theia: Write) 
         ({"tiles": ["31TCJ", "T31TCJ"]}, "stands twice"),
         ({"bands": ["B2", "B9"]}, "band 'B9' is not known"),
         ({"area": (2, 1, 1, 2)}, "west, south, east, north"),
+        ({"area": (404000, 4894500, 404500, 4895500)}, "longitude"),
         ({"step_days": 0}, "greater than or equal to 1"),
     ],
 )

@@ -11,7 +11,8 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.steps import Reporter
 from toolkit.ground_truth.polygons import GroundTruth
-from toolkit.samples.extraction import extract, locate_pixels
+from toolkit.mapping.classify import workers_within
+from toolkit.samples.extraction import BLOCK, extract, locate_pixels
 from toolkit.samples.store import SampleStore
 from toolkit.series.timeseries import TileSeries
 
@@ -55,7 +56,7 @@ def extract_over_tiles(
     for one in series:
         if len(pixels[one.tile]) and not store.has(one.tile, key):
             progress = reporter.progress(step, f"extracting {one.tile}")
-            workers = experiment.mapping.workers
+            workers = workers_within(one, stack, experiment.mapping, BLOCK)
             extract(one, stack, pixels[one.tile], store, key=key, workers=workers, progress=progress)
     store.finish(stack.names, key)
     return store

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import shapely
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles, sources_of
@@ -22,7 +21,7 @@ from toolkit.experiment.reporting import report_validation
 from toolkit.experiment.steps import Observer, Reporter, Step, Stopped, perform
 from toolkit.experiment.tiles import open_series, product_files, working_crs
 from toolkit.ground.errors import CatalogError, ParameterError
-from toolkit.ground.grid import project_bounds
+from toolkit.ground.grid import outline
 from toolkit.ground.writing import write_text
 from toolkit.ground_truth.cleaning import clean_polygons
 from toolkit.ground_truth.cleaning_report import CleaningReport
@@ -70,7 +69,7 @@ def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer
         raw = GroundTruth.read(source, params.class_field, layer=params.layer)
         series = open_series(experiment, reporter.progress("clean", "reading headers"))
         crs = working_crs(series)
-        footprints = {one.tile: shapely.box(*project_bounds(one.grid.boundingbox, one.grid.crs, crs)) for one in series}
+        footprints = {one.tile: outline(one.grid, crs) for one in series}
         ground_truth, report = clean_polygons(
             raw.frame,
             "code",
@@ -315,6 +314,11 @@ def validate(experiment: Experiment, *, overwrite: bool = False, observer: Obser
 
     perform(experiment, step, work, overwrite=overwrite, observer=observer)
     return Assessment.load(folder.validation)
+
+
+def left_out_assessment(folder: RunFolder) -> Assessment | None:
+    """What `validate` found of the polygons of the left-out tile; None where no tile is left out."""
+    return Assessment.load(folder.validation, "left_out") if folder.polygons("left_out").exists() else None
 
 
 CHAIN = {

@@ -40,6 +40,8 @@ def read_yaml(path: Path, error: type[LandcoverError], kind: str, hint: str) -> 
         raise error(f"{kind} {path} does not exist; {hint}")
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    except UnicodeDecodeError as problem:
+        raise error(f"{path} is not UTF-8 text ({problem.reason}); save it as UTF-8") from None
     except (yaml.YAMLError, ValueError) as problem:
         raise error(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from None
     if not isinstance(content, dict):

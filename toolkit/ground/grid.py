@@ -145,8 +145,8 @@ def project_bounds(bounds: Iterable[float], source: object, target: object) -> t
 def outline(grid: GeoBox, crs: object, steps: int = 64) -> shapely.Polygon:
     """The ground that a grid covers, in another coordinate system.
 
-    Each side has `steps` points, for a straight line of one projection is bent in another: with 64, the outline of a
-    tile of 110 km is true to a tenth of a metre or so in the neighbouring UTM zone, with 8 to some metres.
+    Each side has `steps` points, for a straight line of one projection is bent in another: the outline of a tile of
+    110 km is true to 0.3 m in the neighbouring UTM zone with 8 points, to 5 mm with 64.
     """
     height, width = grid.shape
     along = np.arange(steps) / steps

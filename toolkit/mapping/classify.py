@@ -53,6 +53,13 @@ def block_size(series: TileSeries, stack: FeatureStack, memory_gb: float, worker
     return next((size for size in BLOCK_SIZES if size * size <= pixels), BLOCK_SIZES[-1])
 
 
+def workers_within(series: TileSeries, stack: FeatureStack, params: MappingParams, size: int) -> int:
+    """How many blocks of this size, pixels a side, may be worked on at the same time within the memory."""
+    block = min(size, series.grid.shape[0]) * min(size, series.grid.shape[1]) * bytes_a_pixel(series, stack)
+    fitting = int(max(params.memory_gb - BASE_MEMORY, 0) * 1e9 // block)
+    return max(1, min(params.workers or os.cpu_count() or 1, fitting))
+
+
 @dataclass(frozen=True)
 class BlockClassifier:
     """Work on a block for `stream`."""

@@ -70,7 +70,7 @@ def map_writers(
     nomenclature: Nomenclature,
     tags: Mapping[str, str],
 ) -> Iterator[dict[str, DatasetWriter]]:
-    """One writer a layer; `classes` and every other layer have 0 as "no data"."""
+    """One writer a layer; 0 is "no data" in each: a pixel that was never seen."""
     with ExitStack() as stack:
         yield {
             layer: stack.enter_context(
@@ -78,7 +78,7 @@ def map_writers(
                     path,
                     grid,
                     dtypes[layer],
-                    nodata=0 if layer == "classes" else None,
+                    nodata=0,
                     nomenclature=nomenclature if layer == "classes" else None,
                     tags=tags,
                 )

@@ -20,9 +20,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ConfigDict, Field
 
+from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.grid import tile_name
 from toolkit.ground.params import Params, build, param
@@ -102,18 +102,9 @@ class Catalog:
             CatalogError: the file is absent, is not YAML in UTF-8, or an entry has an unknown key or value.
         """
         path = Path(path)
-        if not path.is_file():
-            raise CatalogError(f"data catalog {path} does not exist; `catalog:` in the experiment file names it")
+        content = read_yaml(path, CatalogError, "data catalog", "`catalog:` in the experiment file names it")
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except UnicodeDecodeError as error:
-            raise CatalogError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from None
-        except yaml.YAMLError as error:
-            raise CatalogError(f"{path} is not valid YAML: {_first_line(error)}") from None
-        if not isinstance(content, dict):
-            raise CatalogError(f"{path} must hold `meta:` and one entry a source, not a {type(content).__name__}")
-        try:
-            meta = build(Meta, content.pop("meta", {}), f"{path}, meta")
+            meta = build(Meta, content.pop("meta", None) or {}, f"{path}, meta")
             return cls(path, meta, {name: _entry(name, entry, path) for name, entry in content.items()})
         except ParameterError as error:
             raise CatalogError(str(error)) from None
@@ -184,7 +175,3 @@ def _check_braces(uri: str, kind: str, place: str) -> None:
     if stray:
         mend = f"the only placeholder is {TILE}" if allowed else f"a {kind} is one file; name it without placeholder"
         raise CatalogError(f"{place}: uri = {uri!r} holds {stray[0]}; {mend}")
-
-
-def _first_line(error: yaml.YAMLError) -> str:
-    return " ".join(str(error).split())

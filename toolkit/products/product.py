@@ -51,6 +51,11 @@ class Product:
     """The file that says scale and nodata, where one was delivered."""
 
     @property
+    def mask_kinds(self) -> set[str]:
+        """Kinds of masks delivered, at whatever resolution: `{"CLM", "EDG", "SAT"}`."""
+        return {name.rsplit("_", 1)[0] for name in self.masks}
+
+    @property
     def date(self) -> np.datetime64:
         """Day of acquisition, datetime64[D]."""
         return self.acquired.astype("datetime64[D]")

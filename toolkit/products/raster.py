@@ -104,6 +104,20 @@ def read_window(path: Path, row: int, col: int, height: int, width: int, fill: f
     return array
 
 
+def check_integer(path: Path) -> None:
+    """Refuse a band or mask of decimal numbers, of which whole numbers would leave nothing.
+
+    Raises:
+        ProductError: the file holds floating-point values.
+    """
+    kind = np.dtype(open_raster(path).dtypes[0])
+    if kind.kind not in "iu":
+        raise ProductError(
+            f"{path} holds {kind} values; whole numbers are needed (reflectance x 10000); fetch the file again, or "
+            "convert it with gdal_translate -ot Int16 -scale 0 1 0 10000"
+        )
+
+
 def check_whole(path: Path) -> None:
     """Notice a GeoTIFF that is shorter than its own directory says, without reading its pixels.
 

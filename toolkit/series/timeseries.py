@@ -20,7 +20,7 @@ from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, proje
 from toolkit.ground.params import Params, param
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import check_whole, close_rasters, grid_of, read_window
+from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_window
 from toolkit.series.resampling import REACH, Method, upsample
 
 
@@ -38,10 +38,17 @@ class SeriesParams(Params):
     bands: tuple[str, ...] = param(BAND_NAMES, "Bands, in the order of the features.", min_length=1)
     resampling: Method = param("bilinear", "How 20 m bands come onto the 10 m grid.")
     area: tuple[float, float, float, float] | None = param(
-        None, "Area of interest: west, south, east, north. Empty: whole tiles.", unit="degrees"
+        None,
+        "Area of interest: west, south, east, north, longitude and latitude. Empty: whole tiles.",
+        unit="degrees",
     )
     missing_band: Literal["error", "skip"] = param(
         "error", "What to do with a date on which a band was not delivered: stop, or leave the date out."
+    )
+    missing_mask: Literal["error", "skip", "accept"] = param(
+        "error",
+        "What to do with a date on which a mask was not delivered that others have: stop, leave the date out, or take "
+        "the date as clear. `accept` is also needed for a series without any cloud mask.",
     )
 
     @field_validator("tiles")
@@ -66,8 +73,13 @@ class SeriesParams(Params):
     def _ordered(self) -> SeriesParams:
         if self.end < self.start:
             raise ValueError(f"series.end = {self.end} is before series.start = {self.start}; exchange them")
-        if self.area and not (self.area[0] < self.area[2] and self.area[1] < self.area[3]):
-            raise ValueError(f"series.area = {self.area} is empty; the order is west, south, east, north")
+        if self.area:
+            west, south, east, north = self.area
+            if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+                raise ValueError(
+                    f"series.area = {self.area}: west, south, east, north are needed in this order, in degrees of "
+                    "longitude (-180 to 180) and latitude (-90 to 90)"
+                )
         return self
 
 
@@ -177,11 +189,33 @@ def in_period(tile: str, products: Sequence[Product], params: SeriesParams) -> l
     complete = [one for one in inside if set(params.bands) <= set(one.bands)]
     if len(complete) < len(inside) and params.missing_band == "error":
         raise ProductError(_missing_bands(tile, inside, params.bands))
+    complete = _with_masks(tile, complete, params)
     if not complete:
         raise ProductError(
             f"no date of tile {tile} has all of series.bands = {', '.join(params.bands)}; take bands away"
         )
     return complete
+
+
+def _with_masks(tile: str, products: Sequence[Product], params: SeriesParams) -> list[Product]:
+    """The products that have every kind of mask that others of the tile have."""
+    kinds = {kind for one in products for kind in one.mask_kinds}
+    if products and "CLM" not in kinds and params.missing_mask != "accept":
+        raise ProductError(
+            f"tile {tile}: no cloud mask (CLM) was delivered with any product, such as {products[0].name}; fetch the "
+            "masks, or take every date as clear with series.missing_mask: accept"
+        )
+    without = [(one, kinds - one.mask_kinds) for one in products if kinds - one.mask_kinds]
+    if not without or params.missing_mask == "accept":
+        return list(products)
+    if params.missing_mask == "error":
+        one, absent = without[0]
+        more = f" and {len(without) - 1} more products" if len(without) > 1 else ""
+        raise ProductError(
+            f"tile {tile}: mask {', '.join(sorted(absent))} was not delivered in {one.name}{more}; fetch it again, "
+            "leave such dates out with series.missing_mask: skip, or take them as clear with accept"
+        )
+    return [one for one in products if not kinds - one.mask_kinds]
 
 
 def _missing_bands(tile: str, products: Iterable[Product], bands: Sequence[str]) -> str:
@@ -205,6 +239,7 @@ def _read_headers(products: Sequence[Product], bands: Sequence[str]) -> dict[Pat
 def _read_header(path: Path) -> GeoBox:
     try:
         check_whole(path)
+        check_integer(path)
         return grid_of(path)
     finally:
         close_rasters()
