@@ -34,9 +34,9 @@ def test_a_negative_kappa_is_inside():
 
 
 def test_the_epoch_kept_is_told(written):
-    assert "kept: epoch 3" in written(curves_figure(rows(0.1, 0.4, 0.7, 0.7, 0.2)))
+    assert "kept: epoch 3, F-score 0.700" in written(curves_figure(rows(0.1, 0.4, 0.7, 0.7, 0.2)))
     falling = [{**row, "valid_loss": loss} for row, loss in zip(rows(0.1, 0.2, 0.3), (3, 1, 2), strict=True)]
-    assert "kept: epoch 2" in written(curves_figure(falling, select_by="valid_loss"))
+    assert "kept: epoch 2, F-score 0.200" in written(curves_figure(falling, select_by="valid_loss"))
 
 
 def test_empty_cells_are_gaps(written):
@@ -47,7 +47,7 @@ def test_empty_cells_are_gaps(written):
 
 def test_rows_read_from_a_file_are_text(written):
     texts = written(curves_figure([{name: str(value) for name, value in row.items()} for row in rows(0.1, 0.25)]))
-    assert "F-score  0.250" in texts and "kept: epoch 2" in texts
+    assert "F-score  0.250" in texts and "kept: epoch 2, F-score 0.250" in texts
 
 
 def test_the_lines_are_those_of_the_history():

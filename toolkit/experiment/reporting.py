@@ -57,7 +57,7 @@ def _pictures(experiment: Experiment, folder: RunFolder, found: Mapping[str, Ass
         ),
         Picture(
             "Training",
-            svg(curves_figure(read_history(folder.history), experiment.learning.select_by)),
+            svg(curves_figure(read_history(folder.history), experiment.learning.select_column)),
             "Valid samples watch the training; the test polygons never do.",
         ),
         Picture("Samples", svg(class_counts_figure(rows, names)), "Pixels drawn for training, by class."),

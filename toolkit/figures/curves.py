@@ -43,7 +43,7 @@ def curves_figure(history: Sequence[Mapping[str, Any]], select_by: str = "f_scor
         dress(axes)
         heading(axes, title)
         _draw(axes, epochs, {name: _column(history, name) for name in names})
-        _mark(axes, best, named=axes is right)
+        _mark(axes, best, _kept(history, best) if axes is right else "")
     right.set_ylim(min(0.0, right.get_ylim()[0]), 1)
     left.set_ylim(0, left.get_ylim()[1] * 1.02)
     for axes, names in ((left, LOSSES), (right, METRICS)):
@@ -77,14 +77,23 @@ def _draw(axes: Axes, epochs: np.ndarray, columns: Mapping[str, np.ndarray]) -> 
         axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
 
 
-def _mark(axes: Axes, best: float | None, *, named: bool) -> None:
+def _kept(history: Sequence[Mapping[str, Any]], best: float | None) -> str:
+    """The kept epoch and its F-score, in words."""
+    kept = [row for row in history if float(row["epoch"]) == best]
+    score = kept[0].get("f_score") if kept else None
+    return (
+        f"kept: epoch {best:.0f}" + (f", F-score {float(score):.3f}" if score not in (None, "") else "") if kept else ""
+    )
+
+
+def _mark(axes: Axes, best: float | None, words: str) -> None:
     if best is None:
         return
     axes.axvline(best, color=FAINT, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
-    if named:
+    if words:
         late = np.mean(axes.get_xlim()) < best
         axes.annotate(
-            f"kept: epoch {best:.0f}",
+            words,
             xy=(best, 0),
             xycoords=("data", "axes fraction"),
             xytext=(-5 if late else 5, 6),

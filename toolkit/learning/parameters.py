@@ -32,3 +32,8 @@ class LearningParams(Params):
         None, "Threads to train with. Empty: one for batches below 2048 samples, else one a core.", unit="threads", ge=1
     )
     device: DeviceName = param("auto", "Where to train: auto takes a GPU where there is one.")
+
+    @property
+    def select_column(self) -> str:
+        """The column of the history that `select_by` means."""
+        return "valid_loss" if self.select_by == "loss" else self.select_by

@@ -70,7 +70,7 @@ class LiveCurves(anywidget.AnyWidget, Callback):
         """Show the curves, those of the epochs before a stop included."""
         self._history = list(run.history)
         self._state = {"phase": "running"}
-        self._select_by = "valid_loss" if run.params.select_by == "loss" else run.params.select_by
+        self._select_by = run.params.select_column
         self._follow(run)
         self._deliver()
         if self._show and self._handle is None and threading.current_thread() is threading.main_thread():
