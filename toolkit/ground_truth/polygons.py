@@ -27,6 +27,9 @@ NO_CLASS = int(np.iinfo(np.int64).min)
 OWN_FIELDS = ("polygon", "code", "geometry")
 """Columns that every ground truth has, in this order before the further fields of the input."""
 
+UNWRITTEN = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError)
+"""What pyogrio says where a file cannot be written, at whatever point the disk became full."""
+
 FIXED_DATE = "2000-01-01T00:00:00.000Z"
 """Date stamped into GeoPackages, so that the same polygons make the same bytes."""
 
@@ -88,8 +91,9 @@ class GroundTruth:
         try:
             with aside(path) as part:
                 self.frame.to_file(part, layer=path.stem, driver="GPKG", index=False)
-        except pyogrio.errors.DataSourceError as error:
-            raise RunFolderError(f"{path} cannot be written ({error}); look for free space and permissions") from error
+        except UNWRITTEN as error:
+            reason = "the disk is full, or its folder is closed to you"
+            raise RunFolderError(f"{path} cannot be written: {reason}") from error
         finally:
             pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})
 
