@@ -1,4 +1,4 @@
-"""Timing by turns: A B C A B C …, so that a slow hour of the machine slows every contender alike.
+"""Agreement first, then timing by turns: A B C A B C …, so that a slow hour of the machine slows every contender alike.
 
 Absolute times do not carry over to another machine or another hour; ratios within one run nearly do. What other
 programs took of the processor meanwhile is measured too, where the system tells (`/proc/stat`, Linux).
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from pathlib import Path
 STAT = Path("/proc/stat")
 BUSY = 0.15
 """Cores in use by others from which a measurement is called busy."""
+CORES = os.cpu_count() or 1
+TOLERANCE = 1e-2
+"""How far two results may be apart, in units of reflectance x 10000."""
 
 
 @dataclass
@@ -87,6 +91,13 @@ def take_turns(contenders: Sequence[Contender], rounds: int) -> None:
             elapsed, others = clock.stop()
             one.seconds.append(elapsed)
             one.others.append(others)
+
+
+def agree(what: str, difference: float, allowed: float = TOLERANCE) -> None:
+    """Say how far two results are apart; end the run where that is too far."""
+    if not difference <= allowed:
+        sys.exit(f"{what} differs by {difference:.3g}, allowed {allowed:g}: nothing is timed")
+    print(f"  agrees: {what}, largest difference {difference:.2g} (allowed {allowed:g})")
 
 
 def table(title: str, unit: str, contenders: Sequence[Contender], against: Sequence[str]) -> str:
