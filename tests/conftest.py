@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
+from toolkit import Experiment, clean, run, sample
 from toolkit.demo.write import write_demo
 
 TEN_METRES = ("B2", "B3", "B4", "B8")
@@ -82,9 +83,38 @@ def tiny_demo_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_demo(tiny_demo_source: Path, tmp_path: Path) -> Path:
     """Experiment file of a demo of its own, whose images are shared and which trains in a second."""
-    folder = tmp_path / "demo"
+    return own_demo(tiny_demo_source, tmp_path / "demo")
+
+
+@pytest.fixture(scope="session")
+def finished_demo(tiny_demo_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiment file of a tiny demo with a model and maps, made once; do not write into its run folder."""
+    path = own_demo(tiny_demo_source, tmp_path_factory.mktemp("finished") / "demo")
+    run(Experiment.load(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def sampled_demo_source(tiny_demo_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Experiment file of a tiny demo, its polygons cleaned and its samples drawn; do not write into its run folder."""
+    path = own_demo(tiny_demo_source, tmp_path_factory.mktemp("sampled") / "demo")
+    experiment = Experiment.load(path)
+    clean(experiment)
+    sample(experiment)
+    return path
+
+
+@pytest.fixture
+def sampled_demo(sampled_demo_source: Path, tmp_path: Path) -> Path:
+    """Experiment file of a demo of its own that is ready to train."""
+    shutil.copytree(sampled_demo_source.parent, tmp_path / "demo", symlinks=True, copy_function=shutil.copy2)
+    return tmp_path / "demo" / sampled_demo_source.name
+
+
+def own_demo(source: Path, folder: Path) -> Path:
+    """A demo in this folder with the images of another, and an experiment that trains in a second."""
     folder.mkdir()
-    for entry in tiny_demo_source.iterdir():
+    for entry in source.iterdir():
         if entry.name == "theia":
             (folder / "theia").symlink_to(entry)
         elif entry.is_file():

@@ -17,6 +17,7 @@ FLOOR = {
     "products": 1,
     "ground_truth": 1,
     "demo": 1,
+    "webmap": 1,
     "series": 2,
     "features": 3,
     "samples": 4,
@@ -26,14 +27,21 @@ FLOOR = {
     "figures": 7.5,
     "experiment": 8,
     "widgets": 9,
-    "cli": 9,
+    "app": 9,
+    "cli": 10,
 }
 """A room imports from rooms on lower floors only, and from itself."""
 
-ALONE = {"demo": {"ground"}, "ground_truth": {"ground"}, "products": {"ground"}}
+ALONE = {
+    "app": {"ground"},
+    "demo": {"ground"},
+    "ground_truth": {"ground"},
+    "products": {"ground"},
+    "webmap": {"ground"},
+}
 """Rooms that may import nothing but these."""
 
-THROUGH_THE_DOOR = {"cli": {"ground", "experiment", "demo"}, "widgets": set(FLOOR) - {"cli"}}
+THROUGH_THE_DOOR = {"cli": {"ground", "experiment", "demo", "app"}, "widgets": set(FLOOR) - {"cli", "app"}}
 """The command line never imports widgets, nor reaches past the experiment."""
 
 HOME = {
@@ -48,6 +56,8 @@ HOME = {
     "anywidget": {"widgets"},
     "IPython": {"widgets"},
     "pystac": {"products"},
+    "jupyter_server": {"webmap"},
+    "tornado": {"webmap"},
     "jinja2": {"validation"},
     "sklearn": set(),
     "pickle": set(),
@@ -116,7 +126,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
     assert toolkit.__all__ == sorted(toolkit.__all__)
     for name in toolkit.__all__:
         assert getattr(toolkit, name) is not None
-    nouns = {"Catalog", "Experiment", "GroundTruth", "Nomenclature"}
+    nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "Nomenclature"}
     verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "run"}
     assert set(toolkit.__all__) == nouns | verbs | {"demo", "figures", "widgets"}
 

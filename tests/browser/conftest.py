@@ -32,7 +32,10 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-BASE_MAP = re.compile(r"https://tile\.openstreetmap\.org/\d+/\d+/\d+\.png")
+BASE_MAP = re.compile(
+    r"https://(tile\.openstreetmap\.org/\d+/\d+/\d+\.png"
+    r"|server\.arcgisonline\.com/ArcGIS/rest/services/World_Imagery/MapServer/tile/\d+/\d+/\d+)"
+)
 
 
 @dataclass
@@ -41,6 +44,8 @@ class Seen:
 
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    squares: list[int] = field(default_factory=list)
+    """The server's answers to squares of our maps."""
 
     @property
     def beside_base_map(self) -> list[str]:
@@ -104,6 +109,7 @@ def _watched(context: BrowserContext) -> tuple[Page, Seen]:
 
     context.route(re.compile(r"^(?!http://127\.0\.0\.1|data:|blob:)"), answer)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("response", lambda reply: seen.squares.append(reply.status) if "/landcover/squares/" in reply.url else None)
     page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
     return page, seen
 
@@ -124,22 +130,31 @@ class Lab:
     """A running JupyterLab."""
 
     base: str
+    """With the base URL, without a slash at its end."""
     token: str
     folder: Path
 
     def url(self, notebook: str) -> str:
         return f"{self.base}/doc/tree/{notebook}?token={self.token}"
 
+    def page(self, notebook: str) -> str:
+        """The notebook rendered by Voila."""
+        return f"{self.base}/voila/render/{notebook}?token={self.token}"
+
+    @property
+    def port(self) -> str:
+        return self.base.split(":")[2].split("/")[0]
+
 
 @pytest.fixture
-def start_lab(browser_name: str, tmp_path: Path) -> Iterator[Callable[[dict[str, str]], Lab]]:
+def start_lab(browser_name: str, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     """Starts JupyterLab with these environment variables, its settings and its files in a folder of its own."""
     servers: list[subprocess.Popen[bytes]] = []
 
-    def started(environment: dict[str, str]) -> Lab:
+    def started(environment: dict[str, str], base_url: str = "", theme: str = "JupyterLab Light") -> Lab:
         folder = tmp_path / "lab"
-        lab = Lab(f"http://127.0.0.1:{_free_port()}", secrets.token_hex(16), folder)
-        _write_settings(folder / "config" / "lab" / "user-settings" / "@jupyterlab")
+        lab = Lab(f"http://127.0.0.1:{_free_port()}{base_url}", secrets.token_hex(16), folder)
+        _write_settings(folder / "config" / "lab" / "user-settings" / "@jupyterlab", theme)
         places = {f"JUPYTER_{kind.upper()}_DIR": str(folder / kind) for kind in ("config", "data", "runtime")}
         with (tmp_path / "lab.log").open("wb") as log:
             command = [sys.executable, "-m", "jupyterlab", *_arguments(lab)]
@@ -160,7 +175,8 @@ def _arguments(lab: Lab) -> list[str]:
         "--no-browser",
         "--allow-root",
         "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.port={lab.base.rpartition(':')[2]}",
+        f"--ServerApp.port={lab.port}",
+        f"--ServerApp.base_url={lab.base.partition(lab.port)[2] or '/'}",
         f"--ServerApp.root_dir={lab.folder}",
         f"--IdentityProvider.token={lab.token}",
         "--ServerApp.allow_unauthenticated_access=False",
@@ -168,10 +184,11 @@ def _arguments(lab: Lab) -> list[str]:
     ]
 
 
-def _write_settings(folder: Path) -> None:
+def _write_settings(folder: Path, theme: str) -> None:
     """No questions about news, and every cell in the page whether it is in view or not."""
     settings: dict[str, Any] = {
         "apputils-extension/notification": {"fetchNews": "false", "doNotDisturbMode": True},
+        "apputils-extension/themes": {"theme": theme},
         "notebook-extension/tracker": {"windowingMode": "none"},
     }
     for name, content in settings.items():

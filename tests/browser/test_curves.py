@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-SCRIPT = (resources.files("toolkit.widgets") / "curves.js").read_text(encoding="utf-8")
+from toolkit.widgets.live import LiveCurves
+
+SCRIPT = LiveCurves._esm
 STYLE = (resources.files("toolkit.widgets") / "curves.css").read_text(encoding="utf-8")
 
 THEMES = {

@@ -1,9 +1,10 @@
-"""The map shows what there is, tells what is missing, and its legend tells classes, colours and areas."""
+"""The map shows what there is, tells what is missing, compares, isolates classes, goes to places, makes figures."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import ipyleaflet as L
@@ -18,8 +19,12 @@ from toolkit.ground.grid import from_bounds
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.mapping.rasters import map_writer
+from toolkit.webmap.layers import RasterLayer
+from toolkit.webmap.registry import Route
 from toolkit.widgets import ClassMap
-from toolkit.widgets.maps import MOST_POLYGONS, legend_html, polygon_features
+from toolkit.widgets.leaflet import MOST_POLYGONS, polygon_shapes
+from toolkit.widgets.map_content import class_areas
+from toolkit.widgets.map_rasters import NOTHING
 
 NAMES = Nomenclature.load("oso_23")
 
@@ -52,31 +57,78 @@ def folder(experiment: Experiment, tmp_path: Path) -> RunFolder:
     return folder
 
 
-def overlays(shown: ClassMap) -> list[L.ImageOverlay]:
-    return [one for layer in shown.map.layers if isinstance(layer, L.LayerGroup) for one in layer.layers]
+@pytest.fixture
+def map_of(experiment: Experiment) -> Any:
+    """Makes maps, settled, and closes them."""
+    made: list[ClassMap] = []
+
+    def map_of(**options: Any) -> ClassMap:
+        made.append(ClassMap(experiment, inspect=False, **options))
+        assert made[-1].settle()
+        return made[-1]
+
+    yield map_of
+    for one in made:
+        one.close()
 
 
-def test_complete_results(experiment: Experiment, folder: RunFolder) -> None:
-    shown = ClassMap(experiment)
-    assert list(shown.switches) == ["Classification", "Tiles", "Train polygons", "Test polygons"]
-    assert [one.name for one in overlays(shown)] == ["mosaic"]
+class Server(Route):
+    """A route whose layers are kept in a list instead of a folder."""
+
+    def __init__(self) -> None:
+        self.layers: dict[str, tuple[RasterLayer, ...]] = {}
+        self._count = 0
+
+    @property
+    def check_url(self) -> str:
+        return "/base/landcover/check"
+
+    def add(self, *layers: RasterLayer) -> str:
+        self._count += 1
+        url = f"/base/landcover/squares/{self._count}/{{z}}/{{x}}/{{y}}.png"
+        self.layers[url] = layers
+        return url
+
+    def remove(self, url: str) -> None:
+        del self.layers[url]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Server:
+    found = Server()
+    monkeypatch.setattr(Route, "find", classmethod(lambda cls: found))
+    return found
+
+
+def on_the_map(shown: ClassMap) -> list[str]:
+    return [layer.name for layer in shown.map.layers]
+
+
+def test_complete_results(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    assert shown.layers.names == ["Train polygons", "Test polygons", "Tiles", "Classification"]
+    assert on_the_map(shown) == ["OpenStreetMap", "Classification", "Tiles", "Marks"]
     assert shown.missing.value == "" and shown.problem.value == ""
-    assert all(label in shown.legend.value for label in ("Coniferous forest", "Water", "Rapeseed"))
+    assert [row["label"] for row in shown.legend.rows] == ["Rapeseed", "Coniferous forest", "Water"]
     assert shown.map.zoom >= 13
-    (south, west), (north, east) = overlays(shown)[0].bounds
-    assert south < shown.map.center[0] < north and west < shown.map.center[1] < east
 
 
-def test_base_map_is_openstreetmap_with_attribution(experiment: Experiment, folder: RunFolder) -> None:
-    base = ClassMap(experiment).map.layers[0]
-    assert "tile.openstreetmap.org" in base.url and "OpenStreetMap" in base.attribution
+def test_base_map_has_its_attribution(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    assert "tile.openstreetmap.org" in shown.map.layers[0].url
+    assert "OpenStreetMap" in shown.map.layers[0].attribution
+    shown.base.value = "Satellite"
+    assert "Esri" in shown.map.layers[0].attribution
+    assert on_the_map(shown)[1:] == ["Classification", "Tiles", "Marks"]
 
 
-def test_tiles_stand_in_for_a_mosaic(experiment: Experiment, folder: RunFolder) -> None:
+def test_tiles_stand_in_for_a_mosaic(folder: RunFolder, map_of: Any, server: Server) -> None:
     folder.map().unlink()
+    shown = map_of()
+    (layers,) = server.layers.values()
+    assert [layer.files[0].parent.name for layer in layers] == ["31TCJ", "31TCK"]
     shutil.rmtree(folder.tile("31TCK"))
-    shown = ClassMap(experiment)
-    assert [one.name for one in overlays(shown)] == ["31TCJ"]
+    shown.refresh()
     assert "mosaic" in shown.missing.value
     assert "Not classified yet: 31TCK" in shown.missing.value
     assert "No image found of 31TCK" in shown.missing.value
@@ -84,70 +136,177 @@ def test_tiles_stand_in_for_a_mosaic(experiment: Experiment, folder: RunFolder) 
 
 def test_empty_run_folder_says_what_is_missing(experiment: Experiment, tmp_path: Path) -> None:
     experiment.path = tmp_path / "experiment.yml"
-    shown = ClassMap(experiment)
+    shown = ClassMap(experiment, inspect=False)
     assert "classify" in shown.missing.value and "sample" in shown.missing.value
     assert "No image found of 31TCJ, 31TCK" in shown.missing.value
-    assert not shown.switches and shown.legend.value == "" and shown.opacity.layout.display == "none"
-    assert shown.problem.value == ""
+    assert not shown.layers.names and not shown.legend.rows
+    shown.settle()
+    shown.close()
 
 
-def test_refresh_shows_new_results_and_keeps_what_was_switched_off(experiment: Experiment, folder: RunFolder) -> None:
+def test_refresh_keeps_what_a_person_set(folder: RunFolder, map_of: Any) -> None:
     folder.polygons("test").unlink()
-    shown = ClassMap(experiment)
-    shown.switches["Tiles"].value = False
+    shown = map_of()
+    shown.layers.switches["Tiles"].value = False
     write_polygons(folder.polygons("test"), [23])
     shown.refresh()
-    assert "Test polygons" in shown.switches
-    assert shown.switches["Tiles"].value is False
-    assert "Tiles" not in [layer.name for layer in shown.map.layers]
-    assert len(overlays(shown)) == 1
+    assert "Test polygons" in shown.layers.names
+    assert shown.layers.switches["Tiles"].value is False and "Tiles" not in on_the_map(shown)
+    assert on_the_map(shown).count("Classification") == 1
 
 
-def test_switches_add_and_remove_layers(experiment: Experiment, folder: RunFolder) -> None:
-    shown = ClassMap(experiment)
-    names = [layer.name for layer in shown.map.layers]
-    assert "Classification" in names and "Train polygons" not in names
-    shown.switches["Train polygons"].value = True
-    shown.switches["Classification"].value = False
-    names = [layer.name for layer in shown.map.layers]
-    assert "Classification" not in names and "Train polygons" in names
+def test_layers_are_switched_and_moved(folder: RunFolder, map_of: Any) -> None:
+    write_classes(folder.map("confidence"), np.full((40, 80), 60))
+    shown = map_of()
+    shown.layers.switches["Confidence"].value = True
+    assert on_the_map(shown)[1:3] == ["Confidence", "Classification"]
+    shown.layers.move("Confidence", -1)
+    assert on_the_map(shown)[1:3] == ["Classification", "Confidence"]
+    shown.layers.move("Confidence", -1)
+    assert on_the_map(shown)[1:3] == ["Classification", "Confidence"], "shapes lie over rasters"
 
 
-def test_opacity_is_linked_in_the_browser(experiment: Experiment, folder: RunFolder) -> None:
-    shown = ClassMap(experiment)
-    (link,) = shown._links
-    assert link.source == (shown.opacity, "value") and link.target == (overlays(shown)[0], "opacity")
+def test_opacity_is_linked_in_the_browser(folder: RunFolder, map_of: Any) -> None:
+    rows = map_of().layers._rows
+    assert rows["Classification"].opacity.value == rows["Classification"].layer.opacity == 0.8
+
+
+def test_without_a_server_the_kernel_draws_what_is_in_view(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    layer = shown.layers.layer("Classification")
+    assert isinstance(layer, L.ImageOverlay) and layer.url.startswith("data:image/png")
+    assert "picture of the view" in shown.note.value
+    whole = layer.bounds
+    (south, west), (north, east) = whole
+    middle = ((south + north) / 2, (west + east) / 2)
+    shown.map.set_trait("bounds", (middle, (north + 1, east + 1)))
+    assert shown.settle()
+    assert np.allclose(layer.bounds, (middle, (north, east)))
+    shown.map.set_trait("bounds", ((10, 10), (11, 11)))
+    assert shown.settle()
+    assert layer.url == NOTHING
+
+
+def test_with_a_server_squares_are_asked_for_and_only_of_what_is_on_the_map(
+    folder: RunFolder, map_of: Any, server: Server
+) -> None:
+    shown = map_of()
+    layer = shown.layers.layer("Classification")
+    assert isinstance(layer, L.TileLayer) and set(server.layers) == {layer.url}
+    assert shown.page.url == server.check_url and shown.note.value == ""
+    shown.isolate([23])
+    assert set(server.layers) == {layer.url}, "what was shown before cannot be read any more"
+    assert set(server.layers[layer.url][0].style.colours) == {23}
+    shown.close()
+    assert not server.layers
+
+
+def test_where_the_browser_does_not_reach_the_server_pictures_are_drawn(
+    folder: RunFolder, map_of: Any, server: Server
+) -> None:
+    shown = map_of()
+    shown.page.answer = "the server answers 404"
+    assert shown.settle()
+    assert isinstance(shown.layers.layer("Classification"), L.ImageOverlay)
+    assert "the server answers 404" in shown.note.value
+    assert on_the_map(shown)[1:] == ["Classification", "Tiles", "Marks"]
+
+
+def test_classes_are_isolated_in_the_legend_or_from_a_cell(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    before = shown.layers.layer("Classification").url
+    shown.isolate([23])
+    assert shown.settle() and shown.layers.layer("Classification").url != before
+    assert shown.legend.chosen == [23]
+    shown.isolate()
+    assert shown.settle() and shown.layers.layer("Classification").url == before
+
+
+def test_swipe_and_back(folder: RunFolder, map_of: Any, server: Server) -> None:
+    shown = map_of()
+    shown.comparison.mode.value = "Swipe"
+    control = shown.map.controls[-1]
+    assert isinstance(control, L.SplitMapControl)
+    assert control.left_layer is shown.layers.layer("Classification")
+    assert "openstreetmap" in control.right_layer.url
+    assert on_the_map(shown) == ["OpenStreetMap", "Tiles", "Marks"], "the control shows the classification itself"
+    shown.layers.switches["Tiles"].value = False
+    assert shown.map.controls[-1] is control and on_the_map(shown) == ["OpenStreetMap", "Marks"]
+    shown.comparison.mode.value = "Map"
+    assert control not in shown.map.controls and "Classification" in on_the_map(shown)
+
+
+def test_pictures_cannot_be_swiped_and_it_is_said(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    shown.comparison.mode.value = "Swipe"
+    assert "Side by side" in shown.problem.value and shown.mode == "Map"
+
+
+def test_nothing_to_swipe_is_said(folder: RunFolder, map_of: Any, server: Server) -> None:
+    shown = map_of()
+    shown.layers.switches["Classification"].value = False
+    shown.comparison.mode.value = "Swipe"
+    assert "nothing to swipe" in shown.problem.value and shown.mode == "Map"
+    assert "Classification" not in on_the_map(shown)
+
+
+def test_another_run_beside(folder: RunFolder, map_of: Any, server: Server) -> None:
+    other = RunFolder(folder.root.parent / "other")
+    write_classes(other.map(), np.full((40, 80), 17))
+    shown = map_of()
+    assert "Run other" in shown.comparison.against.options
+    shown.comparison.against.value = "Run other"
+    shown.comparison.mode.value = "Side by side"
+    second = shown.comparison.second
+    assert second is not None and [layer.name for layer in second.layers][:2] == ["OpenStreetMap", "Run other"]
+    assert second.center == shown.map.center and second.zoom == shown.map.zoom
+    (added,) = [layers for layers in server.layers.values() if layers[0].files == (other.map(),)]
+    shown.comparison.mode.value = "Map"
+    assert shown.comparison.second is None and added not in server.layers.values()
+
+
+def test_a_place_or_a_tile_is_gone_to(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    shown.search.value = "44.13, 0.51"
+    assert shown.map.center == [44.13, 0.51] and shown.map.zoom >= 14
+    shown.search.value = "T31TCK"
+    assert shown.map.center != [44.13, 0.51] and not shown.problem.value
+    shown.search.value = "Toulouse"
+    assert "is not a place" in shown.problem.value
 
 
 def test_unreadable_map_is_told_in_place(experiment: Experiment, folder: RunFolder) -> None:
     folder.map().write_bytes(b"nothing")
-    shown = ClassMap(experiment)
+    shown = ClassMap(experiment, inspect=False)
     assert "classes.tif cannot be read" in shown.problem.value
+    shown.close()
 
 
-def test_legend_has_label_colour_and_share_of_each_class() -> None:
-    html = legend_html({5: 0.25, 17: 0.7496, 23: 0.0004}, NAMES)
-    rows = html.split("<tr>")[2:]
-    assert [NAMES.label(code) in row and NAMES.colour(code) in row for code, row in zip((5, 17, 23), rows, strict=True)]
-    assert "25.0 %" in rows[0] and "75.0 %" in rows[1] and "&lt; 0.1 %" in rows[2].replace("< 0.1", "&lt; 0.1")
-    assert legend_html({}, NAMES) == ""
+def test_the_view_becomes_a_figure_and_a_file(experiment: Experiment, folder: RunFolder, map_of: Any) -> None:
+    (experiment.path.parent / "data_catalog.yml").write_text("meta: {version: 1}\n", encoding="utf-8")
+    shown = map_of()
+    texts = {text.get_text() for axes in shown.figure().axes for text in axes.texts}
+    assert {"Water", "Coniferous forest", "Rapeseed"} <= texts
+    first, second = shown.save_view(), shown.save_view()
+    assert [path.name for path in (first, second)] == ["view_1.png", "view_2.png"]
+    assert first.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_share_is_of_the_area_that_has_a_class(experiment: Experiment, folder: RunFolder) -> None:
+def test_area_is_of_the_pixels_of_each_class(folder: RunFolder) -> None:
     write_classes(folder.map(), np.array([[17, 17, 17, 23], [0, 0, 0, 0]]))
-    assert "75.0 %" in ClassMap(experiment).legend.value
+    forest, water = class_areas([folder.map()])
+    assert (forest.code, forest.hectares, forest.share) == (17, pytest.approx(0.03), pytest.approx(0.75))
+    assert (water.code, water.hectares, water.share) == (23, pytest.approx(0.01), pytest.approx(0.25))
 
 
 def test_polygons_have_the_colour_of_their_class_and_tell_its_name(folder: RunFolder) -> None:
-    data = polygon_features(GroundTruth.read(folder.polygons("train")), NAMES, {"color": "#000000"})
-    first = data["features"][0]["properties"]
-    assert first["style"]["fillColor"] == NAMES.colour(17)
-    assert first["words"] == "Coniferous forest (17)"
-    longitude, latitude = data["features"][0]["geometry"]["coordinates"][0][0][:2]
+    first = polygon_shapes(GroundTruth.read(folder.polygons("train")), NAMES, {"color": "#000000"})[0]
+    assert first["properties"]["style"]["fillColor"] == NAMES.colour(17)
+    assert first["properties"]["words"] == "Coniferous forest (17)"
+    longitude, latitude = first["geometry"]["coordinates"][0][0][:2]
     assert 0 < longitude < 1 and 44 < latitude < 45
 
 
 def test_many_polygons_are_thinned(tmp_path: Path) -> None:
     write_polygons(tmp_path / "many.gpkg", [17] * (MOST_POLYGONS + 500))
-    data = polygon_features(GroundTruth.read(tmp_path / "many.gpkg"), NAMES, {})
-    assert len(data["features"]) == MOST_POLYGONS
+    assert len(polygon_shapes(GroundTruth.read(tmp_path / "many.gpkg"), NAMES, {})) == MOST_POLYGONS

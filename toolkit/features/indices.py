@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numba import njit
 
-from toolkit.ground.bands import NODATA
+from toolkit.ground.bands import NODATA, REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError, did_you_mean
 
 EPSILON = 1e-5
@@ -41,6 +41,8 @@ def brightness(series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> Non
 
 INDICES: dict[str, Index] = {"ndvi": ndvi, "ndwi": ndwi, "brightness": brightness}
 LABELS = {"ndvi": "NDVI", "ndwi": "NDWI", "brightness": "Brightness"}
+SCALES = {"ndvi": 1000, "ndwi": 1000, "brightness": REFLECTANCE_SCALE}
+"""What an index is multiplied by as a feature."""
 NEEDS = {"ndvi": ("nir", "red"), "ndwi": ("swir", "nir"), "brightness": ()}
 
 

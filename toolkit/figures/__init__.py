@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "acquisitions_figure": "acquisitions",
     "class_counts_figure": "classes",
     "class_map": "maps",
     "confusion_figure": "confusion",
@@ -13,7 +14,9 @@ _HOME = {
     "folds_figure": "folds",
     "map_beside_truth": "maps",
     "png": "style",
+    "series_figure": "pixel",
     "svg": "style",
+    "view_figure": "view",
 }
 
 __all__ = sorted(_HOME)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from toolkit.figures.style import (
@@ -28,13 +29,24 @@ LOSSES = ("train_loss", "valid_loss")
 METRICS = ("oa", "kappa", "f_score")
 
 
-def curves_figure(history: Sequence[Mapping[str, Any]], select_by: str = "f_score") -> StaticFigure:
+DASHES = ((5, 2), (1.5, 1.5), (7, 2, 1.5, 2), (3, 4), (9, 3), (1.5, 4))
+"""Dashes of trainings laid beside, in their order."""
+
+
+def curves_figure(
+    history: Sequence[Mapping[str, Any]],
+    select_by: str = "f_score",
+    *,
+    compare: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> StaticFigure:
     """Loss beside OA, Kappa and mean F-score, with the epoch that was kept.
 
     Args:
         history: one row an epoch, with `epoch`, `train_loss`, `valid_loss`, `oa`, `kappa`, `f_score`.
         select_by: the column by which the best epoch was kept.
+        compare: name -> history of trainings to lay beside, thin and dashed.
     """
+    compare = compare or {}
     figure = new_figure(10, 3.6)
     left, right = figure.subplots(1, 2)
     epochs = np.array([row["epoch"] for row in history], dtype=float)
@@ -42,10 +54,17 @@ def curves_figure(history: Sequence[Mapping[str, Any]], select_by: str = "f_scor
     for axes, names, title in ((left, LOSSES, "Loss (cross-entropy)"), (right, METRICS, "On the valid samples")):
         dress(axes)
         heading(axes, title)
+        _lay_beside(axes, names, compare)
         _draw(axes, epochs, {name: _column(history, name) for name in names})
         _mark(axes, best, _kept(history, best) if axes is right else "")
     right.set_ylim(min(0.0, right.get_ylim()[0]), 1)
     left.set_ylim(0, left.get_ylim()[1] * 1.02)
+    if compare:
+        lines = [Line2D([], [], color=SOFT, linewidth=1.8), *(_sample(i) for i in range(len(compare)))]
+        names_of_runs = ["this run", *compare]
+        figure.legend(
+            lines, names_of_runs, loc="outside lower center", ncols=4, frameon=False, fontsize=SMALL, labelcolor=SOFT
+        )
     for axes, names in ((left, LOSSES), (right, METRICS)):
         _label_ends(axes, epochs, {name: _column(history, name) for name in names})
     return figure
@@ -75,6 +94,22 @@ def _draw(axes: Axes, epochs: np.ndarray, columns: Mapping[str, np.ndarray]) -> 
     axes.margins(x=0.01)
     if len(epochs) == 1:
         axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+
+
+def _lay_beside(axes: Axes, names: Sequence[str], compare: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    for place, history in enumerate(compare.values()):
+        epochs = np.array([row["epoch"] for row in history], dtype=float)
+        for name in names:
+            line = _sample(place, METRIC_COLOURS[name])
+            line.set_data(epochs, _column(history, name))
+            axes.add_line(line)
+    axes.autoscale_view()
+
+
+def _sample(place: int, colour: str = SOFT) -> Line2D:
+    """The line of the training laid beside at this place."""
+    dashes = (0, DASHES[place % len(DASHES)])
+    return Line2D([], [], color=colour, linewidth=1, linestyle=dashes, alpha=0.65)
 
 
 def _kept(history: Sequence[Mapping[str, Any]], best: float | None) -> str:

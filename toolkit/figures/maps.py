@@ -82,6 +82,11 @@ class Classes:
         latitude = self.affine.f + self.affine.e * self.values.shape[0] / 2
         return width * METRES_PER_DEGREE * math.cos(math.radians(latitude))
 
+    @property
+    def ground(self) -> float:
+        """Width of the map on the ground, metres."""
+        return self.values.shape[1] * self.pixel
+
 
 def class_map(
     path: Path,
@@ -100,7 +105,7 @@ def class_map(
     found = shares(classes.values)
     width, height = _panel_size(classes.values.shape, 6.4)
     left = EDGE + max(width, NARROWEST) + EDGE
-    beside = _legend_width(found, nomenclature) + 0.65
+    beside = legend_width(found, nomenclature) + 0.65
     top = EDGE + (TITLE if title else 0)
     down = top + max(height, ROW * len(found) / 72) + (FOOT if attribution else 0) + EDGE
     across = max(left + beside, *(EDGE + text_width(*text) for text in ((title or "", LARGE), (attribution, SMALL))))
@@ -109,9 +114,9 @@ def class_map(
     if title:
         heading(axes, title)
     _draw(axes, classes, nomenclature)
-    scale_bar(axes, classes)
-    _attribute(figure, attribution)
-    _legend(place(figure, left, top, beside, height), found, nomenclature, [beside])
+    scale_bar(axes, classes.ground)
+    attribute(figure, attribution)
+    draw_legend(place(figure, left, top, beside, height), found, nomenclature, [beside])
     return figure
 
 
@@ -141,7 +146,7 @@ def map_beside_truth(
     width, height = _panel_size(classes.values.shape, 3.8)
     pitch = max(width, text_width(DIFFER.format(100.0), LARGE)) + EDGE
     across = max(3 * pitch - EDGE, text_width(attribution, SMALL))
-    columns = max(1, int(across / (_legend_width(found, nomenclature) + 0.25)))
+    columns = max(1, int(across / (legend_width(found, nomenclature) + 0.25)))
     below = ROW * math.ceil(len(found) / columns) / 72
     legend_top = EDGE + TITLE + height + 2 * EDGE
     down = legend_top + below + (FOOT if attribution else 0) + EDGE
@@ -152,10 +157,10 @@ def map_beside_truth(
     difference = _draw_difference(third, classes, true)
     for axes, title in ((first, "Map"), (second, "Reference"), (third, DIFFER.format(100 * difference))):
         heading(axes, title)
-    scale_bar(first, classes)
-    _attribute(figure, attribution)
+    scale_bar(first, classes.ground)
+    attribute(figure, attribution)
     legend = place(figure, EDGE, legend_top, across, max(below, 0.01))
-    _legend(legend, dict.fromkeys(found), nomenclature, [across / columns] * columns)
+    draw_legend(legend, dict.fromkeys(found), nomenclature, [across / columns] * columns)
     return figure
 
 
@@ -191,9 +196,8 @@ def bar_length(width: float) -> float:
     return max(step * power for step in (1, 2, 5) if step * power <= wanted)
 
 
-def scale_bar(axes: Axes, classes: Classes) -> None:
-    """Draw a scale bar on a plate in the lower left corner of the map."""
-    ground = classes.values.shape[1] * classes.pixel
+def scale_bar(axes: Axes, ground: float) -> None:
+    """Draw a scale bar on a plate in the lower left corner of a map that is `ground` metres wide."""
     length = bar_length(ground)
     said = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
     figure = axes.get_figure(root=True)
@@ -224,7 +228,7 @@ def _draw(axes: Axes, classes: Classes, nomenclature: Nomenclature) -> None:
         if code:
             palette[code] = to_rgb(nomenclature.colour(code))
     axes.imshow(palette[classes.values], interpolation="none", aspect="auto")
-    _frame(axes)
+    frame(axes)
 
 
 def _draw_difference(axes: Axes, classes: Classes, true: Classes) -> float:
@@ -235,28 +239,32 @@ def _draw_difference(axes: Axes, classes: Classes, true: Classes) -> float:
     picture[both] = to_rgb("#cfd4da")
     picture[differs] = to_rgb(VERMILION)
     axes.imshow(picture, interpolation="none", aspect="auto")
-    _frame(axes)
+    frame(axes)
     return float(differs.sum() / max(both.sum(), 1))
 
 
-def _frame(axes: Axes) -> None:
+def frame(axes: Axes) -> None:
+    """A thin frame without ticks."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(color=FAINT, linewidth=0.6)
 
 
-def _attribute(figure: StaticFigure, attribution: str) -> None:
+def attribute(figure: StaticFigure, attribution: str) -> None:
+    """Write whose data these are at the foot of the figure."""
     across, down = figure.get_size_inches()
     figure.text(EDGE / across, EDGE / down, attribution, va="bottom", fontsize=SMALL, color=SOFT)
 
 
-def _legend_width(codes: Iterable[int], nomenclature: Nomenclature) -> float:
+def legend_width(codes: Iterable[int], nomenclature: Nomenclature) -> float:
     """Inches that the widest chip and label take."""
     labels = [text_width(nomenclature.label(code)) for code in codes]
     return (CHIP[0] + 7) / 72 + max(labels, default=0.0)
 
 
-def _legend(axes: Axes, rows: Mapping[int, float | None], nomenclature: Nomenclature, columns: Sequence[float]) -> None:
+def draw_legend(
+    axes: Axes, rows: Mapping[int, float | None], nomenclature: Nomenclature, columns: Sequence[float]
+) -> None:
     """Chips and labels of classes, with their share where it is known, column by column from the top of the axes.
 
     Args:

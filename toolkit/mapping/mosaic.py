@@ -133,13 +133,18 @@ def _onto(window: GeoBox, path: Path, grid: GeoBox) -> np.ndarray:
 
 
 def _distance_to_middle(window: GeoBox, grid: GeoBox) -> np.ndarray:
-    """Distance of each pixel to the middle of a tile, as a share of the tile's half side, float32 (y, x)."""
+    """`distance_to_middle` of each pixel of a window, float32 (y, x)."""
     height, width = window.shape
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     east, north = window.affine * (x, y)
     if grid.crs != window.crs:
         east, north = Transformer.from_crs(str(window.crs), str(grid.crs), always_xy=True).transform(east, north)
+    return distance_to_middle(east, north, grid).astype(np.float32)
+
+
+def distance_to_middle(east: np.ndarray, north: np.ndarray, grid: GeoBox) -> np.ndarray:
+    """Distance of places to the middle of a tile, as a share of the tile's half side; places in the tile's CRS."""
     box = grid.boundingbox
     across = np.abs(east - (box.left + box.right) / 2) / (box.right - box.left)
     along = np.abs(north - (box.bottom + box.top) / 2) / (box.top - box.bottom)
-    return (2 * np.hypot(across, along)).astype(np.float32)
+    return 2 * np.hypot(across, along)

@@ -1,11 +1,8 @@
-"""`ClassMap`: the classification over a base map, with tiles, polygons and a legend.
-
-The only file that knows ipyleaflet.
-"""
+"""`ClassMap`: the classification and all it was made from, over a base map; swiped, or beside another map; clicked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -13,240 +10,345 @@ from typing import TYPE_CHECKING, Any
 
 import ipyleaflet as L
 import ipywidgets as W
-import numpy as np
-from odc.geo.geobox import GeoBox
 
 from toolkit.experiment.folder import RunFolder
-from toolkit.figures.maps import read_classes, shares
+from toolkit.experiment.reporting import attribution
+from toolkit.figures.style import StaticFigure, png
 from toolkit.ground.errors import LandcoverError
-from toolkit.ground.grid import outline
-from toolkit.ground.nomenclature import Nomenclature
+from toolkit.ground.writing import aside
 from toolkit.ground_truth.polygons import GroundTruth
-from toolkit.products.raster import close_rasters, grid_of
-from toolkit.widgets.fields import QUIET
+from toolkit.products.product import Product
+from toolkit.webmap.registry import Route
+from toolkit.widgets.background import Background
 from toolkit.widgets.guard import ErrorBox
-from toolkit.widgets.overlay import Bounds, Picture, around, picture_of, view_of
+from toolkit.widgets.inspector import PixelInspector
+from toolkit.widgets.layer_list import LayerList
+from toolkit.widgets.leaflet import (
+    BASE_MAPS,
+    FRANCE,
+    ROLE_OUTLINES,
+    Bounds,
+    around,
+    base_layer,
+    grid_bounds,
+    look_at,
+    new_map,
+    place_markers,
+    polygon_shapes,
+    shapes_layer,
+    tile_shapes,
+)
+from toolkit.widgets.legend import Legend
+from toolkit.widgets.map_compare import Comparison
+from toolkit.widgets.map_content import (
+    CLASSES,
+    IMAGES,
+    ClassArea,
+    class_areas,
+    class_layer,
+    image_layers,
+    map_files,
+    missing_words,
+    other_runs,
+    products_by_date,
+    result_layers,
+    tile_grids,
+)
+from toolkit.widgets.map_figure import figure_of
+from toolkit.widgets.map_rasters import Pictures, Rasters, Squares, Way
+from toolkit.widgets.page import Page
+from toolkit.widgets.places import parse_place
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
 
 STYLE = (resources.files("toolkit.widgets") / "maps.css").read_text(encoding="utf-8")
 
-HEIGHT, WIDTH = 560, 700
-"""Pixels of the map; the width is a guess, for the first view."""
+HEIGHT = 560
+"""Pixels of the map."""
 
-MOST_POLYGONS = 3000
-"""Polygons of one kind drawn at most; a browser becomes slow with more."""
+CLASS_OPACITY = 0.8
+"""Opacity of the classification at first."""
 
-FRANCE: Bounds = ((42.3, -4.8), (51.1, 8.2))
-"""The view where nothing is known yet."""
-
-OUTLINES = {
-    "train": ("Train polygons", {"color": "#000000", "weight": 1}),
-    "test": ("Test polygons", {"color": "#000000", "weight": 1.5, "dashArray": "3 3"}),
-    "left_out": ("Left-out polygons", {"color": "#000000", "weight": 1.5, "dashArray": "1 4"}),
-}
-"""Polygons by role, filled with the colour of their class: name of the layer, and its outline."""
+TILES = "Tiles"
+IMAGE = "Image"
+NO_DATE = "no image"
 
 
-class ClassMap(W.HBox):
-    """The classification of an experiment over OpenStreetMap, as far as there is one; what is missing is told.
+class ClassMap(W.VBox):
+    """The map of an experiment, as far as there is one; what is missing is told.
 
     `refresh()` looks at the run folder again.
+
+    Args:
+        inspect: whether a click on the map shows the pixel below it.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, *, inspect: bool = True) -> None:
         self.experiment = experiment
         self.problem = ErrorBox()
-        self.missing = W.HTML()
-        self.legend = W.HTML()
-        self.opacity = W.FloatSlider(0.8, min=0, max=1, step=0.05, readout_format=".0%", description="Opacity")
-        self.opacity.layout, self.opacity.style = W.Layout(width="auto"), {"description_width": "initial"}
-        self.under_pointer = W.HTML()
-        self.switches: dict[str, W.Checkbox] = {}
-        self._switch_box = W.VBox()
-        self._layers: dict[str, L.Layer] = {}
-        self._links: list[Any] = []
-        self.map = _empty_map()
-        super().__init__([W.VBox([self.map], layout=W.Layout(flex="1 1 auto", min_width="0")), self._panel()])
+        self.map = new_map(height=HEIGHT)
+        self.route, self.page = Route.find(), Page()
+        self.layers = LayerList(self.map, self._way_to(self.map), self.problem.guard)
+        self.legend = Legend()
+        self.inspector = PixelInspector(experiment) if inspect else None
+        self.comparison = Comparison(
+            self.map, self.layers, self._offers, self._way_to, self._inspect, self.problem.guard
+        )
+        self.comparison.views.observe(self._measure, "children")
+        self._products: dict[str, list[Product]] = {}
+        self._looking = Background(self._look, self._looked, self._failed)
+        self._make_controls()
+        super().__init__(self._laid_out())
         self.add_class("lc-map")
+        self._connect()
         self.problem.guard(self.refresh)()
+
+    @property
+    def mode(self) -> str:
+        """`"Map"`, `"Swipe"` or `"Side by side"`."""
+        return str(self.comparison.mode.value)
 
     def refresh(self) -> None:
         """Show what the run folder holds now; the view moves to it."""
-        folder = RunFolder(self.experiment.folder)
-        nomenclature = self.experiment.nomenclature
-        paths = class_maps(self.experiment, folder)
-        pictures = [picture_of(path, nomenclature) for path in paths.values()]
-        grids = tile_grids(self.experiment, folder)
-        outlines = [*_tile_layer(grids), *_polygon_layers(folder, nomenclature)]
-        for layer in outlines:
-            layer.on_hover(self.problem.guard(self._tell))
-        self._replace_layers([*self._picture_layers(paths, pictures), *outlines])
-        self.legend.value = legend_html(area_shares(paths.values()), nomenclature)
-        self.opacity.layout.display = "" if paths else "none"
-        told = self._missing(folder, paths, grids)
-        self.missing.value = "".join(f"<p style='{QUIET}'>{words}</p>" for words in told)
-        self._look_at([one.bounds for one in pictures] or [_bounds(grid) for grid in grids.values()] or [FRANCE])
+        grids = tile_grids(self.experiment)
+        found = result_layers(self.experiment, frozenset(self.legend.chosen))
+        for name, rasters in reversed(found.items()):
+            shown = name == CLASSES
+            self.layers.put_rasters(name, rasters, on=shown, opacity=CLASS_OPACITY if shown else 1.0)
+        shapes = self._shapes(grids)
+        for name, layer in reversed(shapes.items()):
+            self.layers.put_shapes(name, layer, on=name == TILES)
+        self.layers.keep([*found, *shapes, *(one for one in self.layers.names if one.startswith(IMAGE))])
+        self.layers.lay()
+        told = missing_words(self.experiment, grids)
+        self.missing.value = "".join(f"<p class='lc-quiet'>{words}</p>" for words in told)
+        self.comparison.refresh()
+        look_at(self.map, map(grid_bounds, grids.values()), HEIGHT)
+        if self.inspector is not None:
+            self.inspector.refresh()
+        self._looking.ask()
 
-    def _panel(self) -> W.VBox:
-        style = W.HTML(f"<style>{STYLE}</style>")
-        parts = [style, self.problem, self.missing, self._switch_box, self.opacity, self.under_pointer, self.legend]
-        self.under_pointer.layout.height = "28px"
-        return W.VBox(parts, layout=W.Layout(flex="0 0 280px", padding="0 4px 0 16px"))
+    def isolate(self, codes: Sequence[int] = ()) -> None:
+        """Show these classes alone; none for all of them."""
+        self.legend.chosen = list(codes)
 
-    def _picture_layers(self, paths: Mapping[str, Path], pictures: list[Picture]) -> list[L.Layer]:
-        overlays = [
-            L.ImageOverlay(url=one.url, bounds=one.bounds, name=place, opacity=self.opacity.value)
-            for place, one in zip(paths, pictures, strict=True)
-        ]
-        for link in self._links:
-            link.unlink()
-        self._links = [W.jslink((self.opacity, "value"), (one, "opacity")) for one in overlays]
-        return [L.LayerGroup(layers=tuple(overlays), name="Classification")] if overlays else []
+    def show_image(self, day: str | None, kind: str = "True colour") -> None:
+        """Show the images of a day under the classification, those of another day no longer.
 
-    def _replace_layers(self, layers: Iterable[L.Layer]) -> None:
-        for layer in self._layers.values():
-            if layer in self.map.layers:
-                self.map.remove(layer)
-        self._layers = {layer.name: layer for layer in layers}
-        before = {name: switch.value for name, switch in self.switches.items()}
-        self.switches = {name: self._switch(name, before.get(name, "polygons" not in name)) for name in self._layers}
-        self._switch_box.children = list(self.switches.values())
-        for name, layer in self._layers.items():
-            if self.switches[name].value:
-                self.map.add(layer)
+        Args:
+            day: ISO format; None for no image.
+            kind: `"True colour"` or `"False colour"`.
+        """
+        self._products = self._products or products_by_date(self.experiment)
+        rasters = image_layers(self._products.get(day or "", []), kind)
+        if rasters:
+            self.layers.put_rasters(IMAGE, rasters, on=True)
+            self.layers.move(IMAGE, len(self.layers.names))
+            self.layers.switches[IMAGE].value = True
+        elif IMAGE in self.layers.names:
+            self.layers.drop(IMAGE)
+        self.layers.lay()
 
-    def _switch(self, name: str, on: bool) -> W.Checkbox:
-        switch = W.Checkbox(on, description=name, indent=False, layout=W.Layout(width="auto"))
-        switch.observe(self.problem.guard(lambda change: self._show(name, change["new"])), "value")
-        return switch
+    def go_to(self, text: str) -> None:
+        """Move to a place such as `43.6012, 1.4321` and look at its pixel; or to a tile by its name.
 
-    def _show(self, name: str, on: bool) -> None:
-        layer = self._layers[name]
-        if on and layer not in self.map.layers:
-            self.map.add(layer)
-        elif not on and layer in self.map.layers:
-            self.map.remove(layer)
+        Raises:
+            ParameterError: the text is neither.
+        """
+        tile = text.strip().upper().removeprefix("T")
+        grids = tile_grids(self.experiment) if tile in self.experiment.series.tiles else {}
+        if tile in grids:
+            look_at(self.map, [grid_bounds(grids[tile])], HEIGHT)
+            return
+        self.map.center = parse_place(text)
+        self.map.zoom = max(self.map.zoom, 14)
+        self._inspect(*self.map.center)
 
-    def _tell(self, feature: Mapping[str, Any], **_: Any) -> None:
-        self.under_pointer.value = f"<span style='{QUIET}'>{escape(feature['properties']['words'])}</span>"
+    def figure(self) -> StaticFigure:
+        """The view as a figure with legend, scale bar and attribution; the base map is not part of it.
 
-    def _look_at(self, bounds: list[Bounds]) -> None:
-        self.map.center, self.map.zoom = view_of(around(bounds), WIDTH, HEIGHT - 40)
+        Raises:
+            ProductError: a raster cannot be read.
+        """
+        return figure_of(
+            self.map.bounds or self._extent(),
+            self.layers.rasters().values(),
+            [layer.data for layer in self.map.layers if isinstance(layer, L.GeoJSON)],
+            self.experiment.nomenclature,
+            title=self.experiment.name,
+            attribution=attribution(self.experiment),
+        )
 
-    def _missing(self, folder: RunFolder, paths: Mapping[str, Path], grids: Mapping[str, GeoBox]) -> list[str]:
-        """What is not there yet, and the verb that makes it; HTML."""
-        tiles = self.experiment.series.tiles
-        unmapped = [tile for tile in tiles if not (folder.tile(tile) / "classes.tif").exists()]
-        unseen = [tile for tile in tiles if tile not in grids]
-        told = []
-        if not paths:
-            told.append("No classification yet: <code>classify</code> makes it.")
-        elif not folder.map().exists():
-            told.append("The tiles lie one over another: <code>mosaic</code> joins them.")
-            told += [f"Not classified yet: {', '.join(unmapped)}."] if unmapped else []
-        if unseen:
-            told.append(f"No image found of {', '.join(unseen)}.")
-        if not folder.polygons("train").exists():
-            told.append("No polygons yet: <code>clean</code> and <code>sample</code> make them.")
-        return told
+    def save_view(self) -> Path:
+        """Write the view as the next `mapping/view_<n>.png` of the run folder."""
+        folder = RunFolder(self.experiment.folder).mapping
+        number = 1
+        while (path := folder / f"view_{number}.png").exists():
+            number += 1
+        content = png(self.figure())
+        with aside(path) as part:
+            part.write_bytes(content)
+        return path
 
+    def settle(self, seconds: float = 20) -> bool:
+        """Wait until all that is looked up and drawn in the background is shown."""
+        return self._looking.settle(seconds) and self.layers.settle()
 
-def class_maps(experiment: Experiment, folder: RunFolder) -> dict[str, Path]:
-    """The class maps to show, by name: the mosaic, or where there is none the tiles that are classified."""
-    if folder.map().exists():
-        return {"mosaic": folder.map()}
-    tiles = {tile: folder.tile(tile) / "classes.tif" for tile in experiment.series.tiles}
-    return {tile: path for tile, path in tiles.items() if path.exists()}
+    def close(self) -> None:
+        """Take the map away, and with it what the Jupyter server may read for it."""
+        self._looking.close()
+        self.comparison.close()
+        self.layers.keep([])
+        if self.inspector is not None:
+            self.inspector.close()
+        super().close()
 
+    def _make_controls(self) -> None:
+        wide, free = W.Layout(width="auto"), W.Layout(width="auto", flex="1 1 0", min_width="0")
+        self.missing, self.note, self.under_pointer = W.HTML(), W.HTML(), W.HTML()
+        self.date = W.Dropdown(options=[NO_DATE], layout=free)
+        self.kind = W.Dropdown(options=list(IMAGES), layout=free)
+        self.base = W.Dropdown(options=list(BASE_MAPS), layout=W.Layout(width="150px"))
+        self.search = W.Text(
+            placeholder="43.60, 1.44 or a tile", continuous_update=False, layout=W.Layout(width="170px")
+        )
+        self.save = W.Button(description="Save view", layout=wide)
+        self.again = W.Button(description="Refresh", layout=wide)
+        self.date.tooltip, self.kind.tooltip = "Day of the images", "Bands of the images"
+        self.base.tooltip, self.search.tooltip = "Base map", "Go to a place: latitude, longitude"
+        self.save.tooltip = "Write the view as a figure with legend and scale bar into the run folder"
+        self.again.tooltip = "Look at the run folder again"
 
-def tile_grids(experiment: Experiment, folder: RunFolder) -> dict[str, GeoBox]:
-    """The pixel grid of each tile, from its map or else from its first image; tiles without either are left out."""
-    grids = {}
-    for tile in experiment.series.tiles:
-        path = folder.tile(tile) / "classes.tif"
+    def _laid_out(self) -> list[W.Widget]:
+        bar = W.HBox(
+            [
+                self.comparison.mode, self.comparison.against, W.HTML(layout=W.Layout(flex="1 1 0")),
+                self.base, self.search, self.save, self.again,
+            ],
+            layout=W.Layout(flex_flow="row wrap", align_items="center"),
+        )  # fmt: skip
+        images = W.HBox([self.date, self.kind])
+        side = W.VBox(
+            [self.missing, self.layers, images, self.under_pointer, self.legend],
+            layout=W.Layout(flex="0 0 300px", padding="0 0 0 12px", max_height=f"{HEIGHT}px", overflow="hidden auto"),
+        )
+        side.add_class("lc-side")
+        self.under_pointer.layout.height = "26px"
+        maps = W.VBox([self.comparison.views], layout=W.Layout(flex="1 1 0", min_width="0"))
+        body = W.HBox([maps, side])
+        body.add_class("lc-body")
+        below = [self.inspector] if self.inspector is not None else []
+        return [
+            W.HTML(f"<style>{STYLE}</style>"), self.problem, bar, body, self.note, self.page, *below,
+        ]  # fmt: skip
+
+    def _connect(self) -> None:
+        guard = self.problem.guard
+        self.legend.observe(guard(lambda _: self._draw_classes()), "chosen")
+        for one in (self.date, self.kind):
+            one.observe(guard(lambda _: self.show_image(self._day(), self.kind.value)), "value")
+        self.base.observe(guard(lambda change: self._change_base(change["new"])), "value")
+        self.search.observe(guard(lambda change: self.go_to(change["new"]) if change["new"] else None), "value")
+        self.save.on_click(guard(lambda _: self._say(f"Saved {self.save_view()}")))
+        self.again.on_click(guard(lambda _: self.refresh()))
+        self.map.on_interaction(guard(self._clicked))
+        if self.inspector is not None:
+            self.inspector.observe(guard(lambda change: self._mark(change["new"])), "places")
+        if self.route is None:
+            self._say_pictures("no Jupyter server with the toolkit's extension started this kernel")
+        else:
+            self.page.observe(guard(self._checked), "answer")
+            self.page.url = self.route.check_url
+
+    def _way_to(self, view: L.Map) -> Way:
+        return Squares(self.route) if self.route is not None else Pictures(view, self._failed)
+
+    def _measure(self, _: Any) -> None:
+        self.page.laid_out += 1
+
+    def _checked(self, change: Mapping[str, Any]) -> None:
+        """The browser told whether it reaches the squares."""
+        if change["new"] not in ("", "reached"):
+            self.route = None
+            self.layers.use(self._way_to(self.map))
+            self.comparison.refresh()
+            self._say_pictures(change["new"])
+
+    def _say_pictures(self, why: str) -> None:
+        self._say(f"Rasters are drawn as one picture of the view, anew after each move: {why}.")
+
+    def _say(self, words: str) -> None:
+        self.note.value = f"<span class='lc-quiet'>{escape(words)}</span>"
+
+    def _shapes(self, grids: Mapping[str, Any]) -> dict[str, L.GeoJSON]:
+        """Footprints and polygons, the uppermost first."""
+        folder, names = RunFolder(self.experiment.folder), self.experiment.nomenclature
+        hover = self.problem.guard(self._tell)
+        found = {}
+        for role, (name, style) in ROLE_OUTLINES.items():
+            if folder.polygons(role).exists():
+                polygons = GroundTruth.read(folder.polygons(role))
+                found[name] = shapes_layer(polygon_shapes(polygons, names, style), name, hover=hover)
+        if grids:
+            found[TILES] = shapes_layer(tile_shapes(grids), TILES, hover=hover)
+        return found
+
+    def _offers(self) -> dict[str, Rasters]:
+        """What the map may be held against, beside the base maps."""
+        found: dict[str, Rasters] = dict(result_layers(self.experiment))
+        for kind in IMAGES if self._day() else ():
+            found[f"{kind} {self._day()}"] = image_layers(self._products[self._day() or ""], kind)
+        for name, path in other_runs(self.experiment).items():
+            found[f"Run {name}"] = (class_layer(path, self.experiment.nomenclature),)
+        return {name: rasters for name, rasters in found.items() if rasters}
+
+    def _day(self) -> str | None:
+        return None if self.date.value == NO_DATE else str(self.date.value)
+
+    def _draw_classes(self) -> None:
+        """Draw the classes that are chosen in the legend."""
+        found = result_layers(self.experiment, frozenset(self.legend.chosen))
+        if CLASSES in found and CLASSES in self.layers.names:
+            self.layers.put_rasters(CLASSES, found[CLASSES])
+
+    def _change_base(self, name: str) -> None:
+        self.map.layers = (base_layer(name), *(layer for layer in self.map.layers if not layer.base))
+
+    def _look(self) -> tuple[list[ClassArea], dict[str, list[Product]]]:
+        """What takes its time: the area of each class, the products of all tiles."""
+        areas = class_areas(map_files(self.experiment, RunFolder(self.experiment.folder)))
         try:
-            grids[tile] = grid_of(path if path.exists() else _first_image(experiment, tile))
-        except LandcoverError:
-            continue
-        finally:
-            close_rasters()
-    return grids
+            return areas, products_by_date(self.experiment)
+        except LandcoverError:  # a map is shown without its images too; what is missing is told
+            return areas, {}
 
+    def _looked(self, found: tuple[list[ClassArea], dict[str, list[Product]]]) -> None:
+        areas, self._products = found
+        self.legend.show(areas, self.experiment.nomenclature)
+        options = [NO_DATE, *self._products]
+        if options != list(self.date.options):
+            chosen = self.date.value
+            self.date.options = options
+            self.date.value = chosen if chosen in options else NO_DATE
 
-def area_shares(paths: Iterable[Path]) -> dict[int, float]:
-    """Share of each class in these maps, of the pixels that have one; of a large map, of every n-th pixel."""
-    values = [read_classes(path, 4_000_000).values.ravel() for path in paths]
-    return shares(np.concatenate(values)) if values else {}
+    def _failed(self, error: Exception) -> None:
+        self.problem.tell(error)
 
+    def _clicked(self, **event: Any) -> None:
+        if event.get("type") == "click":
+            self._inspect(*event["coordinates"])
 
-def polygon_features(polygons: GroundTruth, nomenclature: Nomenclature, outline: Mapping[str, Any]) -> dict[str, Any]:
-    """Polygons as GeoJSON in degrees, each with its style and words; at most `MOST_POLYGONS`, evenly drawn."""
-    chosen = np.unique(np.linspace(0, len(polygons) - 1, min(len(polygons), MOST_POLYGONS)).round().astype(int))
-    frame = polygons.frame.iloc[chosen].to_crs(4326)
-    features = []
-    for code, shape in zip(frame["code"].tolist(), frame.geometry, strict=True):
-        style = {**outline, "fillColor": nomenclature.colour(code), "fillOpacity": 1}
-        features.append(_feature(shape.__geo_interface__, f"{nomenclature.label(code)} ({code})", style))
-    return {"type": "FeatureCollection", "features": features}
+    def _inspect(self, latitude: float, longitude: float) -> None:
+        if self.inspector is not None:
+            self.inspector.inspect(latitude, longitude)
 
+    def _mark(self, places: Sequence[Mapping[str, Any]]) -> None:
+        self.layers.marks.layers = place_markers(places)
 
-def legend_html(found: Mapping[int, float], nomenclature: Nomenclature) -> str:
-    """The classes of a map with their colours and their shares of its area."""
-    if not found:
-        return ""
-    rows = "".join(
-        f"<tr><td><span class='lc-chip' style='background:{nomenclature.colour(code)}'></span></td>"
-        f"<td>{escape(nomenclature.label(code))}</td><td class='lc-share'>{_percent(share)}</td></tr>"
-        for code, share in found.items()
-    )
-    return f"<table class='lc-legend'><tr><th colspan='2'>Class</th><th class='lc-share'>Area</th></tr>{rows}</table>"
+    def _tell(self, properties: Mapping[str, Any]) -> None:
+        self.under_pointer.value = f"<span class='lc-quiet'>{escape(properties['words'])}</span>"
 
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %" if share >= 0.0005 else "< 0.1 %"
-
-
-def _feature(geometry: Mapping[str, Any], words: str, style: Mapping[str, Any]) -> dict[str, Any]:
-    """A shape of GeoJSON; the words are shown when the pointer rests on it."""
-    return {"type": "Feature", "geometry": geometry, "properties": {"words": words, "style": style}}
-
-
-def _first_image(experiment: Experiment, tile: str) -> Path:
-    products = experiment.data.products(experiment.series.source, tile)
-    files = [band.path for product in products for band in product.bands.values()]
-    return files[0] if files else Path(tile)
-
-
-def _tile_layer(grids: Mapping[str, GeoBox]) -> list[L.Layer]:
-    if not grids:
-        return []
-    style = {"color": "#202020", "weight": 1.5, "dashArray": "6 4", "fillOpacity": 0}
-    features = [
-        _feature(outline(grid, "EPSG:4326", steps=8).__geo_interface__, f"Tile {tile}", style)
-        for tile, grid in grids.items()
-    ]
-    return [L.GeoJSON(data={"type": "FeatureCollection", "features": features}, name="Tiles")]
-
-
-def _polygon_layers(folder: RunFolder, nomenclature: Nomenclature) -> list[L.Layer]:
-    layers = []
-    for role, (name, style) in OUTLINES.items():
-        if folder.polygons(role).exists():
-            data = polygon_features(GroundTruth.read(folder.polygons(role)), nomenclature, style)
-            layers.append(L.GeoJSON(data=data, name=name, hover_style={"weight": 3}))
-    return layers
-
-
-def _bounds(grid: GeoBox) -> Bounds:
-    west, south, east, north = outline(grid, "EPSG:4326").bounds
-    return (south, west), (north, east)
-
-
-def _empty_map() -> L.Map:
-    centre, zoom = view_of(FRANCE, WIDTH, HEIGHT)
-    view = L.Map(center=centre, zoom=zoom, scroll_wheel_zoom=True, layout=W.Layout(height=f"{HEIGHT}px"))
-    view.add(L.ScaleControl(position="bottomleft", imperial=False))
-    view.add(L.FullScreenControl())
-    return view
+    def _extent(self) -> Bounds:
+        grids = tile_grids(self.experiment)
+        return around(map(grid_bounds, grids.values())) if grids else FRANCE

@@ -1,0 +1,89 @@
+"""What a person does in JupyterLab, for the tests of this folder."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+IDLE = "() => document.querySelector('#jp-main-statusbar')?.innerText.includes('| Idle')"
+BEGUN = r"() => [...document.querySelectorAll('.jp-InputPrompt')].some(one => /\d|\*/.test(one.innerText))"
+FINISHED = r"""() => document.querySelector("[data-mime-type='application/vnd.jupyter.error']")
+  || [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(one => /\d/.test(one.innerText))"""
+ERRORS = "[data-mime-type='application/vnd.jupyter.error'], [data-mime-type='application/vnd.jupyter.stderr']"
+
+CLICKED = """one => {
+  window.clickedAt = null;
+  one.addEventListener("click", () => { window.clickedAt = performance.now(); }, { once: true, capture: true });
+}"""
+
+
+def open_notebook(page: Page, lab: Any, name: str) -> None:
+    """Open one of our notebooks, copied beside the server."""
+    shutil.copy(NOTEBOOKS / name, lab.folder)
+    page.goto(lab.url(name))
+    page.wait_for_selector(".jp-CodeCell", timeout=90_000)
+
+
+def open_cells(page: Page, lab: Any, *cells: str) -> None:
+    """Open a notebook of these cells."""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+    nbformat.write(notebook, lab.folder / "cells.ipynb")
+    page.goto(lab.url("cells.ipynb"))
+    page.wait_for_selector(".jp-CodeCell", timeout=90_000)
+
+
+def run_all(page: Page, *, until_finished: bool = True) -> None:
+    """Run > Run All Cells, once the kernel listens."""
+    page.wait_for_function(IDLE, timeout=90_000)
+    for _ in range(3):
+        menu(page, "Run", "runmenu:run-all")
+        try:
+            page.wait_for_function(BEGUN, timeout=10_000)
+        except Exception:  # the menu was clicked before the kernel was connected
+            continue
+        break
+    else:
+        pytest.fail("Run All Cells did not begin")
+    if until_finished:
+        page.wait_for_function(FINISHED, timeout=300_000)
+
+
+def menu(page: Page, name: str, command: str) -> None:
+    """Choose an entry of Lab's menu bar."""
+    page.locator("li.lm-MenuBar-item", has_text=re.compile(f"^{name}$")).click()
+    page.locator(f"li.lm-Menu-item[data-command='{command}']").click()
+
+
+def output_of(page: Page, source: str) -> Any:
+    """Outputs of the code cell that holds this text."""
+    return page.locator(".jp-CodeCell", has_text=source).locator(".jp-Cell-outputArea").last
+
+
+def errors_in(page: Page) -> list[str]:
+    """Errors and warnings that cells left."""
+    return page.locator(ERRORS).all_inner_texts()
+
+
+def colours_of(path: Path) -> np.ndarray:
+    """(y, x) picture colours as 0xrrggbb."""
+    with Image.open(path) as picture:
+        red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB")).astype(int), -1, 0)
+    return (red << 16) | (green << 8) | blue
+
+
+def milliseconds(page: Page, click: Any, until: str, timeout: float = 10_000) -> float:
+    """Time from a real click, as the page sees it, until a function of the page is true."""
+    click.evaluate(CLICKED)
+    click.click()
+    return float(page.wait_for_function(f"() => ({until})() && performance.now() - window.clickedAt").json_value())

@@ -1,0 +1,204 @@
+"""The map as a person uses it: exact colours, swiped, compared, clicked; behind a hub, and not without login."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.driving import colours_of, errors_in, open_cells, output_of, run_all
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.verbs import run
+from toolkit.ground.nomenclature import Nomenclature
+
+HUB = "/hub/user/alice"
+"""The base URL of a server that a hub has started."""
+
+
+@pytest.fixture
+def mapped_demo(tiny_demo: Path) -> Path:
+    """An experiment whose map is made."""
+    run(Experiment.load(tiny_demo))
+    return tiny_demo
+
+
+@pytest.fixture
+def opened(
+    open_page: Callable[..., Any], start_lab: Callable[..., Any], mapped_demo: Path
+) -> Callable[..., tuple[Page, Any, Any, Locator]]:
+    def opened(base_url: str = "", **look: Any) -> tuple[Page, Any, Any, Locator]:
+        lab = start_lab({}, base_url=base_url)
+        page, seen = open_page(**look)
+        open_cells(
+            page,
+            lab,
+            "from toolkit import Experiment, widgets",
+            f"class_map = widgets.ClassMap(Experiment.load({str(mapped_demo)!r}))\nclass_map",
+        )
+        seen.errors.clear()
+        run_all(page)
+        assert errors_in(page) == []
+        shown = output_of(page, "ClassMap").locator(".lc-map")
+        expect(shown.locator("img.leaflet-tile-loaded[src*='landcover/squares']").first).to_be_visible()
+        return page, seen, lab, shown
+
+    return opened
+
+
+def set_opacity(shown: Locator, name: str, keys: str) -> None:
+    handle = shown.locator(".lc-layers > *", has_text=name).locator(".noUi-handle")
+    handle.press(keys)
+
+
+def colours_in_the_middle(shown: Locator, path: Path, part: float = 0.2) -> set[int]:
+    """Colours of the middle of the map, which is all of it mapped ground."""
+    shown.locator(".leaflet-container").first.screenshot(path=path)
+    colours = colours_of(path)
+    height, width = colours.shape
+    rows, columns = (slice(int(side * (0.5 - part / 2)), int(side * (0.5 + part / 2))) for side in (height, width))
+    return set(np.unique(colours[rows, columns]).tolist())
+
+
+def test_exact_colours_at_every_zoom_and_nothing_from_elsewhere(
+    opened: Callable[..., Any], artefacts: Path, tmp_path: Path
+) -> None:
+    page, seen, _, shown = opened()
+    classes = {int(one.colour[1:], 16): one.label for one in Nomenclature.load("oso_23").classes}
+    shown.get_by_role("checkbox", name="Tiles").uncheck()
+    set_opacity(shown, "Classification", "End")
+    expect(shown.locator("path.leaflet-interactive")).to_have_count(0)
+    for zoom in range(3):
+        page.wait_for_timeout(700)
+        found = colours_in_the_middle(shown, tmp_path / f"zoom_{zoom}.png")
+        assert found <= set(classes), f"zoom {zoom}"
+        assert len(found) > 1 or zoom
+        shown.get_by_role("button", name="Zoom in").click()
+    labels = shown.locator(".lc-legend-label").all_inner_texts()
+    assert set(labels) <= set(classes.values()) and len(labels) > 3
+    assert set(seen.squares) <= {200, 204} and 200 in seen.squares
+    assert seen.outside and seen.beside_base_map == [] and seen.errors == []
+    shown.screenshot(path=artefacts / "map.png")
+
+
+def test_a_class_is_isolated_and_all_come_back(opened: Callable[..., Any], tmp_path: Path) -> None:
+    page, seen, _, shown = opened()
+    shown.get_by_role("checkbox", name="Tiles").uncheck()
+    set_opacity(shown, "Classification", "End")
+    row = shown.locator(".lc-legend-row").first
+    label = row.locator(".lc-legend-label").inner_text()
+    colour = next(int(one.colour[1:], 16) for one in Nomenclature.load("oso_23").classes if one.label == label)
+    row.focus()
+    page.keyboard.press("Enter")
+    expect(row).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(1000)
+    others = {int(one.colour[1:], 16) for one in Nomenclature.load("oso_23").classes} - {colour}
+    assert not colours_in_the_middle(shown, tmp_path / "one.png", part=0.5) & others
+    shown.locator(".lc-legend-all").click()
+    page.wait_for_timeout(1000)
+    assert colours_in_the_middle(shown, tmp_path / "all.png", part=0.5) & others
+    assert seen.errors == []
+
+
+def test_swipe_is_dragged(opened: Callable[..., Any], artefacts: Path, tmp_path: Path) -> None:
+    page, seen, _, shown = opened()
+    shown.get_by_role("checkbox", name="Tiles").uncheck()
+    shown.get_by_role("button", name="Swipe").click()
+    divider = shown.locator(".leaflet-sbs-divider")
+    expect(divider).to_be_visible()
+    page.wait_for_timeout(1000)
+    before, box = divider.bounding_box(), shown.locator(".leaflet-container").first.bounding_box()
+    assert before and box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 120, y, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    after = divider.bounding_box()
+    assert after and 80 < after["x"] - before["x"] < 160
+    left = shown.locator("div.leaflet-layer", has=page.locator("img[src*='landcover/squares']"))
+    assert "rect" in left.first.evaluate("one => one.style.clip")
+    shown.screenshot(path=artefacts / "map_swipe.png")
+    shown.get_by_role("button", name="Map", exact=True).click()
+    expect(divider).to_have_count(0)
+    expect(shown.locator("img[src*='landcover/squares']").first).to_be_visible()
+    assert seen.errors == []
+
+
+def test_linked_maps_move_together(opened: Callable[..., Any], artefacts: Path) -> None:
+    page, seen, _, shown = opened(width=1920)
+    shown.get_by_role("button", name="Side by side").click()
+    maps = shown.locator(".leaflet-container")
+    expect(maps).to_have_count(2)
+    page.wait_for_timeout(1500)
+    assert centre_tile(maps.nth(0)) == centre_tile(maps.nth(1))
+    box = maps.nth(0).bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 200, box["y"] + 300)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 90, box["y"] + 240, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+    assert centre_tile(maps.nth(0)) == centre_tile(maps.nth(1))
+    shown.screenshot(path=artefacts / "map_side_by_side.png")
+    assert seen.errors == []
+
+
+def centre_tile(one: Locator) -> tuple[str, int, int]:
+    """Which square of the base map lies under the middle of a map, and where in it the middle is, by 8 pixels."""
+    found: tuple[str, int, int] = one.evaluate(
+        """view => {
+          const box = view.getBoundingClientRect(), x = box.left + box.width / 2, y = box.top + box.height / 2;
+          for (const tile of view.querySelectorAll("img.leaflet-tile[src*='openstreetmap']")) {
+            const place = tile.getBoundingClientRect();
+            if (place.left <= x && x < place.right && place.top <= y && y < place.bottom)
+              return [tile.src, Math.round((x - place.left) / 8), Math.round((y - place.top) / 8)];
+          }
+          return null;
+        }"""
+    )
+    assert found, "the base map does not show"
+    return found[0], found[1], found[2]
+
+
+def test_pixel_inspector_answers_a_click(opened: Callable[..., Any], artefacts: Path) -> None:
+    page, seen, _, shown = opened()
+    box = shown.locator(".leaflet-container").first.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2 + 15, box["y"] + box["height"] / 2 - 20)
+    inspector = shown.locator(".lc-inspector")
+    expect(inspector).to_contain_text(re.compile(r"\d\.\d{4} E \d+\.\d{4} N · 31T\w+ row \d+, column \d+"))
+    expect(inspector).to_contain_text("clear dates")
+    expect(inspector.locator("canvas")).to_be_visible()
+    expect(shown.locator("path[fill='#0072b2']")).to_have_count(1)
+    shown.screenshot(path=artefacts / "map_pixel.png")
+    assert seen.errors == []
+
+
+def test_under_a_hub_s_base_url_and_not_without_login(opened: Callable[..., Any], artefacts: Path) -> None:
+    page, seen, lab, shown = opened(HUB)
+    source = shown.locator("img[src*='landcover/squares']").first.get_attribute("src")
+    assert source and source.startswith(f"{HUB}/landcover/squares/")
+    assert set(seen.squares) <= {200, 204} and 200 in seen.squares
+    place = lab.base.removesuffix(HUB) + source
+    with urllib.request.urlopen(f"{place}&token={lab.token}") as reply:
+        assert reply.status in (200, 204)
+    assert refused(place) and refused(place.replace(re.findall(r"squares/([\w-]+)/", place)[0], "A" * 32))
+    assert page.get_by_text("picture of the view").count() == 0
+    assert seen.errors == []
+
+
+def refused(url: str) -> bool:
+    """Whether the server sends a stranger away: refused, or to the login."""
+    try:
+        with urllib.request.urlopen(url) as reply:
+            return "/login" in reply.url
+    except urllib.error.HTTPError as error:
+        return error.code in (401, 403)

@@ -1,0 +1,181 @@
+"""What the run folder and the catalog hold that a map can show: class maps, confidence, validity, images of a date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from odc.geo.geobox import GeoBox
+
+from toolkit.experiment.folder import RunFolder
+from toolkit.figures.maps import read_classes
+from toolkit.ground.errors import LandcoverError
+from toolkit.ground.nomenclature import Nomenclature
+from toolkit.products.product import BandFile, Product
+from toolkit.products.raster import close_rasters, grid_of
+from toolkit.webmap.layers import Composite, Indexed, Ramp, RasterLayer
+
+if TYPE_CHECKING:
+    from toolkit.experiment.config import Experiment
+
+CLASSES, CONFIDENCE, VALIDITY = "Classification", "Confidence", "Validity"
+
+VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+"""Steps of a ramp that people with any colour vision read in order (van der Walt and Smith 2015)."""
+
+IMAGES = {
+    "True colour": (("B4", "B3", "B2"), (0.0, 0.0, 0.0), (0.22, 0.22, 0.22)),
+    "False colour": (("B8", "B4", "B3"), (0.0, 0.0, 0.0), (0.5, 0.25, 0.25)),
+}
+"""Composites: bands for red, green and blue, and the reflectances drawn darkest and brightest, alike on all dates."""
+
+STAND_IN = {"B8": "B8A"}
+"""The band that is drawn where a product has not the one wanted."""
+
+MOST_PIXELS = 4_000_000
+"""Pixels read of a map to measure the area of its classes; of a larger map every n-th."""
+
+Rasters = tuple[RasterLayer, ...]
+
+
+@dataclass(frozen=True)
+class ClassArea:
+    """How much of a map a class has."""
+
+    code: int
+    hectares: float
+    share: float
+    """Of the area that has a class, 0 to 1."""
+
+
+def result_layers(experiment: Experiment, only: frozenset[int] = frozenset()) -> dict[str, Rasters]:
+    """The maps that are there, by name; each of one file, the mosaic, or of one file a tile.
+
+    Args:
+        only: codes of the classes that are drawn; empty for all.
+    """
+    folder = RunFolder(experiment.folder)
+    dates = max(1, len(experiment.stack.days))
+    found = {
+        CLASSES: [class_layer(path, experiment.nomenclature, only) for path in map_files(experiment, folder)],
+        CONFIDENCE: [
+            RasterLayer((path,), Ramp(0, 100, VIRIDIS), 0, True) for path in map_files(experiment, folder, "confidence")
+        ],
+        VALIDITY: [
+            RasterLayer((path,), Ramp(0, dates, VIRIDIS), 0, True) for path in _of_tiles(experiment, folder, "validity")
+        ],
+    }
+    return {name: tuple(layers) for name, layers in found.items() if layers}
+
+
+def class_layer(path: Path, nomenclature: Nomenclature, only: frozenset[int] = frozenset()) -> RasterLayer:
+    """A class map in the colours of the nomenclature; a code that is not in it is grey."""
+    colours = dict.fromkeys(range(1, 256), (128, 128, 128, 255)) | nomenclature.colour_table()
+    shown = {code: colour for code, colour in colours.items() if code and (not only or code in only)}
+    return RasterLayer((path,), Indexed(shown), 0, False)
+
+
+def image_layers(products: Iterable[Product], kind: str) -> Rasters:
+    """Images as one of the `IMAGES`; a product without the bands gives none."""
+    names, low, high = IMAGES[kind]
+    found = []
+    for product in products:
+        bands = [product.bands.get(name) or product.bands.get(STAND_IN.get(name, "")) for name in names]
+        if all(bands):
+            found.append(_composite([band for band in bands if band], low, high))
+    return tuple(found)
+
+
+def products_by_date(experiment: Experiment) -> dict[str, list[Product]]:
+    """The products of the experiment's tiles by day, ISO format, in order. Looks at folders, opens no image.
+
+    Raises:
+        CatalogError: the catalog or the source is absent.
+    """
+    found: dict[str, list[Product]] = {}
+    for tile in experiment.series.tiles:
+        for product in experiment.data.products(experiment.series.source, tile):
+            found.setdefault(str(product.date), []).append(product)
+    return dict(sorted(found.items()))
+
+
+def map_files(experiment: Experiment, folder: RunFolder, layer: str = "classes") -> list[Path]:
+    """The file of the mosaic, or where there is none those of the tiles that are classified."""
+    return [folder.map(layer)] if folder.map(layer).exists() else _of_tiles(experiment, folder, layer)
+
+
+def other_runs(experiment: Experiment) -> dict[str, Path]:
+    """Class maps of other experiments beside this one, by name."""
+    own = experiment.folder
+    found = {path.parents[1].name: path for path in sorted(own.parent.glob("*/mapping/classes.tif"))}
+    return {name: path for name, path in found.items() if name != own.name}
+
+
+def tile_grids(experiment: Experiment) -> dict[str, GeoBox]:
+    """The pixel grid of each tile, from its map or else from its first image; tiles without either are left out."""
+    folder, grids = RunFolder(experiment.folder), {}
+    for tile in experiment.series.tiles:
+        path = folder.tile(tile) / "classes.tif"
+        try:
+            grids[tile] = grid_of(path if path.exists() else _first_image(experiment, tile))
+        except LandcoverError:
+            continue
+        finally:
+            close_rasters()
+    return grids
+
+
+def class_areas(paths: Iterable[Path]) -> list[ClassArea]:
+    """The area of each class in these maps together, in the order of the codes; large maps are thinned."""
+    hectares = np.zeros(256)
+    for path in paths:
+        classes = read_classes(path, MOST_PIXELS)
+        counts = np.bincount(classes.values.ravel(), minlength=256)
+        hectares += counts * classes.pixel * abs(classes.affine.e / classes.affine.a) * classes.pixel / 10_000
+    hectares[0] = 0
+    total = max(hectares.sum(), 1e-12)
+    return [
+        ClassArea(code, float(hectares[code]), float(hectares[code] / total))
+        for code in np.flatnonzero(hectares).tolist()
+    ]
+
+
+def missing_words(experiment: Experiment, grids: Mapping[str, GeoBox]) -> list[str]:
+    """What is not there yet, and the verb that makes it; HTML."""
+    folder, tiles = RunFolder(experiment.folder), experiment.series.tiles
+    unmapped = [tile for tile in tiles if not (folder.tile(tile) / "classes.tif").exists()]
+    unseen = [tile for tile in tiles if tile not in grids]
+    told = []
+    if not map_files(experiment, folder):
+        told.append("No classification yet: <code>classify</code> makes it.")
+    elif not folder.map().exists():
+        told.append("The tiles lie one over another: <code>mosaic</code> joins them.")
+        told += [f"Not classified yet: {', '.join(unmapped)}."] if unmapped else []
+    if unseen:
+        told.append(f"No image found of {', '.join(unseen)}.")
+    if not folder.polygons("train").exists():
+        told.append("No polygons yet: <code>clean</code> and <code>sample</code> make them.")
+    return told
+
+
+def _of_tiles(experiment: Experiment, folder: RunFolder, layer: str) -> list[Path]:
+    paths = [folder.tile(tile) / f"{layer}.tif" for tile in experiment.series.tiles]
+    return [path for path in paths if path.exists()]
+
+
+def _composite(bands: list[BandFile], low: tuple[float, ...], high: tuple[float, ...]) -> RasterLayer:
+    """Three bands with the stretch in the units of their files."""
+    darkest, brightest = (
+        tuple((value - band.offset) / band.scale for value, band in zip(values, bands, strict=True))
+        for values in (low, high)
+    )
+    return RasterLayer(tuple(band.path for band in bands), Composite(darkest, brightest), bands[0].nodata, True)  # type: ignore[arg-type]
+
+
+def _first_image(experiment: Experiment, tile: str) -> Path:
+    products = experiment.data.products(experiment.series.source, tile)
+    files = [band.path for product in products for band in product.bands.values()]
+    return files[0] if files else Path(tile)
