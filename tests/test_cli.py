@@ -188,13 +188,34 @@ def test_every_command_explains_itself(verb: str, capsys: Capture) -> None:
     text = capsys.readouterr().out
     assert len(text) > 200
     if "learning" in SECTIONS.get(verb, ()):
-        assert "--learning.learning_rate" in text and "Step size of Adam" in text
+        assert "--learning.learning_rate" in text and "Step size of the optimiser" in text
 
 
 def test_help_shows_how_to_start(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "landcover run data/demo/experiment.yml" in capsys.readouterr().out
+
+
+def test_a_verb_in_the_background(tiny_demo: Path, capsys: Capture) -> None:
+    assert main(["jobs", str(tiny_demo)]) == 2
+    assert "no job was started" in capsys.readouterr().err
+    assert main(["clean", str(tiny_demo), "--runs", "elsewhere", "--background"]) == 0
+    folder = tiny_demo.parent / "elsewhere" / "demo"
+    assert f"landcover jobs {folder} --follow" in capsys.readouterr().out
+    assert main(["jobs", str(folder), "--follow"]) == 0
+    followed = capsys.readouterr().out
+    assert "polygons kept" in followed and "job clean done" in followed
+    assert main(["jobs", str(folder)]) == 0
+    assert capsys.readouterr().out.startswith("clean            done")
+    assert main(["stop", str(folder)]) == 0
+    assert "job clean done" in capsys.readouterr().out
+
+
+def test_failed_job_ends_with_its_message_and_status_2(tiny_demo: Path, capsys: Capture) -> None:
+    assert main(["train", str(tiny_demo), "--background"]) == 0
+    assert main(["jobs", str(tiny_demo), "--follow"]) == 2
+    assert "no result of `sample`, which `train` needs" in capsys.readouterr().err
 
 
 def test_demo_is_written_and_not_over_something_else(tmp_path: Path, capsys: Capture) -> None:

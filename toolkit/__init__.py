@@ -22,6 +22,7 @@ _HOME = {
     "Catalog": "toolkit.products.catalog",
     "Experiment": "toolkit.experiment.config",
     "GroundTruth": "toolkit.ground_truth.polygons",
+    "Job": "toolkit.experiment.jobs",
     "Nomenclature": "toolkit.ground.nomenclature",
     "classify": "toolkit.experiment.verbs",
     "clean": "toolkit.experiment.verbs",

@@ -17,8 +17,9 @@ from toolkit.ground.params import default_of, kind_of, leaves
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
+    from toolkit.experiment.events import Event
     from toolkit.experiment.folder import RunFolder
-    from toolkit.experiment.steps import Event
+    from toolkit.experiment.jobs import Job
     from toolkit.ground.accuracy import ConfusionMatrix
 
 DESCRIPTION = """\
@@ -27,6 +28,7 @@ Land-cover maps from satellite time series.
   landcover demo data/demo                          write a simulated year of Sentinel-2 and its experiment
   landcover run data/demo/experiment.yml            everything: polygons and images -> validated map
   landcover cross-validate data/demo/experiment.yml leave out one tile after the other
+  landcover run data/demo/experiment.yml --background; landcover jobs data/demo/experiment.yml --follow
 
 What is up to date is skipped; a killed run goes on where it stopped. Any parameter of the experiment file can be
 given on the command line, for instance `--learning.epochs 50`; `landcover run --help` lists those of every step.
@@ -90,14 +92,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"landcover {toolkit.__version__}")
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(verbs.add_parser("demo", help="write a simulated year of four tiles, with ground truth"))
+    _add_jobs(verbs)
     reference = verbs.add_parser("parameters", help="every parameter of an experiment, as Markdown")
     reference.set_defaults(command=_print_parameters)
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
-        usage = f"landcover {name} EXPERIMENT [--overwrite] [--PARAMETER VALUE ...]"
+        usage = f"landcover {name} EXPERIMENT [--overwrite] [--background] [--PARAMETER VALUE ...]"
         verb = verbs.add_parser(name, help=HELP[name], description=description, usage=usage, allow_abbrev=False)
         verb.add_argument("experiment", type=Path, help="experiment file (YAML)")
         verb.add_argument("--overwrite", action="store_true", help="replace results made with other parameters")
+        verb.add_argument("--background", action="store_true", help="start it as a job that outlives this terminal")
         if name == "cross-validate":
             verb.add_argument("--by", default="tile", help="`tile`, or a field of the ground truth (default: tile)")
         if name == command:
@@ -113,11 +117,23 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_write_demo)
 
 
+def _add_jobs(commands: Any) -> None:
+    """The commands that look at jobs; where a job got another name or place, its run folder tells which is meant."""
+    place = {"type": Path, "help": "experiment file (YAML), or run folder"}
+    jobs = commands.add_parser("jobs", help="how the last job of an experiment goes", allow_abbrev=False)
+    jobs.add_argument("experiment", **place)
+    jobs.add_argument("--follow", action="store_true", help="print its log until it ends; Ctrl-C leaves it running")
+    jobs.set_defaults(command=_show_job)
+    stop = commands.add_parser("stop", help="stop the job of an experiment; what is done stays done")
+    stop.add_argument("experiment", **place)
+    stop.set_defaults(command=_stop_job)
+
+
 def _add_parameters(parser: argparse.ArgumentParser, sections: Sequence[str]) -> None:
     """An option for every parameter of these sections: `--learning.epochs`."""
     from toolkit.experiment.config import ExperimentParams
 
-    for name in ("name", "seed", "runs"):
+    for name in ("name", "catalog", "runs", "seed"):
         _add_option(parser, name, ExperimentParams.model_fields[name])
     for section in sections:
         field = ExperimentParams.model_fields[section]
@@ -134,7 +150,7 @@ def _add_option(parser: Any, path: str, field: Any) -> None:
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
-    """Dotted path -> value of every parameter given; lists are written `a,b,c`, an optional value may be `none`."""
+    """Dotted path -> value of every parameter given; lists are written `a,b`, tables `1=5,2=7`, none `none`."""
     from toolkit.experiment.config import ExperimentParams
 
     given = vars(options)
@@ -144,14 +160,18 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 
 def _value(text: str, annotation: Any) -> Any:
     """What a text means for a parameter declared so."""
-    if text.strip().lower() == "none" and type(None) in get_args(annotation):
-        return None
-    many = kind_of(annotation) == "LIST"
+    kind = kind_of(annotation)
+    if text.strip().lower() == "none" and (type(None) in get_args(annotation) or kind == "TABLE"):
+        return None if kind != "TABLE" else {}
+    if kind == "TEXT":
+        return text
+    if kind == "TABLE" and not text.startswith("{"):
+        text = f"{{{text.replace('=', ': ')}}}"
     try:
-        value = yaml.safe_load(f"[{text}]" if many and not text.startswith("[") else text)
+        value = yaml.safe_load(f"[{text}]" if kind == "LIST" and not text.startswith("[") else text)
     except yaml.YAMLError:
         value = text
-    return [value] if many and not isinstance(value, list) else value
+    return [value] if kind == "LIST" and not isinstance(value, list) else value
 
 
 def _run_verb(options: argparse.Namespace) -> None:
@@ -161,11 +181,51 @@ def _run_verb(options: argparse.Namespace) -> None:
     changes = _changes(options)
     if changes:
         experiment.set(changes)
-    printer = Printer()
-    verb = getattr(toolkit, options.verb.replace("-", "_"))
-    arguments = {"by": options.by} if options.verb == "cross-validate" else {}
+    printer, name = Printer(), options.verb.replace("-", "_")
+    arguments = {"by": options.by} if name == "cross_validate" else {}
+    if options.background:
+        job = toolkit.Job.start(experiment, name, overwrite=options.overwrite, **arguments)
+        print(f"{job!r}\n\nfollow  landcover jobs {_shown(job.folder)} --follow")
+        print(f"stop    landcover stop {_shown(job.folder)}")
+        return
+    verb = getattr(toolkit, name)
     result = verb(experiment, overwrite=options.overwrite, observer=printer, **arguments)
     print(f"\n{_conclusion(options.verb, experiment, result)}")
+
+
+def _job_of(options: argparse.Namespace) -> Job:
+    from toolkit.experiment.config import Experiment
+    from toolkit.ground.errors import RunFolderError
+
+    place = options.experiment
+    job = toolkit.Job.latest(place if place.is_dir() else Experiment.load(place))
+    if job is None:
+        raise RunFolderError(f"no job was started for {place}; `landcover run EXPERIMENT --background` starts one")
+    return job
+
+
+def _show_job(options: argparse.Namespace) -> None:
+    from toolkit.ground.errors import RunFolderError
+
+    job = _job_of(options)
+    if options.follow:
+        for line in job.follow_log():
+            print(line, flush=True)
+    status = job.look()
+    for stage in status.stages if not options.follow else ():
+        left = f"{stage.left:.0f} s left" if stage.left is not None else ""
+        bar = _bar(stage.done, stage.total) if stage.state == "running" and stage.total else ""
+        print(f"{stage.name:<16} {stage.state:<11} {bar} {stage.message}  {left}".rstrip())
+    print(f"job {job.verb} {status.state}  {_shown(job.folder)}")
+    if status.error:
+        raise RunFolderError(status.error)
+
+
+def _stop_job(options: argparse.Namespace) -> None:
+    job = _job_of(options)
+    job.stop()
+    job.wait(30)
+    print(f"job {job.verb} {job.state}  {_shown(job.folder)}")
 
 
 def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
@@ -251,8 +311,9 @@ class Printer:
 
 
 def _bar(done: int, total: int, width: int = 24) -> str:
-    full = round(width * done / max(total, 1))
-    return f"[{'#' * full}{'.' * (width - full)}] {done}/{total}"
+    part = done / max(total, 1)
+    full = round(width * part)
+    return f"[{'#' * full}{'.' * (width - full)}] {part:4.0%}"
 
 
 if __name__ == "__main__":

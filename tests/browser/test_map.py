@@ -14,8 +14,6 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driving import colours_of, errors_in, open_cells, output_of, run_all
-from toolkit.experiment.config import Experiment
-from toolkit.experiment.verbs import run
 from toolkit.ground.nomenclature import Nomenclature
 
 HUB = "/hub/user/alice"
@@ -23,15 +21,8 @@ HUB = "/hub/user/alice"
 
 
 @pytest.fixture
-def mapped_demo(tiny_demo: Path) -> Path:
-    """An experiment whose map is made."""
-    run(Experiment.load(tiny_demo))
-    return tiny_demo
-
-
-@pytest.fixture
 def opened(
-    open_page: Callable[..., Any], start_lab: Callable[..., Any], mapped_demo: Path
+    open_page: Callable[..., Any], start_lab: Callable[..., Any], finished_demo: Path
 ) -> Callable[..., tuple[Page, Any, Any, Locator]]:
     def opened(base_url: str = "", **look: Any) -> tuple[Page, Any, Any, Locator]:
         lab = start_lab({}, base_url=base_url)
@@ -40,7 +31,7 @@ def opened(
             page,
             lab,
             "from toolkit import Experiment, widgets",
-            f"class_map = widgets.ClassMap(Experiment.load({str(mapped_demo)!r}))\nclass_map",
+            f"class_map = widgets.ClassMap(Experiment.load({str(finished_demo)!r}))\nclass_map",
         )
         seen.errors.clear()
         run_all(page)

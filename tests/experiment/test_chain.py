@@ -21,8 +21,8 @@ import shapely
 from toolkit import Experiment, classify, clean, cross_validate, mosaic, run, sample, train, validate
 from toolkit.experiment.crossval import file_name
 from toolkit.experiment.drawing import sources_of
+from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
-from toolkit.experiment.steps import Event
 from toolkit.experiment.tiles import open_series
 from toolkit.ground.errors import LandcoverError, RunFolderError
 from toolkit.ground.locking import only_process_in
@@ -222,7 +222,7 @@ def test_result_replaced_half_way_is_not_up_to_date(experiment: Experiment) -> N
         train(experiment, overwrite=True, callbacks=[Interrupt()])
     events: list[Event] = []
     assert len(train(experiment, overwrite=True, observer=events.append).history) == 3
-    assert next(event.done for event in events if event.total) == 2, "goes on with the second epoch"
+    assert next(event.message for event in events if event.total) == "epoch 2 of 3", "goes on after the first epoch"
     experiment.set({"learning.learning_rate": 1e-3})
     with pytest.raises(RunFolderError, match="learning_rate"):
         train(experiment)

@@ -28,6 +28,15 @@ def test_curves_at_the_ends_of_the_axis_have_labels_inside(value, written):
     written(curves_figure(rows(value, value, oa=value, kappa=value)))
 
 
+def test_trainings_beside_are_named_and_drawn_dashed(written):
+    figure = curves_figure(rows(0.1, 0.5), compare={"wide network": rows(0.2, 0.3, 0.4), "slow rate": rows(0.1)})
+    assert {"this run", "wide network", "slow rate", "OA  0.800"} <= set(written(figure))
+    for axes, curves in zip(figure.axes, (2, 3), strict=True):
+        dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
+        assert len(dashed) >= 2 * curves
+        assert axes.get_xlim()[1] >= 3
+
+
 def test_a_negative_kappa_is_inside():
     axes = curves_figure(rows(0.1, 0.2, kappa=-0.3)).axes[1]
     assert axes.get_ylim()[0] <= -0.3

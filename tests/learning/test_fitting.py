@@ -61,10 +61,24 @@ def test_metrics_are_those_of_scikit_learn(data: tuple[torch.Tensor, torch.Tenso
     assert matrix.codes == (1, 2, 3, 4, 5, 6)
 
 
-def test_an_epoch_equals_adam_by_hand(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+@pytest.mark.parametrize(
+    ("optimizer", "plain_one", "options"),
+    [
+        ("adam", torch.optim.Adam, {}),
+        ("adamw", torch.optim.AdamW, {"weight_decay": 0.01}),
+        ("sgd", torch.optim.SGD, {"momentum": 0.9}),
+    ],
+)
+def test_an_epoch_equals_the_optimizer_by_hand(
+    data: tuple[torch.Tensor, torch.Tensor],
+    optimizer: str,
+    plain_one: type[torch.optim.Optimizer],
+    options: dict[str, float],
+) -> None:
     features, labels = data
-    fitting, twin = fitting_of(features, labels, 4, batch=70), fitting_of(features, labels, 4).network
-    plain = torch.optim.Adam(twin.parameters(), lr=1e-3, foreach=False, fused=False)
+    fitting = fitting_of(features, labels, 4, batch=70, optimizer=optimizer)
+    twin = fitting_of(features, labels, 4).network
+    plain = plain_one(twin.parameters(), lr=1e-3, foreach=False, fused=False, **options)
     losses = []
     for x, y in fitting_of(features, labels, 4, batch=70).batches.shuffled(derived_seed(5, Purpose.ORDER, 1)):
         plain.zero_grad()
@@ -105,9 +119,14 @@ def test_an_epoch_that_is_ended_gives_nothing(data: tuple[torch.Tensor, torch.Te
     assert asked == [(0, 4), (1, 4), (2, 4)]
 
 
-def test_going_back_to_a_snapshot_gives_the_same_epoch(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_adam_is_what_is_taken_where_none_is_named(data: tuple[torch.Tensor, torch.Tensor]) -> None:
+    assert type(fitting_of(*data, 4).optimizer) is torch.optim.Adam
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_going_back_to_a_snapshot_gives_the_same_epoch(data: tuple[torch.Tensor, torch.Tensor], optimizer: str) -> None:
     params = MlpParams(hidden=(8,), dropout=0.5, batch_norm=True)
-    fitting = fitting_of(*data, 4, params=params)
+    fitting = fitting_of(*data, 4, params=params, optimizer=optimizer)
     fitting.train_epoch(1, always)
     weights, moments = fitting.weights(), fitting.moments()
     first = fitting.train_epoch(2, always)

@@ -70,7 +70,8 @@ def assert_same_training(one: TrainingResult, other: TrainingResult) -> None:
 def test_defaults_are_the_published_ones() -> None:
     params = LearningParams()
     assert (params.epochs, params.batch_size, params.learning_rate, params.valid_ratio) == (200, 4096, 1e-5, 0.2)
-    assert (params.network.name, params.select_by, params.valid_by) == ("mlp", "f_score", "polygon")
+    assert (params.network.name, params.optimizer, params.select_by) == ("mlp", "adam", "f_score")
+    assert params.valid_by == "polygon"
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,19 @@ def test_stopped_and_gone_on_equals_unbroken(train: Train, dropout: MlpParams, e
     again = train("broken", network=dropout)
     assert not again.stopped
     assert_same_training(again, unbroken)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_every_optimizer_goes_on_as_if_unbroken(train: Train, dropout: MlpParams, optimizer: str) -> None:
+    options = {"network": dropout, "optimizer": optimizer}
+    unbroken = train("unbroken", **options)
+    train("broken", callbacks=[At(3, 2, lambda run: run.stop())], **options)
+    assert_same_training(unbroken, train("broken", **options))
+
+
+def test_optimizers_differ(train: Train) -> None:
+    losses = {name: train(name, optimizer=name).history[-1]["train_loss"] for name in ("adam", "adamw", "sgd")}
+    assert len(set(losses.values())) == 3
 
 
 def test_interrupted_and_gone_on_equals_unbroken(train: Train, dropout: MlpParams) -> None:

@@ -97,7 +97,45 @@ def test_spatial_cross_validation(run: Any, tiny_demo: Path) -> None:
     assert (tiny_demo.parent / "runs" / "demo" / "cross_validation" / "metrics.json").is_file()
 
 
+def test_tiles(run: Any, tiny_demo: Path) -> None:
+    notebook = run("01_tiles.ipynb")
+    assert WIDGET in outputs_of(notebook, "widgets.TilesPanel")[0]
+    assert "clear_share" in outputs_of(notebook, "from toolkit.experiment.acquisitions")[0]["text/html"]
+    assert "image/png" in outputs_of(notebook, "figures.acquisitions_figure")[0]
+    assert not (tiny_demo.parent / "runs").exists(), "looking writes nothing"
+
+
+def test_samples(run: Any, tiny_demo: Path) -> None:
+    notebook = run("03_samples.ipynb")
+    assert WIDGET in outputs_of(notebook, "widgets.SamplingPanel")[0]
+    assert "image/png" in outputs_of(notebook, "figures.class_counts_figure")[0]
+    assert (tiny_demo.parent / "runs" / "demo" / "samples" / "class_counts.csv").is_file()
+
+
+def test_training(run: Any, tiny_demo: Path) -> None:
+    notebook = run("04_training.ipynb")
+    assert WIDGET in outputs_of(notebook, "widgets.NetworkPanel")[0]
+    assert "TrainingResult" in outputs_of(notebook, "result = train")[0]["text/plain"]
+    assert "image/png" in outputs_of(notebook, "figures.curves_figure")[0]
+    assert (tiny_demo.parent / "runs" / "demo" / "job" / "job.json").is_file(), "the training was a job"
+
+
+def test_map_and_validation(run: Any, tiny_demo: Path) -> None:
+    notebook = run("06_map_and_validation.ipynb")
+    assert WIDGET in outputs_of(notebook, "class_map = ")[0]
+    assert "image/png" in outputs_of(notebook, "class_map.figure")[0]
+    assert "image/png" in outputs_of(notebook, "figures.confusion_figure")[0]
+    assert (tiny_demo.parent / "runs" / "demo" / "validation" / "report.html").is_file()
+
+
 def test_every_notebook_is_run_here() -> None:
     """A new notebook needs a test of its own beside these."""
-    run_here = {"00_quickstart", "07_spatial_cross_validation"}
+    run_here = {
+        "00_quickstart",
+        "01_tiles",
+        "03_samples",
+        "04_training",
+        "06_map_and_validation",
+        "07_spatial_cross_validation",
+    }
     assert {path.stem for path in NOTEBOOKS} == run_here

@@ -16,8 +16,13 @@ from pydantic import Field as PydanticField
 
 from toolkit.experiment.config import SECTIONS, Experiment, ExperimentParams
 from toolkit.ground.errors import ParameterError
+from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import Params, build, param
 from toolkit.widgets import Form, form
+from toolkit.widgets.inputs import make_input
+from toolkit.widgets.log_number import LogNumber, round_numbers
+from toolkit.widgets.picking import PickTags, PickText
+from toolkit.widgets.table_input import TableInput
 
 START = ExperimentParams(
     name="trial",
@@ -36,6 +41,8 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "ground_truth.class_field": ("CODE", "CODE"),
     "ground_truth.nomenclature": ("mine.csv", "mine.csv"),
     "split.leave_out_tile": ("31TCJ", "31TCJ"),
+    "sampling.max_per_class": ("500", 500),
+    "learning.batch_size": ("512", 512),
     "learning.learning_rate": ("2.5e-4", 2.5e-4),
     "learning.network.hidden": ("64, 32", (64, 32)),
     "learning.threads": ("2", 2),
@@ -48,8 +55,10 @@ TEXTS: dict[str, tuple[str, Any]] = {
 
 def other_value(path: str, widget: Any) -> tuple[Any, Any]:
     """Another value for an input: as the widget holds it, and as the experiment does."""
-    if isinstance(widget, W.Text):
+    if isinstance(widget, W.Text | PickText | LogNumber):
         return TEXTS[path]
+    if isinstance(widget, TableInput):
+        return (("11", "500"), ("12", "7")), {11: 500, 12: 7}
     if isinstance(widget, W.Dropdown):
         chosen = next((value for _, value in widget.options if value != widget.value), widget.value)
         return chosen, chosen
@@ -58,7 +67,7 @@ def other_value(path: str, widget: Any) -> tuple[Any, Any]:
     if isinstance(widget, W.DatePicker):
         moved = date(widget.value.year, 6, 15)
         return moved, moved
-    if isinstance(widget, W.TagsInput):
+    if isinstance(widget, PickTags):
         return list(reversed(widget.value)), tuple(reversed(widget.value))
     step = getattr(widget, "step", None) or 1
     return widget.value + step, widget.value + step
@@ -180,10 +189,58 @@ def test_values_valid_only_together_are_taken_together(experiment: Experiment) -
     assert not start.refusal and not end.refusal
 
 
+def test_a_waiting_value_says_so_in_every_form_and_can_be_given_up(experiment: Experiment) -> None:
+    one, other = form(experiment, "series"), form(experiment)
+    one.fields["series.start"].input.value = date(2019, 1, 1)
+    later = form(experiment, "series.start")
+    for shown in (one, other, later):
+        row = shown.fields["series.start"]
+        assert "waits for another value" in row.refusal and row.input.value == date(2019, 1, 1)
+    assert "2018-01-01" in other.fields["series.start"].reset.tooltip
+    other.fields["series.start"].reset.click()
+    for shown in (one, other, later):
+        row = shown.fields["series.start"]
+        assert not row.refusal and row.input.value == date(2018, 1, 1)
+
+
+def test_values_of_two_forms_are_taken_together(experiment: Experiment) -> None:
+    """The tiles and the one that is left out stand in two sections."""
+    experiment.set({"split.leave_out_tile": "31TCJ"})
+    series, split = form(experiment, "series"), form(experiment, "split")
+    series.fields["series.tiles"].input.value = ["31TDJ", "31TDK"]
+    assert (
+        "waits" in series.fields["series.tiles"].refusal
+        and "none of series.tiles" in series.fields["series.tiles"].refusal
+    )
+    split.fields["split.leave_out_tile"].input.value = "31TDK"
+    assert (experiment.series.tiles, experiment.split.leave_out_tile) == (("31TDJ", "31TDK"), "31TDK")
+    assert not series.fields["series.tiles"].refusal and not split.fields["split.leave_out_tile"].refusal
+
+
+def test_a_value_that_cannot_be_does_not_hold_up_those_that_wait(experiment: Experiment) -> None:
+    edited = form(experiment)
+    edited.fields["learning.epochs"].input.value = 0
+    edited.fields["series.start"].input.value = date(2019, 1, 1)
+    edited.fields["series.end"].input.value = date(2019, 12, 27)
+    assert experiment.series.start == date(2019, 1, 1)
+    assert edited.fields["learning.epochs"].refusal
+
+
+def test_undo_and_load_give_up_what_was_typed_and_not_taken(experiment: Experiment) -> None:
+    edited = form(experiment)
+    edited.fields["seed"].input.value = 4
+    edited.fields["learning.learning_rate"].input.value = "fast"
+    edited.fields["series.start"].input.value = date(2019, 1, 1)
+    experiment.undo()
+    assert not any(row.refusal for row in edited.fields.values())
+    assert edited.fields["learning.learning_rate"].input.value == "1e-05"
+    assert edited.fields["series.start"].input.value == date(2018, 1, 1)
+
+
 def test_a_refused_value_does_not_hold_up_others(experiment: Experiment) -> None:
     edited = form(experiment, "learning")
     edited.fields["learning.epochs"].input.value = 0
-    edited.fields["learning.batch_size"].input.value = 64
+    edited.fields["learning.batch_size"].input.value = "64"
     assert experiment.learning.batch_size == 64
     assert edited.fields["learning.epochs"].refusal
 
@@ -224,8 +281,181 @@ def test_help_unit_and_name_are_shown(experiment: Experiment) -> None:
     row = form(experiment, "sampling").fields["sampling.max_per_class"].row
     title, widget, unit, *_ = row.children
     assert "Max per class" in title.value and "over all tiles" in title.value
-    assert "over all tiles" in widget.tooltip
+    assert "over all tiles" in widget.words
     assert "pixels" in unit.value
+
+
+def test_help_has_bounds_default_and_full_name(experiment: Experiment) -> None:
+    title, *_ = form(experiment, "learning").fields["learning.epochs"].row.children
+    for words in ("Passes over the train samples.", "from 1", "epochs", "default 200", "learning.epochs"):
+        assert words in title.value
+
+
+def test_only_what_changes_is_touched(experiment: Experiment) -> None:
+    edited = form(experiment)
+    touched: list[str] = []
+    for path, row in edited.fields.items():
+        row.input.observe(lambda _, path=path: touched.append(path), "value")
+        row.note.observe(lambda _, path=path: touched.append(f"note {path}"), "value")
+    experiment.set({"learning.epochs": 3})
+    assert touched == ["learning.epochs", "note learning.epochs"]
+
+
+def test_sections_of_a_whole_form_are_made_when_they_are_opened(experiment: Experiment) -> None:
+    edited = form(experiment)
+    assert sorted(edited._made()) == ["catalog", "name", "runs", "seed"]
+    fold = edited._root.row.children[-1].children[-1]
+    experiment.set({"learning.epochs": 3})
+    fold.selected_index = list(fold.titles).index("Learning")
+    assert edited._made()["learning.epochs"].input.value == 3
+    assert "series.start" not in edited._made()
+
+
+def test_table_of_caps(experiment: Experiment) -> None:
+    edited, other = form(experiment, "sampling"), form(experiment, "sampling")
+    assert edited.hints.settle() and other.hints.settle()
+    table, twin = (one.fields["sampling.class_caps"].input for one in (edited, other))
+    table.add.click()
+    assert experiment.sampling.class_caps == {}
+    table.rows[0].key.value = "12"
+    assert experiment.sampling.class_caps == {} and not edited.fields["sampling.class_caps"].refusal
+    table.rows[0].amount.value = "500"
+    assert experiment.sampling.class_caps == {12: 500}
+    table.add.click()
+    table.rows[1].key.value, table.rows[1].amount.value = "11", "7"
+    assert experiment.sampling.class_caps == {11: 7, 12: 500}
+    assert [row.texts for row in table.rows] == [("12", "500"), ("11", "7")], "no row jumps while it is edited"
+    assert [row.texts for row in twin.rows] == [("11", "7"), ("12", "500")]
+    table.rows[0].remove.click()
+    assert experiment.sampling.class_caps == {11: 7}
+    assert [row.texts for row in twin.rows] == [("11", "7")]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (("11", "many"), "must be two whole numbers"),
+        (("11", "0"), "cannot have 0 pixels"),
+        (("300", "5"), "is no class code"),
+        (("12", "5"), "12 stands twice"),
+    ],
+)
+def test_cap_that_cannot_be_is_refused(row: tuple[str, str], words: str, experiment: Experiment) -> None:
+    experiment.set({"sampling.class_caps": {12: 500}})
+    field = form(experiment, "sampling").fields["sampling.class_caps"]
+    field.input.value = (*field.input.value, row)
+    assert words in field.refusal
+    assert experiment.sampling.class_caps == {12: 500}
+    field.reset.click()
+    assert not field.refusal and [one.texts for one in field.input.rows] == [("12", "500")]
+
+
+def test_classes_to_cap_are_chosen_by_their_labels(experiment: Experiment) -> None:
+    experiment.set({"sampling.class_caps": {11: 5, 99: 5}})
+    edited = form(experiment, "sampling")
+    assert edited.hints.settle()
+    known, unknown = edited.fields["sampling.class_caps"].input.rows
+    oso = Nomenclature.load("oso_23")
+    assert [text for text, _ in known.key.options] == [f"{one.code}  {one.label}" for one in oso.classes]
+    assert "not known" in unknown.key.options[0][0] and unknown.key.value == "99"
+
+
+def test_rate_has_a_slider_over_round_numbers(experiment: Experiment) -> None:
+    rate = form(experiment, "learning").fields["learning.learning_rate"].input
+    assert rate.marks[:4] == ["1e-06", "2e-06", "5e-06", "1e-05"] and rate.marks[-1] == "0.1"
+    assert form(experiment, "learning").fields["learning.batch_size"].input.marks[:3] == ["20", "50", "100"]
+    rate.value = "12.5"
+    assert experiment.learning.learning_rate == 12.5 and rate.value == "12.5"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole", "numbers"),
+    [
+        (1e-3, 0.1, False, [1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1]),
+        (0.3, 70, False, [0.5, 1, 2, 5, 10, 20, 50]),
+        (0.3, 70, True, [1, 2, 5, 10, 20, 50]),
+        (0, 3, True, [1, 2]),
+    ],
+)
+def test_round_numbers(low: float, high: float, whole: bool, numbers: list[float]) -> None:
+    found = round_numbers(low, high, whole=whole)
+    assert found == numbers and all(type(one) is (int if whole else float) for one in found)
+
+
+class ScaledParams(Params):
+    around: float = param(0.5, "Some decades around the default.", gt=0, log=True)
+    bounded: float = param(0.5, "No further than the bounds.", ge=0.1, le=10, log=True)
+    declared: int = param(50, "As it is declared.", ge=1, log=(10, 100))
+
+
+def test_scale_of_a_logarithmic_slider() -> None:
+    marks = {name: make_input(info).widget.marks for name, info in ScaledParams.model_fields.items()}
+    assert (marks["around"][0], marks["around"][-1]) == ("0.0005", "500.0")
+    assert (marks["bounded"][0], marks["bounded"][-1]) == ("0.1", "10.0")
+    assert marks["declared"] == ["10", "20", "50", "100"]
+
+
+def suggested(field: Any) -> list[str]:
+    return [value for _, value in field.input.pick.options if value is not None]
+
+
+def test_suggestions_come_from_the_experiment_and_its_files(tiny_demo: Path) -> None:
+    (tiny_demo.parent / "mine.csv").write_text("code,label,colour\n1,Wood,#003200\n")
+    experiment = Experiment.load(tiny_demo)
+    edited = form(experiment)
+    rows = edited.fields
+    assert edited.hints.settle()
+    assert suggested(rows["split.leave_out_tile"]) == list(experiment.series.tiles)
+    assert suggested(rows["series.source"]) == ["s2_demo"]
+    assert suggested(rows["ground_truth.source"]) == ["demo_polygons", "ground_truth.gpkg"]
+    assert suggested(rows["ground_truth.class_field"])[:2] == ["id", "code"]
+    assert suggested(rows["ground_truth.layer"]) == ["ground_truth"]
+    assert suggested(rows["ground_truth.nomenclature"]) == ["oso_23", "mine.csv"]
+    assert suggested(rows["catalog"]) == ["data_catalog.yml"]
+    assert suggested(rows["series.bands"]) == []
+    experiment.set({"series.bands": ("B4", "B8"), "series.tiles": ("31TCK",)})
+    assert suggested(rows["series.bands"])[:3] == ["B2", "B3", "B5"]
+    assert suggested(rows["split.leave_out_tile"]) == ["31TCK"]
+    assert edited.hints.settle()
+    assert suggested(rows["series.tiles"]) == ["31TCJ", "31TDJ", "31TDK"]
+
+
+def test_a_suggestion_is_taken_and_forbids_nothing_else(tiny_demo: Path) -> None:
+    experiment = Experiment.load(tiny_demo)
+    edited = form(experiment)
+    rows = edited.fields
+    assert edited.hints.settle()
+    rows["split.leave_out_tile"].input.pick.value = "31TDJ"
+    assert experiment.split.leave_out_tile == "31TDJ" == rows["split.leave_out_tile"].input.value
+    assert rows["split.leave_out_tile"].input.pick.value is None
+    rows["features.indices"].input.value = ["ndvi"]
+    rows["features.indices"].input.pick.value = "brightness"
+    assert experiment.features.indices == ("ndvi", "brightness")
+    rows["series.source"].input.value = "theia_2019"
+    assert experiment.series.source == "theia_2019" and not rows["series.source"].refusal
+
+
+def test_files_that_are_not_there_suggest_nothing_and_are_no_error(experiment: Experiment) -> None:
+    edited = form(experiment)
+    rows = edited.fields
+    assert edited.hints.settle()
+    assert suggested(rows["ground_truth.class_field"]) == [] and edited.problem.value == ""
+    assert rows["ground_truth.class_field"].input.pick.layout.display == "none"
+
+
+def test_a_path_that_does_not_exist_yet_is_noted_and_not_refused(tiny_demo: Path) -> None:
+    experiment = Experiment.load(tiny_demo)
+    edited = form(experiment)
+    rows = edited.fields
+    rows["ground_truth.source"].input.value = "parcels.gpkg"
+    assert edited.hints.settle()
+    assert experiment.ground_truth.source == "parcels.gpkg"
+    for path, absent in (("ground_truth.source", True), ("runs", True), ("catalog", False)):
+        assert ("does not exist yet" in rows[path].note.value) is absent
+        assert not rows[path].refusal
+    rows["ground_truth.source"].input.value = "ground_truth.gpkg"
+    assert edited.hints.settle()
+    assert "exist" not in rows["ground_truth.source"].note.value
 
 
 def test_reload_moves_the_widgets(experiment: Experiment, tmp_path: Path) -> None:
@@ -302,9 +532,10 @@ Network = Annotated[TinyNet | DeepNet, PydanticField(discriminator="name")]
 
 
 class LabParams(Params):
+    name: str = param("lab", "A name.")
     network: Network = param(TinyNet(), "The network.")
     schedule: Annotated[TinyNet | DeepNet, PydanticField(discriminator="name")] | None = param(None, "Another one.")
-    caps: dict[int, int] = param({}, "Cap of a class.")
+    caps: dict[str, float] = param({}, "Cap of a class.")
     tags: tuple[Literal["a", "b"], ...] = param(("a",), "Known tags.")
     flag: bool | None = param(None, "Yes, no, or as it comes.")
 
@@ -362,12 +593,12 @@ def test_optional_section_can_be_none(lab: Lab) -> None:
 
 def test_a_type_without_an_input_of_its_own_is_edited_as_yaml(lab: Lab) -> None:
     caps = form(lab).fields["caps"]
-    caps.input.value = "{1: 500, 17: 200}"
-    assert lab.get("caps") == {1: 500, 17: 200}
-    caps.input.value = "{1: "
+    caps.input.value = "{a: 500, b: 2.5}"
+    assert lab.get("caps") == {"a": 500, "b": 2.5}
+    caps.input.value = "{a: "
     assert "not valid YAML" in caps.refusal
-    lab.set({"caps": {2: 3}})
-    assert caps.input.value == "{2: 3}"
+    lab.set({"caps": {"c": 3.5}})
+    assert caps.input.value == "{c: 3.5}"
 
 
 def test_optional_truth_and_known_tags(lab: Lab) -> None:

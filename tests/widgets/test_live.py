@@ -12,11 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from toolkit import Experiment
+from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.job_status import JobStatus
+from toolkit.experiment.stages import Stage
 from toolkit.figures.style import METRIC_COLOURS
-from toolkit.learning.callbacks import TrainingRun
+from toolkit.ground.errors import RunFolderError
+from toolkit.learning.callbacks import HistoryFile, TrainingRun
 from toolkit.learning.parameters import LearningParams
 from toolkit.widgets import live
-from toolkit.widgets.live import COLUMNS, MAX_POINTS, LiveCurves, thin
+from toolkit.widgets.live import COLUMNS, MAX_COMPARED, MAX_POINTS, MOST_COMPARED, LiveCurves, best_epoch, thin
 
 
 class Clock:
@@ -216,6 +221,97 @@ def test_picture_for_export_is_a_png_of_the_history() -> None:
     assert data["image/png"].startswith("iVBORw0KGgo")
     assert metadata["image/png"]["width"] > 2 * metadata["image/png"]["height"]
     assert repr(curves) == "LiveCurves(2 epochs, best 2)"
+
+
+def write_history(experiment: Experiment, epochs: int) -> None:
+    run = training(epochs)
+    run.history += [row(number) for number in range(1, epochs + 1)]
+    HistoryFile(RunFolder(experiment.folder).history).on_train_begin(run)
+
+
+class FakeJob:
+    """A job whose status is what the test says."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.looks: list[JobStatus] = []
+
+    def look(self) -> JobStatus:
+        return self.looks.pop(0)
+
+
+@pytest.fixture
+def elsewhere(experiment: Experiment, tmp_path: Path) -> Experiment:
+    """An experiment whose training another process writes."""
+    return Experiment(experiment.params, tmp_path / "experiment.yml")
+
+
+def test_job_s_training_is_shown_from_its_files(elsewhere: Experiment) -> None:
+    curves, job = LiveCurves(show=False), FakeJob(elsewhere)
+    curves.show_job(job, JobStatus("running", (Stage("clean", "running"), Stage("train"))))
+    assert (curves.history, curves.status["phase"]) == ([], None)
+    write_history(elsewhere, 3)
+    stage = Stage("train", "running", "epoch 4 of 200", 31, 2000, left=90.0)
+    curves.show_job(job, JobStatus("running", (Stage("clean", "done"), stage)))
+    assert points(curves)[:, 0].tolist() == [1, 2, 3]
+    assert curves.status == {"phase": "running", "epochs": 200, "best": 3, "part": 0.0155, "left": 90.0}
+    curves.show_job(job, JobStatus("failed", (Stage("train", "failed"),), "full disk"))
+    assert curves.status["phase"] == "failed"
+
+
+def test_followed_job_s_last_state_arrives(elsewhere: Experiment, clock: Clock) -> None:
+    curves, job = Recorded(clock), FakeJob(elsewhere)
+    write_history(elsewhere, 200)
+    running = JobStatus("running", (Stage("train", "running", "epoch", 1, 10),))
+    job.looks = [running, running, JobStatus("done", (Stage("train", "done"),))]
+    assert curves.follow(job) is curves
+    assert curves._poller is not None and curves._poller.settle()
+    assert points(curves)[-1, 0] == 200
+    assert (curves.status["phase"], curves.status["part"]) == ("done", 1)
+    assert len(curves.sent) == 2, "nothing is sent twice"
+    curves.close()
+
+
+def test_best_epoch_is_the_one_that_training_keeps() -> None:
+    history = [
+        {**row(number), "f_score": score, "valid_loss": score} for number, score in ((1, 0.2), (2, 0.7), (3, 0.7))
+    ]
+    assert best_epoch(history, LearningParams()) == 2
+    assert best_epoch(history, LearningParams(select_by="loss")) == 1
+    assert best_epoch([], LearningParams()) is None
+
+
+def test_runs_are_laid_beside(elsewhere: Experiment) -> None:
+    write_history(elsewhere, 5)
+    history = [row(number) for number in range(1, 3)]
+    curves = LiveCurves(compare={"first": elsewhere, "its folder": elsewhere.folder, "by hand": history})
+    assert [(one["name"], len(one["points"]) // 24) for one in curves.compared] == [
+        ("first", 5),
+        ("its folder", 5),
+        ("by hand", 2),
+    ]
+    curves.overlay("first", None)
+    assert [one["name"] for one in curves.compared] == ["its folder", "by hand"]
+    with pytest.raises(RunFolderError, match="holds no training"):
+        curves.overlay("nothing", elsewhere.folder / "nowhere")
+    curves._history = history
+    data, _ = curves._picture()
+    assert data["image/png"] != picture_alone(history)
+
+
+def picture_alone(history: list[dict[str, Any]]) -> str:
+    curves = LiveCurves()
+    curves._history = history
+    return str(curves._picture()[0]["image/png"])
+
+
+def test_many_long_runs_beside_stay_small(clock: Clock) -> None:
+    curves = Recorded(clock)
+    for number in range(9):
+        curves.overlay(f"run {number}", [row(epoch) for epoch in range(1, 3000)])
+    assert len(curves.compared) == MOST_COMPARED and curves.compared[-1]["name"] == "run 8"
+    assert sum(len(one["points"]) for one in curves.compared) <= 24 * MAX_COMPARED
+    assert max(size for _, size in curves.sent) < 10_000
 
 
 def test_colours_are_those_of_the_static_figures() -> None:

@@ -10,59 +10,31 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field, model_validator
-
-from toolkit.features.stack import FeatureParams, FeatureStack
+from toolkit.experiment.history import History
+from toolkit.experiment.parameters import SECTIONS as SECTIONS
+from toolkit.experiment.parameters import ExperimentParams
+from toolkit.experiment.saving import (
+    FileContent,
+    given_values,
+    making_cell,
+    revised,
+    setting_cell,
+    text_at,
+    whole_yaml,
+)
+from toolkit.features.stack import FeatureStack
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.nomenclature import Nomenclature
-from toolkit.ground.params import Params, build, param
+from toolkit.ground.params import build, differences
 from toolkit.ground.writing import write_text
-from toolkit.ground_truth.polygons import GroundTruthParams
-from toolkit.ground_truth.splits import SplitParams
-from toolkit.learning.parameters import LearningParams
-from toolkit.mapping.classify import MappingParams
 from toolkit.products.catalog import Catalog
-from toolkit.samples.sampling import SamplingParams
-from toolkit.series.timeseries import SeriesParams
-
-
-class ExperimentParams(Params):
-    """Everything that an experiment file holds."""
-
-    name: str = param(..., "Name of the experiment, and of its run folder.", pattern=r"^[A-Za-z0-9][\w.-]*$")
-    catalog: Path = param(Path("data_catalog.yml"), "Data catalog, relative to the experiment file.")
-    runs: Path = param(Path("runs"), "Folder of the run folders, relative to the experiment file.")
-    seed: int = param(0, "Seed of every random choice.", ge=0, le=2**31 - 1)
-    series: SeriesParams = Field(..., description="Images, period, grid of days.")
-    features: FeatureParams = Field(FeatureParams(), description="Features of each pixel.")
-    ground_truth: GroundTruthParams = Field(..., description="Polygons and classes.")
-    split: SplitParams = Field(SplitParams(), description="Which polygons train and which test.")
-    sampling: SamplingParams = Field(SamplingParams(), description="Pixels drawn from the polygons.")
-    learning: LearningParams = Field(LearningParams(), description="Network and training.")
-    mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
-
-    @model_validator(mode="after")
-    def _left_out_tile_is_one_of_the_tiles(self) -> ExperimentParams:
-        tile = self.split.leave_out_tile
-        if tile is not None and tile not in self.series.tiles:
-            tiles = ", ".join(self.series.tiles)
-            raise ValueError(f"split.leave_out_tile = {tile} is none of series.tiles = {tiles}; name one of them")
-        return self
-
-
-SECTIONS = tuple(
-    name
-    for name, field in ExperimentParams.model_fields.items()
-    if isinstance(field.annotation, type) and issubclass(field.annotation, Params)
-)
 
 Observer = Callable[["Experiment"], None]
 
 
 class Experiment:
-    """An experiment: always-valid parameters that can be changed, saved and watched.
+    """An experiment: always-valid parameters that can be changed, undone, saved and watched.
 
     Every section is an attribute: `experiment.learning.epochs`. Change one with `set`.
     """
@@ -70,7 +42,11 @@ class Experiment:
     def __init__(self, params: ExperimentParams, path: Path | str = "experiment.yml") -> None:
         self._params = params
         self._observers: list[Observer] = []
+        self._history: History[tuple[ExperimentParams, Path]] = History()
+        self._files: dict[Path, FileContent] = {}
         self.path = Path(path).resolve()
+        self.replaced = 0
+        """How often all parameters were taken at once: from a file, or by undo."""
 
     @classmethod
     def load(cls, path: str | Path) -> Experiment:
@@ -80,25 +56,81 @@ class Experiment:
             ParameterError: the file is absent, is not YAML, or holds an unknown key or a value out of bounds.
         """
         path = Path(path)
-        return cls(_read(path), path)
+        found = _read(path)
+        experiment = cls(found.params, path)
+        experiment._files[experiment.path] = found
+        return experiment
 
-    def reload(self, path: str | Path | None = None) -> None:
-        """Take every parameter from a file, by default the experiment's own; observers are told.
+    def open(self, path: str | Path) -> None:
+        """Become the experiment of another file; `undo` brings this one back. Observers are told.
 
         Raises:
             ParameterError: as `load`; the experiment is then unchanged.
         """
-        self.replace(_read(Path(path) if path else self.path))
+        self._take_file(Path(path).resolve(), Path(path).resolve())
 
-    def save(self, path: str | Path | None = None) -> Path:
-        """Write the experiment file, by default where it was read from."""
-        path = Path(path) if path else self.path
-        write_text(path, self.to_yaml())
+    def reload(self, path: str | Path | None = None) -> None:
+        """Take every parameter from a file, by default the experiment's own; observers are told.
+
+        The experiment keeps its own file, to save to and to find its data by; `open` changes that too.
+
+        Raises:
+            ParameterError: as `load`; the experiment is then unchanged.
+        """
+        self._take_file(Path(path).resolve() if path else self.path, self.path)
+
+    def save(self, path: str | Path | None = None, *, overwrite: bool = False) -> Path:
+        """Write the experiment file, by default where it was read from; observers are told.
+
+        What a person wrote stays: comments, order and layout of everything that is the same.
+
+        Args:
+            overwrite: write even where the file was changed by something else, or can only be written anew.
+
+        Raises:
+            ParameterError: the file was changed since it was read, there is another one at `path`, or values are
+                shared in it (by anchors), so that it can only be written anew.
+            RunFolderError: the file cannot be written.
+        """
+        path = Path(path).resolve() if path else self.path
+        there, own = text_at(path), self._files.get(self.path)
+        if there is not None and not overwrite and self._is_another(path, there):
+            raise ParameterError(self._why_not_saved(path))
+        base = there if there is not None else own.text if own else None
+        text = revised(base, self._params, path) if base is not None else None
+        if text is None and base is not None and not overwrite:
+            raise ParameterError(
+                f"{path} cannot be changed in place, for it shares values by anchors (&, *); write them out, save "
+                "elsewhere, or write it anew without its comments: overwrite=True"
+            )
+        text = self.to_yaml() if text is None else text
+        write_text(path, text)
+        self._files[path] = FileContent(text, self._params)
+        self._tell()
         return path
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether the experiment's file held these parameters when it was last read or written."""
+        own = self._files.get(self.path)
+        return own is not None and own.params == self._params
+
+    @property
+    def file_has_changed(self) -> bool:
+        """Whether the experiment's file is another now than when it was last read or written; it is read for that."""
+        there = text_at(self.path)
+        return there is not None and self._is_another(self.path, there)
+
     def to_yaml(self) -> str:
-        """The parameters as YAML."""
-        return yaml.safe_dump(self._params.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+        """All parameters as YAML."""
+        return whole_yaml(self._params)
+
+    def to_python(self) -> str:
+        """A cell for a notebook that makes this experiment: it loads the file, and sets what differs from it."""
+        own = self._files.get(self.path)
+        if own is None:
+            return making_cell(self.path, given_values(self._params))
+        return setting_cell(self.path, differences(own.params, self._params))
 
     @property
     def params(self) -> ExperimentParams:
@@ -146,19 +178,38 @@ class Experiment:
                 self.get(path)
                 node = node[parent]
             node[leaf] = value
-        self.replace(build(ExperimentParams, content, str(self.path)))
+        self._change(build(ExperimentParams, content, str(self.path)), self.path)
 
     def replace(self, params: ExperimentParams) -> None:
         """Take other parameters; observers are told if they differ."""
-        if params != self._params:
-            self._params = params
-            for observer in list(self._observers):
-                observer(self)
+        self.replaced += 1
+        self._change(params, self.path)
+
+    def undo(self) -> bool:
+        """Go back to before the last change; whether there was one."""
+        return self._go(self._history.back((self._params, self.path)))
+
+    def redo(self) -> bool:
+        """Take back the last `undo`; whether there was one."""
+        return self._go(self._history.forward((self._params, self.path)))
+
+    @property
+    def can_undo(self) -> bool:
+        return self._history.has_past
+
+    @property
+    def can_redo(self) -> bool:
+        return self._history.has_future
 
     def observe(self, observer: Observer) -> Callable[[], None]:
-        """Call `observer(experiment)` after every change; the function returned ends that."""
+        """Call `observer(experiment)` after every change and every save; the function returned ends that."""
         self._observers.append(observer)
-        return lambda: self._observers.remove(observer)
+
+        def end() -> None:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+        return end
 
     @property
     def folder(self) -> Path:
@@ -184,6 +235,47 @@ class Experiment:
         """The features of each pixel."""
         return FeatureStack.of(self._params.series, self._params.features)
 
+    def _take_file(self, source: Path, path: Path) -> None:
+        """Take the parameters of a file, and this path as the experiment's own."""
+        found = _read(source)
+        self._files[source] = found
+        self.replaced += 1
+        if not self._change(found.params, path):
+            self._tell()
+
+    def _change(self, params: ExperimentParams, path: Path) -> bool:
+        """Take parameters and path, and tell; whether they differ."""
+        if params == self._params and path == self.path:
+            return False
+        self._history.leave((self._params, self.path))
+        self._params, self.path = params, path
+        self._tell()
+        return True
+
+    def _go(self, state: tuple[ExperimentParams, Path] | None) -> bool:
+        if state is None:
+            return False
+        self._params, self.path = state
+        self.replaced += 1
+        self._tell()
+        return True
+
+    def _tell(self) -> None:
+        for observer in list(self._observers):
+            observer(self)
+
+    def _is_another(self, path: Path, text: str) -> bool:
+        """Whether a file holds another text than when it was last read or written here."""
+        return path not in self._files or self._files[path].text != text
+
+    def _why_not_saved(self, path: Path) -> str:
+        if path not in self._files:
+            return f"{path} is there already; save under another name, or replace it: overwrite=True"
+        return (
+            f"{path} was changed by something else since it was read; take what it holds now: experiment.reload(), "
+            "save under another name, or replace it: overwrite=True"
+        )
+
     def __repr__(self) -> str:
         tiles = ", ".join(self._params.series.tiles)
         return f"Experiment({self._params.name}: {tiles}, {self._params.series.start} to {self._params.series.end})"
@@ -192,9 +284,10 @@ class Experiment:
         return f"<pre style='line-height:1.3'>{escape(self.to_yaml())}</pre>"
 
 
-def _read(path: Path) -> ExperimentParams:
+def _read(path: Path) -> FileContent:
     hint = "`landcover demo FOLDER` writes one to start from"
-    return build(ExperimentParams, read_yaml(path, ParameterError, "experiment file", hint), str(path))
+    content = read_yaml(path, ParameterError, "experiment file", hint)
+    return FileContent(text_at(path) or "", build(ExperimentParams, content, str(path)))
 
 
 def _beside(experiment: Path, name: str) -> str | Path:

@@ -21,9 +21,11 @@ import numpy as np
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles, sources_of
 from toolkit.experiment.folder import RunFolder
-from toolkit.experiment.provenance import Record, fingerprint, fingerprint_files
-from toolkit.experiment.steps import Observer, Reporter, Step, perform
-from toolkit.experiment.tiles import open_series, product_files
+from toolkit.experiment.provenance import Record, fingerprint
+from toolkit.experiment.stages import CROSS_VALIDATION as STEP
+from toolkit.experiment.stages import GROWING, cross_validation_step
+from toolkit.experiment.steps import Observer, Reporter, perform
+from toolkit.experiment.tiles import open_series
 from toolkit.experiment.verbs import EpochProgress, clean
 from toolkit.figures.folds import folds_figure
 from toolkit.figures.style import png
@@ -41,7 +43,6 @@ from toolkit.samples.store import SampleStore
 
 ROLES = {"train": "train", "test": "same_area", "left_out": "left_out"}
 METRICS = ("oa", "kappa", "f_score")
-STEP = "cross-validate"
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def cross_validate(
     """Train one model a fold on everything but that fold, and test it on the same area and on what was left out.
 
     The features of every tile are extracted once, not once a fold. Each side is tested on at most
-    `sampling.max_per_class` pixels a class, drawn as for training; `validate` takes every pixel of a map.
-    Leaves `cross_validation/` with `metrics.json`, `folds.png` and a sub-folder for each fold.
+    `sampling.max_per_class` pixels a class (or its `class_caps`), drawn as for training; `validate` takes every pixel
+    of a map. Leaves `cross_validation/` with `metrics.json`, `folds.png` and a sub-folder for each fold.
 
     Args:
         by: `"tile"`, or a field of the ground truth.
@@ -106,25 +107,18 @@ def cross_validate(
         GroundTruthError: no such field, or fewer than two folds.
         LandcoverError: as `clean`, `sample` and `train` do.
     """
+    experiment.sampling.check_codes(experiment.nomenclature)
     clean(experiment, overwrite=overwrite, observer=observer)
     folder = RunFolder(experiment.folder).cross_validation
-    step = Step(
-        STEP,
-        ("series", "features", "split", "sampling", "learning", "seed"),
-        (folder / "metrics.json", folder / "folds.png"),
-        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
-        after=("clean",),
-        may_grow=("learning.epochs",),
-        arguments={"by": by},
-    )
+    step = cross_validation_step(experiment, by)
 
     def work(reporter: Reporter, record: Record) -> str:
         ground_truth = GroundTruth.read(RunFolder(experiment.folder).polygons("clean"))
         folds, store = _prepare(experiment, ground_truth, by, folder, record, reporter)
         _remove_other_folds(folder, folds)
         matrices = {
-            fold.name: _run_fold(experiment, fold, store, folder / file_name(fold.name), record, reporter)
-            for fold in folds
+            fold.name: _run_fold(experiment, fold, store, folder / file_name(fold.name), record, progress)
+            for fold, progress in zip(folds, _progress_of(folds, reporter), strict=True)
         }
         return _conclude(matrices, by, folder)
 
@@ -212,8 +206,16 @@ def _within(fold: Fold, kept: Mapping[str, np.ndarray]) -> Fold:
     return Fold(fold.name, drawn)
 
 
+def _progress_of(folds: Sequence[Fold], reporter: Reporter) -> list[EpochProgress]:
+    """Each fold's training as a part of the whole."""
+    parts = [(place, len(folds)) for place in range(len(folds))]
+    return [
+        EpochProgress(reporter, STEP, f"without {fold.name}: ", part) for fold, part in zip(folds, parts, strict=True)
+    ]
+
+
 def _run_fold(
-    experiment: Experiment, fold: Fold, store: SampleStore, folder: Path, record: Record, reporter: Reporter
+    experiment: Experiment, fold: Fold, store: SampleStore, folder: Path, record: Record, progress: EpochProgress
 ) -> dict[str, ConfusionMatrix]:
     """Train and test one fold; its learning goes on where it was stopped."""
     nomenclature = experiment.nomenclature
@@ -226,8 +228,8 @@ def _run_fold(
         feature_names=store.names,
         dates=experiment.stack.days,
         folder=folder / "learning",
-        key=record.without(["learning.epochs"]).key,
-        callbacks=[EpochProgress(reporter, f"{STEP} {fold.name}")],
+        key=record.without(GROWING).key,
+        callbacks=[progress],
         overwrite=True,  # of the state of another training; this one's goes on
     )
     model = Model.load(folder / "learning" / "model")

@@ -1,4 +1,4 @@
-"""From polygons to samples over all tiles of an experiment: locate, draw, extract; each tile is read once."""
+"""From polygons to samples over all tiles of an experiment: clean, locate, extract; each tile is read once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,48 @@ import numpy as np
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.stages import ground_truth_file
 from toolkit.experiment.steps import Reporter
+from toolkit.experiment.tiles import working_crs
+from toolkit.ground.grid import outline
+from toolkit.ground_truth.cleaning import clean_polygons
+from toolkit.ground_truth.cleaning_report import CleaningReport
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.mapping.classify import workers_within
 from toolkit.samples.extraction import BLOCK, extract, locate_pixels
 from toolkit.samples.store import SampleStore
 from toolkit.series.timeseries import TileSeries
+
+
+def cleaned_polygons(experiment: Experiment, series: Sequence[TileSeries]) -> tuple[GroundTruth, CleaningReport]:
+    """The ground truth of an experiment, cleaned for these tiles, in the coordinate system of most of them.
+
+    Raises:
+        CatalogError: there is no such ground truth.
+        GroundTruthError: no CRS, no class field, a class that is not in the nomenclature, no polygon in the tiles.
+    """
+    params, source, crs = experiment.ground_truth, ground_truth_file(experiment), working_crs(series)
+    return clean_polygons(
+        GroundTruth.read(source, params.class_field, layer=params.layer).frame,
+        "code",
+        experiment.nomenclature,
+        crs,
+        {one.tile: outline(one.grid, crs) for one in series},
+        drop_unknown=params.drop_unknown,
+        min_area_m2=params.min_area_m2,
+        name=source.name,
+    )
+
+
+def train_first(ground_truth: GroundTruth) -> GroundTruth:
+    """Where polygons overlap the later one has the pixel: no train pixel lies in a polygon that tests."""
+    order = np.argsort(ground_truth.frame["role"].to_numpy() != "train", kind="stable")
+    return GroundTruth(ground_truth.frame.iloc[order].reset_index(drop=True), ground_truth.name)
+
+
+def pixels_of(ground_truth: GroundTruth, located: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The located pixels of these polygons."""
+    return {tile: pixels[np.isin(pixels["polygon"], ground_truth.ids)] for tile, pixels in located.items()}
 
 
 def locate_over_tiles(ground_truth: GroundTruth, series: Sequence[TileSeries]) -> dict[str, np.ndarray]:
@@ -53,9 +89,9 @@ def extract_over_tiles(
     if store.is_made_from(key):
         return store
     store.clear_away(but=key)
-    for one in series:
+    for place, one in enumerate(series):
         if len(pixels[one.tile]) and not store.has(one.tile, key):
-            progress = reporter.progress(step, f"extracting {one.tile}")
+            progress = reporter.progress(step, f"extracting {one.tile}", (place, len(series)))
             workers = workers_within(one, stack, experiment.mapping, BLOCK)
             extract(one, stack, pixels[one.tile], store, key=key, workers=workers, progress=progress)
     store.finish(stack.names, key)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic.fields import FieldInfo
 
-from toolkit.experiment.config import SECTIONS, ExperimentParams
+from toolkit.experiment.parameters import SECTIONS, ExperimentParams
 from toolkit.ground.params import bounds_of, default_of, kind_of, leaves
 
 HEAD = """\
@@ -15,6 +15,9 @@ HEAD = """\
 Made by `make docs` from the declarations in the code; do not edit. In the experiment file a parameter stands in its
 section, `learning: {epochs: 50}`; on the command line it is an option, `--learning.epochs 50`; in Python,
 `experiment.set({"learning.epochs": 50})`; in a notebook, a field of `widgets.form(experiment, "learning")`.
+
+`N` is a whole number, `X` any number. A `LIST` is written `[a, b]`, on the command line `a,b`; a `TABLE` of numbers
+`{11: 500, 12: 2000}`, on the command line `11=500,12=2000`.
 """
 
 

@@ -15,27 +15,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 from toolkit.experiment.config import Experiment
+from toolkit.experiment.events import Event, note_event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, Record
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.params import Params
-from toolkit.ground.writing import append_line, write_text
+from toolkit.ground.writing import write_text
 
-State = Literal["running", "done", "up to date", "stopped", "failed"]
+Standing = Literal["up to date", "waiting", "outdated"]
 EVENTS_A_SECOND = 4.0
 
-
-@dataclass(frozen=True)
-class Event:
-    """A change of a step's state, or its progress."""
-
-    step: str
-    state: State
-    done: int = 0
-    total: int = 0
-    message: str = ""
-    seconds: float = 0.0
+NOTED_SHARE, LONGEST_SILENCE = 1 / 400, 5.0
+"""Progress is written down once in this share of the time that a step runs, at least every so many seconds: the file
+of a training of ten hours has less than two megabytes."""
 
 
 Observer = Callable[[Event], None]
@@ -69,29 +62,45 @@ class Stopped:
     """Parameters of what was reached, such as fewer epochs; empty where nothing usable was."""
 
 
+class StopRequest(BaseException):
+    """Raised by an observer to stop the step; like KeyboardInterrupt, nothing but the step's end takes notice of it."""
+
+
 @dataclass
 class Reporter:
     """Writes events to `events.jsonl` and tells an observer."""
 
     path: Path
     observer: Observer | None = None
-    _last: float = field(default=0.0, repr=False)
+    _begun: float = field(default_factory=time.monotonic, repr=False)
+    _told: float = field(default=0.0, repr=False)
+    _noted: float = field(default=0.0, repr=False)
 
     def tell(self, event: Event) -> None:
         """Record an event."""
-        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S"), **vars(event)}
-        append_line(self.path, json.dumps(line, ensure_ascii=False))
+        note_event(self.path, event)
         if self.observer:
             self.observer(event)
 
-    def progress(self, step: str, message: str = "") -> Callable[[int, int], None]:
-        """A callback (done, total) that records a few events a second."""
+    def progress(self, step: str, message: str = "", part: tuple[int, int] = (0, 1)) -> Callable[[int, int], None]:
+        """A callback (done, total) that tells a few events a second, and records fewer the longer the step runs.
+
+        Args:
+            part: what the callback counts is the first (0), second (1), ... of so many parts of the same length.
+        """
+        before, parts = part
 
         def callback(done: int, total: int) -> None:
-            now = time.monotonic()
-            if done >= total or now - self._last > 1 / EVENTS_A_SECOND:
-                self._last = now
-                self.tell(Event(step, "running", done, total, message))
+            now, at_end = time.monotonic(), done >= total
+            if not at_end and now - self._told <= 1 / EVENTS_A_SECOND:
+                return
+            self._told = now
+            event = Event(step, "running", before * total + done, parts * total, message)
+            if at_end or now - self._noted >= min(LONGEST_SILENCE, NOTED_SHARE * (now - self._begun)):
+                self._noted = now
+                self.tell(event)
+            elif self.observer:
+                self.observer(event)
 
         return callback
 
@@ -131,10 +140,11 @@ def perform(
     if _is_up_to_date(experiment, step, manifest.records()):
         reporter.tell(Event(step.name, "up to date"))
         return
+    start = time.perf_counter()
     with only_process_in(folder.root):
         wanted = _may_run(experiment, step, folder, manifest.records(), overwrite)
         _sweep(folder.root)
-        with _timed(step, reporter) as finish:
+        with _failure_told(step, reporter):
             manifest.drop(step.name, experiment.seed)
             outcome = work(reporter, wanted)
             reached = outcome.reached if isinstance(outcome, Stopped) else {}
@@ -142,7 +152,30 @@ def perform(
                 write_text(folder.experiment, experiment.to_yaml())
                 record = replace(wanted, params={**wanted.params, **reached})
                 manifest.add(step.name, record, experiment.seed)
-            finish(outcome)
+    seconds = round(time.perf_counter() - start, 2)
+    if isinstance(outcome, Stopped):
+        reporter.tell(Event(step.name, "stopped", 1, 1, outcome.message, seconds))
+    else:
+        reporter.tell(Event(step.name, "done", 1, 1, outcome, seconds))
+
+
+def standing(experiment: Experiment, step: Step, records: Mapping[str, Record]) -> tuple[Standing, str]:
+    """How the results of a step stand to the experiment as it is now, and why.
+
+    Returns:
+        `up to date`; `waiting`, where they are not there yet, or go on from what is there; `outdated`, where they were
+        made from something else.
+    """
+    made = records.get(step.name)
+    if made is None or not all(path.exists() for path in step.outputs):
+        return "waiting", ""
+    if _is_up_to_date(experiment, step, records):
+        return "up to date", ""
+    wanted = record_of(experiment, step, records)
+    differences = "; ".join(made.differences(wanted)[:4]) or "what it builds on is not there any more"
+    if _grows(made, wanted, step.may_grow):
+        return "waiting", f"goes on from what was made with {differences}"
+    return "outdated", f"made with {differences}"
 
 
 def _is_up_to_date(experiment: Experiment, step: Step, records: Mapping[str, Record]) -> bool:
@@ -174,21 +207,22 @@ def _sweep(root: Path) -> None:
 
 
 @contextmanager
-def _timed(step: Step, reporter: Reporter) -> Iterator[Callable[[str | Stopped], None]]:
-    start = time.perf_counter()
-
-    def finish(outcome: str | Stopped) -> None:
-        state: State = "stopped" if isinstance(outcome, Stopped) else "done"
-        message = outcome.message if isinstance(outcome, Stopped) else outcome
-        reporter.tell(Event(step.name, state, 1, 1, message, round(time.perf_counter() - start, 2)))
-
+def _failure_told(step: Step, reporter: Reporter) -> Iterator[None]:
+    """Tell that the step begins, and how it ends where it does not end well."""
     reporter.tell(Event(step.name, "running"))
     try:
-        yield finish
+        yield
     except BaseException as error:
+        stopped = isinstance(error, StopRequest | KeyboardInterrupt)
+        event = Event(step.name, "stopped" if stopped else "failed", message="" if stopped else words_of(error))
         with suppress(RunFolderError):  # a full disk must not hide the error itself
-            reporter.tell(Event(step.name, "failed", message=str(error) or type(error).__name__))
+            reporter.tell(event)
         raise
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, or what kind it is where it says nothing."""
+    return str(error) or type(error).__name__
 
 
 def _grows(made: Record, wanted: Record, may_grow: Sequence[str]) -> bool:
@@ -212,4 +246,6 @@ def _flatten(path: str, value: Any) -> dict[str, Any]:
             for child in type(value).model_fields
             for name, leaf in _flatten(f"{path}.{child}", getattr(value, child)).items()
         }
+    if value == {}:  # an empty table is as none, as in results made before there was such a parameter
+        return {}
     return {path: json.loads(json.dumps(value, default=str))}

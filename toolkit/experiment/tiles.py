@@ -44,6 +44,15 @@ def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) ->
     ]
 
 
+def images_key(experiment: Experiment) -> tuple[Any, ...]:
+    """All that decides which images an experiment takes, and on which pixels: equal keys, equal images.
+
+    (Of the series that is everything but the days of its regular grid and the interpolation.)
+    """
+    images = experiment.series.model_copy(update={"step_days": 1, "resampling": "nearest"})
+    return experiment.path, experiment.params.catalog, images
+
+
 def working_crs(series: Sequence[TileSeries]) -> Any:
     """The coordinate system of most tiles, in which polygons are kept."""
     systems = {str(one.grid.crs): one.grid.crs for one in series}

@@ -7,41 +7,50 @@ Each can start alone, from a notebook, the command line or a job. Each skips wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from toolkit.experiment.config import Experiment
-from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles, sources_of
+from toolkit.experiment.drawing import (
+    cleaned_polygons,
+    extract_over_tiles,
+    locate_over_tiles,
+    pixels_of,
+    sources_of,
+    train_first,
+)
 from toolkit.experiment.folder import RunFolder
-from toolkit.experiment.provenance import Record, fingerprint, fingerprint_files
+from toolkit.experiment.provenance import Record, fingerprint
 from toolkit.experiment.reporting import report_validation
-from toolkit.experiment.steps import Observer, Reporter, Step, Stopped, perform
-from toolkit.experiment.tiles import open_series, product_files, working_crs
-from toolkit.ground.errors import CatalogError, ParameterError
-from toolkit.ground.grid import outline
+from toolkit.experiment.stages import (
+    GROWING,
+    classify_step,
+    clean_step,
+    mosaic_step,
+    sample_step,
+    train_step,
+    validate_step,
+)
+from toolkit.experiment.steps import Observer, Reporter, Stopped, perform
+from toolkit.experiment.tiles import open_series
+from toolkit.ground.errors import ParameterError
 from toolkit.ground.writing import write_text
-from toolkit.ground_truth.cleaning import clean_polygons
 from toolkit.ground_truth.cleaning_report import CleaningReport
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.ground_truth.splits import split_ground_truth
-from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.batches import TrainingSamples
-from toolkit.learning.callbacks import Callback, StopSignal, replay
+from toolkit.learning.callbacks import Callback, StopSignal, TrainingRun, replay
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.training import TrainingResult, train_network
-from toolkit.mapping.classify import LAYERS, classify_tile
-from toolkit.mapping.mosaic import MAPS, mosaic_tiles
+from toolkit.mapping.classify import classify_tile
+from toolkit.mapping.mosaic import mosaic_tiles
 from toolkit.samples.counts import count_samples
 from toolkit.samples.sampling import draw_over_tiles
 from toolkit.samples.store import SampleStore
 from toolkit.validation.assess import assess_map
 from toolkit.validation.metrics import Assessment, write_metrics
-
-AREA = ("series.source", "series.tiles", "series.area", "series.bands")
-SERIES = ("series", "features")
 
 
 def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> CleaningReport:
@@ -54,37 +63,15 @@ def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer
         ProductError, CatalogError: the tiles' images are not found or not readable.
     """
     folder = RunFolder(experiment.folder)
-    source = ground_truth_file(experiment)
-    step = Step(
-        "clean",
-        ("ground_truth", *AREA, "series.start", "series.end", "series.margin_days"),
-        (folder.polygons("clean"), folder.cleaning_report),
-        inputs=fingerprint_files(
-            [*parts_of(source), *nomenclature_files(experiment), *product_files(experiment)], experiment.path.parent
-        ),
-    )
 
     def work(reporter: Reporter, record: Record) -> str:
-        params = experiment.ground_truth
-        raw = GroundTruth.read(source, params.class_field, layer=params.layer)
         series = open_series(experiment, reporter.progress("clean", "reading headers"))
-        crs = working_crs(series)
-        footprints = {one.tile: outline(one.grid, crs) for one in series}
-        ground_truth, report = clean_polygons(
-            raw.frame,
-            "code",
-            experiment.nomenclature,
-            crs,
-            footprints,
-            drop_unknown=params.drop_unknown,
-            min_area_m2=params.min_area_m2,
-            name=source.name,
-        )
+        ground_truth, report = cleaned_polygons(experiment, series)
         ground_truth.save(folder.polygons("clean"))
         write_text(folder.cleaning_report, report.to_json())
         return report.headline
 
-    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    perform(experiment, clean_step(experiment), work, overwrite=overwrite, observer=observer)
     return CleaningReport.from_json(folder.cleaning_report.read_text(encoding="utf-8"))
 
 
@@ -98,15 +85,10 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
 
     Raises:
         GroundTruthError: nothing to train on. ProductError: an image cannot be read.
+        ParameterError: a cap of a class that is not in the nomenclature.
     """
+    experiment.sampling.check_codes(experiment.nomenclature)
     folder = RunFolder(experiment.folder)
-    step = Step(
-        "sample",
-        (*SERIES, "split", "sampling", "seed"),
-        (folder.class_counts, folder.samples / "stack.json", folder.polygons("train"), folder.polygons("test")),
-        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
-        after=("clean",),
-    )
 
     def work(reporter: Reporter, record: Record) -> str:
         ground_truth = split_ground_truth(GroundTruth.read(folder.polygons("clean")), experiment.split, experiment.seed)
@@ -117,7 +99,7 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
                 ground_truth.where(chosen).save(folder.polygons(kind))
         series = open_series(experiment, reporter.progress("sample", "reading headers"))
         train = ground_truth.where((ground_truth.frame["role"] == "train").to_numpy())
-        found = _of(train, locate_over_tiles(_train_first(ground_truth), series))
+        found = pixels_of(train, locate_over_tiles(train_first(ground_truth), series))
         drawn = draw_over_tiles(
             {tile: one["code"] for tile, one in found.items()}, experiment.sampling, experiment.seed
         )
@@ -127,7 +109,7 @@ def sample(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         write_text(folder.class_counts, counts.to_csv(index=False))
         return f"{counts['pixels'].sum():,} pixels of {(counts['pixels'] > 0).sum()} classes"
 
-    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    perform(experiment, sample_step(experiment), work, overwrite=overwrite, observer=observer)
     return pd.read_csv(folder.class_counts)
 
 
@@ -151,15 +133,6 @@ def train(
         SampleError: the samples do not suffice. RunFolderError: a model made with other parameters is there.
     """
     folder = RunFolder(experiment.folder)
-    growing = ("learning.epochs",)
-    step = Step(
-        "train",
-        ("learning", "seed", "sampling.min_clear_dates"),
-        (folder.history, folder.model / "model.json"),
-        after=("sample",),
-        may_grow=growing,
-    )
-
     watched = False
 
     def work(reporter: Reporter, record: Record) -> str | Stopped:
@@ -174,7 +147,7 @@ def train(
             feature_names=experiment.stack.names,
             dates=experiment.stack.days,
             folder=folder.learning,
-            key=record.without(growing).key,
+            key=record.without(GROWING).key,
             callbacks=[EpochProgress(reporter), *callbacks],
             stop=stop,
             overwrite=overwrite,
@@ -185,33 +158,35 @@ def train(
             return Stopped(f"after epoch {len(result.history)}", {"learning.epochs": len(result.history)})
         return f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples"
 
-    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    perform(experiment, train_step(experiment), work, overwrite=overwrite, observer=observer)
     result = TrainingResult.load(folder.learning)
     if not watched:
         replay(callbacks, experiment.learning, result.history, result.best)
     return result
 
 
-def _train_first(ground_truth: GroundTruth) -> GroundTruth:
-    """Where polygons overlap the later one has the pixel: no train pixel lies in a polygon that tests."""
-    order = np.argsort(ground_truth.frame["role"].to_numpy() != "train", kind="stable")
-    return GroundTruth(ground_truth.frame.iloc[order].reset_index(drop=True), ground_truth.name)
-
-
-def _of(ground_truth: GroundTruth, located: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The located pixels of these polygons."""
-    return {tile: pixels[np.isin(pixels["polygon"], ground_truth.ids)] for tile, pixels in located.items()}
-
-
 class EpochProgress(Callback):
-    """Reports each epoch as progress of a step."""
+    """Reports the batches of a training as progress of a step.
 
-    def __init__(self, reporter: Reporter, step: str = "train") -> None:
-        self.progress = reporter.progress(step)
+    Args:
+        part: which part of the step the training is, and of how many.
+    """
 
-    def on_epoch_end(self, run, row) -> None:  # type: ignore[no-untyped-def]
-        """One more epoch is done."""
-        self.progress(row["epoch"], run.params.epochs)
+    def __init__(
+        self, reporter: Reporter, step: str = "train", message: str = "", part: tuple[int, int] = (0, 1)
+    ) -> None:
+        self._reporter, self._step, self._message, self._part = reporter, step, message, part
+        self._epoch = 0
+
+    def on_epoch_begin(self, run: TrainingRun, epoch: int) -> None:
+        """The next batches are of this epoch."""
+        self._epoch = epoch
+        message = f"{self._message}epoch {epoch} of {run.params.epochs}"
+        self._progress = self._reporter.progress(self._step, message, self._part)
+
+    def on_batch_end(self, run: TrainingRun, batch: int, batches: int) -> None:
+        """One more batch is done."""
+        self._progress((self._epoch - 1) * batches + batch, run.params.epochs * batches)
 
 
 def classify(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:
@@ -228,13 +203,6 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
     """
     folder = RunFolder(experiment.folder)
     for tile in experiment.series.tiles:
-        step = Step(
-            f"classify {tile}",
-            SERIES,
-            tuple(folder.tile(tile) / f"{layer}.tif" for layer in LAYERS),
-            inputs=fingerprint_files(product_files(experiment, [tile]), experiment.path.parent),
-            after=("train",),
-        )
 
         def work(reporter: Reporter, record: Record, tile: str = tile) -> str:
             (series,) = open_series(experiment, tiles=[tile])
@@ -247,7 +215,7 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
             )  # fmt: skip
             return f"{series.grid.shape[0]} x {series.grid.shape[1]} pixels, {len(series.acquisitions)} dates"
 
-        perform(experiment, step, work, overwrite=overwrite, observer=observer)
+        perform(experiment, classify_step(experiment, tile), work, overwrite=overwrite, observer=observer)
     return {tile: folder.tile(tile) for tile in experiment.series.tiles}
 
 
@@ -261,12 +229,6 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         RunFolderError: a tile is not classified yet.
     """
     folder = RunFolder(experiment.folder)
-    step = Step(
-        "mosaic",
-        ("mapping.crs",),
-        tuple(folder.map(layer) for layer in MAPS),
-        after=tuple(f"classify {tile}" for tile in experiment.series.tiles),
-    )
 
     def work(reporter: Reporter, record: Record) -> str:
         tiles = [folder.tile(tile) for tile in experiment.series.tiles]
@@ -280,7 +242,7 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         )
         return f"{len(tiles)} tiles in {folder.map()}"
 
-    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    perform(experiment, mosaic_step(experiment), work, overwrite=overwrite, observer=observer)
     return folder.map()
 
 
@@ -296,7 +258,6 @@ def validate(experiment: Experiment, *, overwrite: bool = False, observer: Obser
         GroundTruthError: there are no test polygons.
     """
     folder = RunFolder(experiment.folder)
-    step = Step("validate", (), (folder.metrics, folder.report), after=("mosaic", "sample"))
 
     def work(reporter: Reporter, record: Record) -> str:
         codes = experiment.nomenclature.codes.tolist()
@@ -312,7 +273,7 @@ def validate(experiment: Experiment, *, overwrite: bool = False, observer: Obser
         matrix = found["test"].matrix
         return f"OA {matrix.oa:.3f}, Kappa {matrix.kappa:.3f}, F-score {matrix.f_score:.3f}"
 
-    perform(experiment, step, work, overwrite=overwrite, observer=observer)
+    perform(experiment, validate_step(experiment), work, overwrite=overwrite, observer=observer)
     return Assessment.load(folder.validation)
 
 
@@ -343,27 +304,6 @@ def run(experiment: Experiment, *, overwrite: bool = False, observer: Observer |
         result = verb(experiment, overwrite=overwrite, observer=observer)  # type: ignore[operator]
     assert isinstance(result, Assessment)
     return result
-
-
-def ground_truth_file(experiment: Experiment) -> Path:
-    """The file of the ground truth: an entry of the catalog, or a path beside the experiment file.
-
-    Raises:
-        CatalogError: neither.
-    """
-    source = experiment.ground_truth.source
-    path = experiment.path.parent / source
-    if path.is_file():
-        return path
-    if path.suffix and source not in experiment.data.sources:
-        raise CatalogError(f"ground_truth.source = {source} is neither a file ({path}) nor in {experiment.data.path}")
-    return experiment.data.vector(source)
-
-
-def nomenclature_files(experiment: Experiment) -> list[Path]:
-    """The nomenclature's file, where it is not one that ships with the toolkit."""
-    path = experiment.path.parent / experiment.ground_truth.nomenclature
-    return [path] if path.suffix == ".csv" and path.is_file() else []
 
 
 def provenance_tags(experiment: Experiment, record: Record) -> dict[str, str]:

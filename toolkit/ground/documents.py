@@ -39,11 +39,31 @@ def read_yaml(path: Path, error: type[LandcoverError], kind: str, hint: str) -> 
     if not path.is_file():
         raise error(f"{kind} {path} does not exist; {hint}")
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
         raise error(f"{path} is not UTF-8 text ({problem.reason}); save it as UTF-8") from None
+    return parse_yaml(text, path, error)
+
+
+def parse_yaml(text: str, path: Path, error: type[LandcoverError]) -> dict[str, Any]:
+    """The content of a YAML text.
+
+    Args:
+        path: the file it stands in, for messages.
+        error: what to raise.
+
+    Raises:
+        LandcoverError: `error`, where the text is no YAML, or is no table of keys and values.
+    """
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError) as problem:
         raise error(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from None
     if not isinstance(content, dict):
         raise error(f"{path} must hold keys and values, such as `name: …`, not {type(content).__name__}")
     return content
+
+
+def constructed(node: yaml.Node) -> Any:
+    """The value of a node of a YAML document."""
+    return _Loader("").construct_object(node, deep=True)

@@ -26,6 +26,9 @@ class LandcoverError(Exception):
 class ParameterError(LandcoverError):
     """A key or a value of the experiment file is not accepted."""
 
+    places: tuple[str, ...] = ()
+    """Dotted path of each value that cannot be; that of a section, or empty, where values do not go together."""
+
 
 class CatalogError(LandcoverError):
     """The data catalog, or one of its entries, is not usable."""

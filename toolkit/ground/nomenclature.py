@@ -59,12 +59,10 @@ class Nomenclature:
             if not path.is_file():
                 raise ParameterError(f"nomenclature file {path} does not exist; write it, or use the shipped oso_23")
             return cls(path.stem, tuple(_read(_text(path), str(path))))
-        folder = resources.files("toolkit.ground") / SHIPPED
-        shipped = {entry.name.removesuffix(".csv") for entry in folder.iterdir() if entry.name.endswith(".csv")}
-        if str(name_or_path) not in shipped:
-            hint = did_you_mean(str(name_or_path), shipped)
+        if str(name_or_path) not in shipped_names():
+            hint = did_you_mean(str(name_or_path), shipped_names())
             raise ParameterError(f"nomenclature {name_or_path} is neither shipped nor a .csv file{hint}")
-        text = (folder / f"{name_or_path}.csv").read_text(encoding="utf-8")
+        text = (resources.files("toolkit.ground") / SHIPPED / f"{name_or_path}.csv").read_text(encoding="utf-8")
         return cls(str(name_or_path), tuple(_read(text, str(name_or_path))))
 
     def __len__(self) -> int:
@@ -109,6 +107,12 @@ class Nomenclature:
             for one in self.classes
         )
         return f"<table><caption>{escape(self.name)}</caption>{rows}</table>"
+
+
+def shipped_names() -> list[str]:
+    """The nomenclatures that come with the toolkit, sorted."""
+    folder = resources.files("toolkit.ground") / SHIPPED
+    return sorted(entry.name.removesuffix(".csv") for entry in folder.iterdir() if entry.name.endswith(".csv"))
 
 
 def _text(path: Path) -> str:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from enum import Enum
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -23,9 +24,9 @@ from toolkit.ground.errors import ParameterError, did_you_mean
 
 
 class Params(BaseModel):
-    """A frozen set of parameters. An unknown key is refused."""
+    """A frozen set of parameters. An unknown key is refused, and so is a number that is none (nan) or has no end."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -33,7 +34,9 @@ class Params(BaseModel):
         """`yes` is a truth value in YAML, and Python would take it as 1."""
         for name, value in data.items() if isinstance(data, Mapping) else ():
             field = cls.model_fields.get(str(name))
-            if isinstance(value, bool) and field is not None and kind_of(field.annotation) in ("N", "X"):
+            kind = kind_of(field.annotation) if field is not None else ""
+            inner = (*value, *value.values()) if isinstance(value, Mapping) and kind == "TABLE" else (value,)
+            if kind in ("N", "X", "TABLE") and any(isinstance(one, bool) for one in inner):
                 raise ValueError(f"{name} = {value}: a number is needed, not yes or no")
         return data
 
@@ -41,17 +44,45 @@ class Params(BaseModel):
 ParamsT = TypeVar("ParamsT", bound=Params)
 
 
-def param(default: Any, help: str, *, unit: str | None = None, log: bool = False, **bounds: Any) -> Any:
+class FrozenTable(dict[int, int]):
+    """A table that cannot be changed, sorted by its keys: parameters are frozen all through."""
+
+    def __init__(self, rows: Mapping[int, int]) -> None:
+        super().__init__(sorted(rows.items()))
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenTable, (dict(self),)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTable:
+        return self
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("parameters are frozen; change them with `experiment.set`")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+
+Table = Annotated[dict[int, int], AfterValidator(FrozenTable)]
+"""A parameter that is a table of whole numbers: `caps: Table = param({}, "…")`."""
+
+
+def param(
+    default: Any, help: str, *, unit: str | None = None, log: bool | tuple[float, float] = False, **bounds: Any
+) -> Any:
     """Declare one parameter.
 
     Args:
         default: the value when none is given; `...` makes the parameter required.
         help: one or two sentences for a person; shown by the form, `--help` and the docs.
         unit: unit of the value, such as `"pixels"` or `"days"`.
-        log: true where a form had better offer a logarithmic scale.
+        log: true where a form had better offer a logarithmic scale; or the ends of that scale, which are no bounds.
         bounds: `ge`, `gt`, `le`, `lt`, `min_length`, `max_length`, `pattern`, as pydantic's `Field` takes them.
     """
-    return Field(default, description=help, json_schema_extra={"unit": unit, "log": log}, **bounds)
+    extra: dict[str, Any] = {"unit": unit, "log": list(log) if isinstance(log, tuple) else log}
+    return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
 def build(model: type[ParamsT], data: Mapping[str, Any], place: str) -> ParamsT:
@@ -66,8 +97,11 @@ def build(model: type[ParamsT], data: Mapping[str, Any], place: str) -> ParamsT:
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        lines = [_explain(detail, model) for detail in error.errors()]
-        raise ParameterError(f"{place}: " + "; ".join(lines)) from None
+        details = error.errors()
+        lines = [_explain(detail, model) for detail in details]
+        refusal = ParameterError(f"{place}: " + "; ".join(lines))
+        refusal.places = tuple(".".join(map(str, _path(detail))) for detail in details)
+        raise refusal from None
 
 
 def leaves(model: Any, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
@@ -80,15 +114,44 @@ def leaves(model: Any, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
             yield place, field
 
 
+def differences(before: BaseModel, after: BaseModel, path: str = "") -> dict[str, Any]:
+    """Dotted path -> value in `after` of what differs; a section that is another model differs as a whole."""
+    changed: dict[str, Any] = {}
+    for name in type(after).model_fields:
+        old, new, place = getattr(before, name), getattr(after, name), f"{path}.{name}".lstrip(".")
+        if isinstance(new, BaseModel) and type(old) is type(new):
+            changed |= differences(old, new, place)
+        elif old != new:
+            changed[place] = new
+    return changed
+
+
+def plain(value: Any) -> Any:
+    """A value made of what YAML knows: parameters and tables as dict, tuples as list, paths as text."""
+    if isinstance(value, BaseModel):
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, tuple | list | set | frozenset):
+        return [plain(one) for one in value]
+    if isinstance(value, Enum):
+        return value.value
+    return value if value is None or isinstance(value, str | bool | int | float | date) else str(value)
+
+
 def kind_of(annotation: Any) -> str:
-    """What to write for a value: `N`, `X`, `TEXT`, `LIST`, `{a,b}`."""
+    """What to write for a value: `N`, `X`, `TEXT`, `LIST`, `TABLE`, `{a,b}`."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "{" + ",".join(map(str, parts)) + "}"
     if origin in (Union, UnionType):
         return kind_of(next(part for part in parts if part is not type(None)))
+    if origin is Annotated:
+        return kind_of(parts[0])
     if origin in (tuple, list):
         return "LIST"
+    if origin is dict:
+        return "TABLE"
     return {bool: "BOOL", int: "N", float: "X", date: "DATE"}.get(annotation, "TEXT")
 
 
@@ -109,13 +172,15 @@ def default_of(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     unit = extra.get("unit") if isinstance(extra, dict) else None
     value = field.default
-    text = ",".join(map(str, value)) if isinstance(value, tuple) else "none" if value is None else str(value)
-    return f"{text} {unit}" if unit and value is not None else text
+    if value is None or value == {}:
+        return "none"
+    text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return f"{text} {unit}" if unit else text
 
 
 def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """One pydantic error as a sentence with the value, the place and the mend."""
-    path = [part for part in detail["loc"] if not (isinstance(part, str) and "[" in part)]
+    path = _path(detail)
     name = ".".join(str(part) for part in path)
     if detail["type"] == "extra_forbidden":
         owner = _model_at(model, path[:-1])
@@ -126,6 +191,11 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if not name or (detail["type"] == "value_error" and isinstance(detail["input"], Mapping)):
         return message
     return f"{name} = {detail['input']!r}: {message[:1].lower()}{message[1:]}"
+
+
+def _path(detail: ErrorDetails) -> list[Any]:
+    """Where an error is, without what pydantic adds for unions and keys."""
+    return [part for part in detail["loc"] if not (isinstance(part, str) and "[" in part)]
 
 
 def _model_at(model: type[BaseModel], path: list[Any]) -> type[BaseModel]:

@@ -72,6 +72,19 @@ def train_count(count: int, ratio: float) -> int:
 def split_ground_truth(
     ground_truth: GroundTruth, params: SplitParams, seed: int, *, left_out: np.ndarray | None = None
 ) -> GroundTruth:
+    """The ground truth with a column `role`, as `assign_roles` gives it; classes that cannot train or test are logged.
+
+    Raises:
+        GroundTruthError: no polygon lies in the tile to leave out, or all do.
+    """
+    result = assign_roles(ground_truth, params, seed, left_out=left_out)
+    _warn(result)
+    return result
+
+
+def assign_roles(
+    ground_truth: GroundTruth, params: SplitParams, seed: int, *, left_out: np.ndarray | None = None
+) -> GroundTruth:
     """The ground truth with a column `role`: `"train"`, `"test"` or `"left_out"`.
 
     Polygons that were parts of one multipolygon (one `source`) go to the same side. A part of a multipolygon that
@@ -100,9 +113,7 @@ def split_ground_truth(
     )
     role[free[train]] = "train"
     frame["role"] = role
-    result = GroundTruth(frame, ground_truth.name)
-    _warn(result)
-    return result
+    return GroundTruth(frame, ground_truth.name)
 
 
 def classes_without(ground_truth: GroundTruth, role: Role) -> list[int]:

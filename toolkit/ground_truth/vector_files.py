@@ -44,9 +44,35 @@ def read_vector(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
             "(a shapefile is .shp, .shx, .dbf and .prj)"
         ) from error
     for warning in caught:
-        log.warning("%s: %s", path.name, warning.message)
+        if not issubclass(warning.category, DeprecationWarning | PendingDeprecationWarning):  # of another thread's code
+            log.warning("%s: %s", path.name, warning.message)
     _check_frame(frame, path)
     return frame
+
+
+def layers_of(path: Path) -> list[str]:
+    """The layers of a vector file that have geometry; only its head is read.
+
+    Raises:
+        GroundTruthError: the file cannot be read.
+    """
+    try:
+        return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    except UNREADABLE as error:
+        raise GroundTruthError(f"{path} cannot be read as a vector file ({error})") from error
+
+
+def fields_of(path: Path, layer: str | None = None) -> dict[str, str]:
+    """Name -> type of each field of a vector file, such as `int64`; only its head is read.
+
+    Raises:
+        GroundTruthError: the file or the layer cannot be read.
+    """
+    try:
+        head = pyogrio.read_info(path, layer=layer)
+    except UNREADABLE as error:
+        raise GroundTruthError(f"{path} cannot be read as a vector file ({error})") from error
+    return dict(zip(map(str, head["fields"]), map(str, head["dtypes"]), strict=True))
 
 
 def parts_of(path: Path) -> list[Path]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from toolkit.ground.nomenclature import Nomenclature
 from toolkit.learning.batches import Batches, Standardiser, TrainingSamples, derived_seed, split_samples, standardised
 from toolkit.learning.devices import choose_device, fits
 from toolkit.learning.models import build_network
-from toolkit.learning.parameters import LearningParams
+from toolkit.learning.parameters import LearningParams, OptimizerName
 from toolkit.learning.state import Tensors, snapshot
 
 LOG = logging.getLogger(__name__)
@@ -28,6 +30,18 @@ GoOn = Callable[[int, int], bool]
 
 VALID_CHUNK = 4096
 """Samples of the valid set that go through the network at once."""
+
+
+# Fused: one kernel for all weights instead of a dozen for each; same update, less time between the batches.
+OPTIMIZERS: dict[OptimizerName, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, weight_decay=0.01, fused=True),
+    "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
+}
+"""The optimisers, by the name that `learning.optimizer` gives them."""
+
+_GENERATORS = threading.RLock()
+"""Held while torch's global generators are seeded: they belong to one training, or one probe, at a time."""
 
 
 class Purpose(IntEnum):
@@ -52,6 +66,7 @@ class Fitting:
         learning_rate: float,
         class_weights: torch.Tensor | None,
         seed: int,
+        optimizer: OptimizerName = "adam",
     ) -> None:
         """
         Args:
@@ -63,8 +78,7 @@ class Fitting:
         self.network, self.batches, self.valid, self.codes, self.seed = network, batches, valid, codes, seed
         self.device = batches.device
         self.class_weights = None if class_weights is None else class_weights.to(self.device)
-        # One kernel for all weights instead of a dozen for each: same update, less time between the batches.
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+        self.optimizer = OPTIMIZERS[optimizer](network.parameters(), lr=learning_rate)
 
     @property
     def n_parameters(self) -> int:
@@ -109,7 +123,7 @@ class Fitting:
         return snapshot(self.network.state_dict())
 
     def moments(self) -> dict[int, Tensors]:
-        """A copy of Adam's moments and steps, by the position of the parameter."""
+        """A copy of what the optimiser keeps of each parameter, by its position: moments, momentum, steps."""
         return {position: snapshot(state) for position, state in self.optimizer.state_dict()["state"].items()}
 
     def restore(self, weights: Tensors, moments: dict[int, Tensors]) -> None:
@@ -184,6 +198,7 @@ def prepare(
         learning_rate=params.learning_rate,
         class_weights=class_weights(labels[train], len(nomenclature)) if params.weighted_classes else None,
         seed=seed,
+        optimizer=params.optimizer,
     )
     return fitting, standardiser
 
@@ -202,9 +217,9 @@ def class_weights(labels: np.ndarray, n_classes: int) -> torch.Tensor:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators inside, and leave them as they were outside."""
+    """Seed torch's global generators inside, and leave them as they were outside; one thread at a time."""
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _GENERATORS, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
 

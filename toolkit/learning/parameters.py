@@ -9,6 +9,7 @@ from toolkit.learning.devices import DeviceName
 from toolkit.learning.models import MlpParams
 
 Criterion = Literal["f_score", "oa", "kappa", "loss"]
+OptimizerName = Literal["adam", "adamw", "sgd"]
 NetworkChoice = MlpParams
 """The parameters of any shipped network; with a second one, a union told apart by `name`."""
 
@@ -18,8 +19,13 @@ class LearningParams(Params):
 
     network: NetworkChoice = param(MlpParams(), "The network and its parameters.")
     epochs: int = param(200, "Passes over the train samples.", unit="epochs", ge=1)
-    batch_size: int = param(4096, "Samples between two updates of the weights.", unit="samples", ge=1, log=True)
-    learning_rate: float = param(1e-5, "Step size of Adam.", gt=0, log=True)
+    batch_size: int = param(4096, "Samples between two updates of the weights.", unit="samples", ge=1, log=(16, 65_536))
+    optimizer: OptimizerName = param(
+        "adam",
+        "How the weights are updated: adam; adamw, which also draws them towards zero (weight decay 0.01); or sgd, "
+        "plain descent with momentum 0.9, which needs a learning rate about a hundred times larger.",
+    )
+    learning_rate: float = param(1e-5, "Step size of the optimiser.", gt=0, log=(1e-6, 0.1))
     valid_ratio: float = param(0.2, "Share of each class set apart to watch the training.", gt=0, lt=1)
     valid_by: Literal["polygon", "sample"] = param(
         "polygon",

@@ -36,7 +36,7 @@ class TrainingState:
     best_network: Tensors
     """Weights after the best epoch, by name."""
     optimizer: dict[int, Tensors]
-    """Moments and steps of Adam for each parameter, by its position."""
+    """What the optimiser keeps of each parameter, by its position: moments and steps of Adam, momentum of SGD."""
 
     @property
     def epoch(self) -> int:

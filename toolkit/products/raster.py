@@ -21,6 +21,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from toolkit.ground.errors import ProductError
+from toolkit.ground.grid import crop, offset, project_bounds
 
 try:
     import resource
@@ -37,6 +38,9 @@ PROCESS_FILES = 8192
 """Files that the process asks to open; usual limits, 1024 and less, are meant for programs that use `select`."""
 OTHER_FILES = 256
 """Files left to the rest of the process: the notebook's sockets, libraries, results being written."""
+
+Area = tuple[float, float, float, float] | None
+"""West, south, east, north in degrees; None for all there is."""
 
 _open = threading.local()
 
@@ -102,6 +106,32 @@ def read_window(path: Path, row: int, col: int, height: int, width: int, fill: f
     array = np.full((height, width), fill, dtype=inside.dtype)
     array[rows.start - row : rows.stop - row, cols.start - col : cols.stop - col] = inside
     return array
+
+
+def read_thinned(path: Path, most: int, area: Area = None, *, like: tuple[int, int] | None = None) -> np.ndarray:
+    """Band 1, or its part in an area, thinned out by leaving pixels out, (y, x); empty where the area is elsewhere.
+
+    Args:
+        most: rows and columns at most.
+        like: the shape to give instead, of another file of the same ground.
+
+    Raises:
+        ProductError: the file cannot be read.
+    """
+    dataset, grid = open_raster(path), grid_of(path)
+    part = crop(grid, project_bounds(area, "EPSG:4326", grid.crs)) if area else grid
+    if part is None:
+        return np.empty((0, 0), dtype=dataset.dtypes[0])
+    row, col = offset(part, grid)
+    height, width = part.shape
+    try:
+        return dataset.read(
+            1,
+            window=Window(round(col), round(row), width, height),
+            out_shape=like or (min(most, height), min(most, width)),
+        )
+    except RasterioError as error:
+        raise ProductError(_unreadable(path, error)) from None
 
 
 def check_integer(path: Path) -> None:

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
+from pydantic import field_validator
 
-from toolkit.ground.params import Params, param
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.nomenclature import Nomenclature
+from toolkit.ground.params import Params, Table, param
 
 
 class SamplingParams(Params):
@@ -21,9 +24,43 @@ class SamplingParams(Params):
         "periodic", "Periodic: spread evenly over the polygons. Random: any pixel as likely as any other."
     )
     max_per_class: int = param(
-        100_000, "Pixels drawn for each class at most, over all tiles.", unit="pixels", ge=1, log=True
+        100_000, "Pixels drawn for each class at most, over all tiles.", unit="pixels", ge=1, log=(100, 1_000_000)
+    )
+    class_caps: Table = param(
+        {},
+        "Pixels at most for single classes, instead of `max_per_class`: class code and pixels, such as `11: 500`.",
+        unit="pixels",
     )
     min_clear_dates: int = param(1, "Drawn pixels with fewer clear dates are left out.", unit="dates", ge=1)
+
+    @field_validator("class_caps")
+    @classmethod
+    def _possible(cls, caps: Table) -> Table:
+        for code, cap in caps.items():
+            if not 1 <= code <= 255:
+                raise ValueError(f"{code} is no class code; codes go from 1 to 255")
+            if cap < 1:
+                raise ValueError(
+                    f"class {code} cannot have {cap} pixels; give it 1 at least. A class that is to be left out is "
+                    "taken out of the nomenclature, with ground_truth.drop_unknown"
+                )
+        return caps
+
+    def cap(self, code: int) -> int:
+        """Pixels drawn at most for a class, over all tiles."""
+        return self.class_caps.get(code, self.max_per_class)
+
+    def check_codes(self, nomenclature: Nomenclature) -> None:
+        """Refuse a cap for a class that is none of the nomenclature.
+
+        Raises:
+            ParameterError: there is one.
+        """
+        for code in self.class_caps:
+            if code not in nomenclature:
+                codes = ", ".join(map(str, nomenclature.codes))
+                place = f"is not in nomenclature {nomenclature.name}; its codes are {codes}"
+                raise ParameterError(f"sampling.class_caps: class {code} {place}")
 
 
 def draw(codes: np.ndarray, params: SamplingParams, seed: int) -> np.ndarray:
@@ -34,12 +71,12 @@ def draw(codes: np.ndarray, params: SamplingParams, seed: int) -> np.ndarray:
         seed: only the random sampler uses it; each class has a stream of its own.
 
     Returns:
-        (candidate,) bool; every candidate of a class with fewer than `params.max_per_class`.
+        (candidate,) bool; every candidate of a class with no more than its cap.
     """
     drawn = np.zeros(len(codes), dtype=bool)
     for code in np.unique(codes):
         candidates = np.flatnonzero(codes == code)
-        wanted = min(params.max_per_class, len(candidates))
+        wanted = min(params.cap(int(code)), len(candidates))
         if params.sampler == "periodic":
             drawn[candidates] = periodic(len(candidates), wanted)
         else:

@@ -1,16 +1,43 @@
-"""Widgets for notebooks: forms that edit an experiment, live curves of a training, the map of a classification.
+"""Widgets for notebooks: panels that edit an experiment or look at its results. Each is loaded on first use.
 
-    widgets.form(experiment, "learning")
-    train(experiment, callbacks=[widgets.LiveCurves()])
-    widgets.ClassMap(experiment)
+    widgets.form(experiment, "learning")                       a form for any section
+    widgets.TilesPanel, SamplingPanel, NetworkPanel            what the form of a section cannot show
+    widgets.RunPanel(experiment)                               runs steps beside the kernel, attaches to what runs
+    train(experiment, callbacks=[widgets.LiveCurves()])        curves that grow
+    widgets.ClassMap(experiment)                               the map, swiped, compared, clicked
+    widgets.PixelInspector(experiment)                         one pixel: class, probabilities, series
+    widgets.Workbench(experiment)                              all of it on one page
 
-Widgets edit the experiment or look at its results. They hold no state of their own, and no verb reads one.
+Widgets hold no state of their own, and no verb reads one: all of this works without a click, and without a display.
 """
 
 from __future__ import annotations
 
-from toolkit.widgets.forms import Form, form
-from toolkit.widgets.live import LiveCurves
-from toolkit.widgets.maps import ClassMap
+from importlib import import_module
+from typing import Any
 
-__all__ = ["ClassMap", "Form", "LiveCurves", "form"]
+_HOME = {
+    "ClassMap": "maps",
+    "ExperimentBar": "form_tools",
+    "Form": "forms",
+    "LiveCurves": "live",
+    "NetworkPanel": "network_panel",
+    "PixelInspector": "inspector",
+    "RunPanel": "run_panel",
+    "SamplingPanel": "sampling_panel",
+    "TilesPanel": "tiles_panel",
+    "Workbench": "workbench",
+    "form": "forms",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'toolkit.widgets' has no attribute {name!r}")
+    return getattr(import_module(f"toolkit.widgets.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,10 +1,12 @@
-// Live curves of a training on a canvas: loss on the left, OA, Kappa and F-score on the right.
+// Follows chart.js. Live curves of a training on a canvas: loss on the left, OA, Kappa and F-score on the right.
 //
 // The model has `points`, little-endian float32 of shape (point, 6): epoch, train loss, valid loss, OA, Kappa, F-score;
-// and `status`: {epochs, epoch, best, phase, part, left}. Each change draws the whole picture once, in one frame.
+// `status`: {epochs, best, phase, part, left}; and `compared`: [{name, points}], trainings beside, drawn thin and dashed.
+// Each change draws the whole picture once, in one frame.
 
 const COLUMNS = 6;
 const HEIGHT = 300;
+const DASHES = [[6, 3], [2, 2], [9, 3, 2, 3], [4, 6], [12, 4], [2, 5]];
 const PANELS = [
   { title: "Loss", series: [
     { column: 1, name: "train", colour: "#9aa3ad" },
@@ -20,16 +22,6 @@ export function rows(view) {
   if (!view || !view.byteLength) return [];
   const values = new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
   return Array.from({ length: values.length / COLUMNS }, (_, i) => values.subarray(i * COLUMNS, (i + 1) * COLUMNS));
-}
-
-/** Round steps (1, 2, 5 times a power of ten) that cut a range into about `count`. */
-export function ticks(low, high, count) {
-  const raw = (high - low) / count || 1;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 5, 10].find((one) => one * power >= raw * 0.999);
-  const first = Math.ceil(low / step - 1e-9);
-  const last = Math.floor(high / step + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, i) => (first + i) * step);
 }
 
 /** The range of a panel, widened to whole ticks so that it seldom moves. */
@@ -49,42 +41,20 @@ function lastEpoch(points, asked) {
   return Math.max(2, asked ? Math.min(round, Math.max(asked, now)) : round);
 }
 
-function theme(element) {
-  const style = getComputedStyle(element);
-  const read = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
-  return {
-    text: read("--jp-ui-font-color1", style.color || "#222"),
-    quiet: read("--jp-ui-font-color2", "#777"),
-    line: read("--jp-border-color1", "#bbb"),
-    grid: read("--jp-border-color3", "#eee"),
-    back: read("--jp-layout-color0", "#fff"),
-    dark: document.body.dataset.jpThemeLight === "false",
-    font: read("--jp-ui-font-family", "system-ui, sans-serif"),
-  };
-}
-
-function number(value) {
-  if (!Number.isFinite(value)) return "–";
-  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(3);
-}
-
-function label(value) {
-  return String(Number(value.toPrecision(6)));
-}
-
 class Panel {
-  constructor(spec, box, points, asked, look) {
+  constructor(spec, box, points, others, asked, look) {
     this.spec = spec;
     this.series = spec.series.map((one) => ({ ...one, colour: (look.dark && one.dark) || one.colour }));
     this.points = points;
+    this.others = others;
     this.look = look;
     this.left = box.left + 46;
     this.right = box.right - 14;
     this.top = box.top + 40;
     this.bottom = box.bottom - 40;
     this.x0 = 1;
-    this.x1 = lastEpoch(points, asked);
-    [this.y0, this.y1] = range(spec, points);
+    this.x1 = Math.max(...[points, ...others].map((one) => lastEpoch(one, asked)));
+    [this.y0, this.y1] = range(spec, [points, ...others].flat());
   }
 
   x(epoch) { return this.left + ((epoch - this.x0) / (this.x1 - this.x0)) * (this.right - this.left); }
@@ -95,6 +65,7 @@ class Panel {
   draw(c, shown, best) {
     this.axes(c);
     if (best) this.mark(c, best, `best ${best}`, this.bottom - 6, this.look.quiet, [4, 3]);
+    this.others.forEach((points, i) => this.series.forEach((one) => this.beside(c, points, one, DASHES[i % DASHES.length])));
     this.series.forEach((one) => this.curve(c, one));
     if (shown.hover) this.cursor(c, shown.row);
     this.legend(c, shown.row);
@@ -145,9 +116,22 @@ class Panel {
     c.textAlign = "left";
   }
 
+  places(points, series) {
+    const known = points.filter((row) => Number.isFinite(row[series.column]));
+    return known.map((row) => [this.x(row[0]), this.y(row[series.column])]);
+  }
+
+  /** The curve of a training beside: there to be compared with, not to be looked at. */
+  beside(c, points, series, dash) {
+    c.setLineDash(dash);
+    c.globalAlpha = 0.6;
+    stroke(c, series.colour, this.places(points, series));
+    c.globalAlpha = 1;
+    c.setLineDash([]);
+  }
+
   curve(c, series) {
-    const known = this.points.filter((row) => Number.isFinite(row[series.column]));
-    const places = known.map((row) => [this.x(row[0]), this.y(row[series.column])]);
+    const places = this.places(this.points, series);
     c.lineWidth = 2;
     c.lineJoin = "round";
     stroke(c, series.colour, places);
@@ -169,39 +153,30 @@ class Panel {
 
   legend(c, row) {
     let x = this.left;
-    for (const one of this.series) {
+    const widthWith = (value) => this.series.map((one) => 35 + c.measureText(one.name + value).width);
+    const needed = widthWith(" 0.000").reduce((sum, one) => sum + one) - 16;
+    const hasRoom = needed <= this.right + 14 - this.left;
+    const widths = widthWith(hasRoom ? " 0.000" : "");
+    for (const [i, one] of this.series.entries()) {
       c.fillStyle = one.colour;
       c.fillRect(x, this.top - 14, 14, 3);
       c.fillStyle = this.look.text;
-      const text = row ? `${one.name} ${number(row[one.column])}` : one.name;
+      const text = row && hasRoom ? `${one.name} ${number(row[one.column])}` : one.name;
       c.fillText(text, x + 19, this.top - 8);
-      x += 19 + c.measureText(`${one.name} 0.000`).width + 16;
+      x += widths[i];
     }
   }
-}
-
-function stroke(c, colour, places) {
-  c.strokeStyle = colour;
-  c.beginPath();
-  places.forEach(([x, y], i) => (i ? c.lineTo(x, y) : c.moveTo(x, y)));
-  c.stroke();
 }
 
 /** The sentence above the curves. */
 export function caption(status, row) {
   if (!row && !status.phase) return "Waiting for the first epoch";
   const epoch = row ? row[0] : 0;
-  const head = { running: "Training", stopped: "Stopped", done: "Done" }[status.phase] || "";
+  const head = { running: "Training", stopped: "Stopped", failed: "Failed", done: "Done" }[status.phase] || "";
   const parts = [`${head}: epoch ${epoch}${status.epochs ? ` of ${status.epochs}` : ""}`];
   if (status.best) parts.push(`best ${status.best}`);
   if (status.phase === "running" && status.left != null) parts.push(`about ${duration(status.left)} left`);
   return parts.join(" · ");
-}
-
-function duration(seconds) {
-  if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
 }
 
 /** The row nearest to where the pointer is, or the last one. */
@@ -215,56 +190,55 @@ function shownRow(points, pointer, panels) {
 }
 
 function draw(canvas, model, pointer) {
-  const width = canvas.clientWidth, height = canvas.clientHeight, ratio = window.devicePixelRatio || 1;
-  if (!width) return;
-  const wide = Math.round(width * ratio), high = Math.round(height * ratio);
-  if (canvas.width !== wide || canvas.height !== high) [canvas.width, canvas.height] = [wide, high];
-  const c = canvas.getContext("2d"), look = theme(canvas);
-  c.setTransform(ratio, 0, 0, ratio, 0, 0);
-  c.clearRect(0, 0, width, height);
-  c.font = `12px ${look.font}`;
+  const paper = prepare(canvas);
+  if (!paper) return;
+  const { c, width, height, look } = paper;
   const points = rows(model.get("points")), status = model.get("status");
+  const others = (model.get("compared") || []).map((one) => rows(one.points));
   const half = width / 2;
   const panels = PANELS.map((spec, i) => {
     const box = { left: i * half, right: (i + 1) * half, top: 0, bottom: height };
-    return new Panel(spec, box, points, status.epochs, look);
+    return new Panel(spec, box, points, others, status.epochs, look);
   });
   const shown = shownRow(points, pointer, panels);
   panels.forEach((panel) => panel.draw(c, shown, status.best));
 }
 
+/** Names of the trainings beside, each with a sample of its line. */
+function legend(element, compared) {
+  element.hidden = !compared.length;
+  element.replaceChildren(...["this run", ...compared.map((one) => one.name)].map((name, i) => {
+    const row = document.createElement("span");
+    const dash = i ? DASHES[(i - 1) % DASHES.length].join(" ") : "";
+    row.innerHTML = `<svg width="28" height="8" aria-hidden="true"><line x1="0" x2="28" y1="4" y2="4"
+      stroke="currentColor" stroke-width="${i ? 1 : 2}" stroke-dasharray="${dash}"/></svg>`;
+    row.append(name);
+    return row;
+  }));
+}
+
 function render({ model, el }) {
   el.classList.add("lc-curves");
-  el.innerHTML = `<div class="lc-caption"></div><div class="lc-progress"><div></div></div><canvas role="img"></canvas>`;
-  const [words, progress, canvas] = [el.children[0], el.children[1].firstChild, el.children[2]];
+  el.innerHTML = `<div class="lc-caption"></div><div class="lc-progress"><div></div></div>
+    <div class="lc-runs" hidden></div><canvas role="img"></canvas>`;
+  const [words, progress, names, canvas] = [el.children[0], el.children[1].firstChild, el.children[2], el.children[3]];
   canvas.style.height = `${HEIGHT}px`;
-  let waiting = 0, pointer = null;
+  let pointer = null;
   const now = () => {
-    waiting = 0;
     const points = rows(model.get("points")), status = model.get("status");
     words.textContent = caption(status, points[points.length - 1]);
     canvas.setAttribute("aria-label", words.textContent);
     progress.style.width = `${100 * (status.part || 0)}%`;
     progress.style.visibility = status.phase === "running" ? "visible" : "hidden";
+    legend(names, model.get("compared") || []);
     draw(canvas, model, pointer);
   };
-  const soon = () => { waiting = waiting || requestAnimationFrame(now); };
-  const follow = (event) => { pointer = event && { x: event.offsetX, y: event.offsetY }; soon(); };
-  canvas.onpointermove = follow;
-  canvas.onpointerleave = () => follow(null);
-  model.on("change:points", soon);
-  model.on("change:status", soon);
-  const size = new ResizeObserver(soon), look = new MutationObserver(soon);
-  size.observe(canvas);
-  look.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
+  const { soon, end } = follow(model, ["points", "status", "compared"], canvas, now);
+  const point = (event) => { pointer = event && { x: event.offsetX, y: event.offsetY }; soon(); };
+  canvas.onpointermove = point;
+  canvas.onpointerleave = () => point(null);
   now();
-  return () => {
-    model.off("change:points", soon);
-    model.off("change:status", soon);
-    size.disconnect();
-    look.disconnect();
-    cancelAnimationFrame(waiting);
-  };
+  return end;
 }
 
 export default { render };

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,13 +11,12 @@ import ipywidgets as W
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from toolkit.ground.params import bounds_of
 from toolkit.widgets.guard import message_html
 from toolkit.widgets.inputs import make_input, words
+from toolkit.widgets.picking import Suggestion
 
-COLUMNS = "minmax(7em, 11em) minmax(10em, 22em) 4.5em 2.2em minmax(6em, 1fr)"
-"""Widths of label, input, unit, reset and note."""
-
-QUIET = "color:var(--jp-ui-font-color2, #616161)"
+WAITS = "waits for another value"
 
 
 @dataclass(frozen=True)
@@ -28,23 +27,44 @@ class Reports:
     """Called with the path and the value that was read."""
     refuse: Callable[[str, str], None]
     """Called with the path and the words, where no value can be read."""
+    give_up: Callable[[str], None]
+    """Called with the path, where a value that was not taken is given up."""
     guard: Callable[[Callable[..., Any]], Callable[..., Any]]
     """Wraps every callback."""
 
 
-class Field:
-    """A parameter as a row of a form. It shows what it is told to and reports edits; it holds no truth."""
+class Look:
+    """Layouts and styles that all rows of a form share: most of the time that a widget takes to make goes into them."""
 
-    def __init__(self, path: str, info: FieldInfo, reports: Reports) -> None:
+    def __init__(self) -> None:
+        self.row, self.input = W.Layout(width="100%"), W.Layout(width="auto", margin="2px 0")
+        self.text, self.html = W.Layout(width="auto", margin="0"), W.HTML().style
+        self.button = W.Button().style
+        self.shown = W.Layout(width="28px", padding="0", margin="0", visibility="visible")
+        self.hidden = W.Layout(width="28px", padding="0", margin="0", visibility="hidden")
+
+    def words(self, text: str) -> W.HTML:
+        """A piece of HTML."""
+        return W.HTML(text, layout=self.text, style=self.html)
+
+
+class Field:
+    """A parameter as a row of a form. It shows what it is told to and reports edits; it holds no truth.
+
+    Args:
+        picks: whether values will be suggested.
+    """
+
+    def __init__(self, path: str, info: FieldInfo, reports: Reports, look: Look, picks: bool = False) -> None:
         self.path = path
         self.default = info.get_default(call_default_factory=True)
-        self._reports = reports
-        self._input = make_input(info)
+        self._reports, self._look = reports, look
+        self._input = make_input(info, picks, look.input)
         self._value: Any = PydanticUndefined
         self._showing = False
-        self.note = W.HTML()
-        self.reset = W.Button(description="↺", layout=W.Layout(width="28px", padding="0", visibility="hidden"))
-        self.reset.tooltip = f"Back to the default, {words(self.default)}"
+        self._hint = ""
+        self.note = look.words("")
+        self.reset = W.Button(description="↺", layout=look.hidden, style=look.button)
         self.row = self._lay_out(info)
         self.input.observe(reports.guard(self._edited), "value")
         self.reset.on_click(reports.guard(lambda _: self._reset()))
@@ -56,42 +76,92 @@ class Field:
 
     @property
     def refusal(self) -> str:
-        """The words beside the input when its value was refused, else empty."""
-        return self.note.value if "lc-refused" in self.row._dom_classes else ""
+        """The words beside the input when its value was not taken, else empty."""
+        return self.note.value if self._is_held else ""
 
-    def refresh(self, value: Any) -> None:
-        """Show the experiment's value, if it is another than before. A refused text stays until then."""
-        if self._value is PydanticUndefined or value != self._value:
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it shows a value that is valid only together with another."""
+        return self._is_held == "lc-waits"
+
+    def refresh(self, value: Any, anew: bool = False) -> None:
+        """Show the experiment's value, if it is another than before. A refused text stays until then.
+
+        Args:
+            anew: show it in any case.
+        """
+        if anew or self._value is PydanticUndefined or value != self._value:
             self._value = value
             self._show(value)
             self.accept()
 
     def accept(self) -> None:
         """Take back a refusal; tell the default where the value differs from it."""
-        changed = self.default is not PydanticUndefined and self._value != self.default
-        self.reset.layout.visibility = "visible" if changed else "hidden"
-        self.note.value = f"<span style='{QUIET}'>default {escape(words(self.default))}</span>" if changed else ""
-        self.row.remove_class("lc-refused")
+        if self._is_held:
+            self.row.remove_class("lc-refused")
+            self.row.remove_class("lc-waits")
+        self._annotate()
 
     def refuse(self, message: str) -> None:
         """Say beside the input why its value is not taken."""
-        self.note.value = message_html(message)
-        self.reset.layout.visibility = "hidden" if self.default is PydanticUndefined else "visible"
-        self.row.add_class("lc-refused")
+        self._hold("lc-refused", message_html(message))
 
-    def _lay_out(self, info: FieldInfo) -> W.GridBox:
-        help_text = info.description or ""
-        name = escape(label(self.path.rpartition(".")[2]))
-        title = W.HTML(f"<span title='{escape(help_text)}' style='cursor:help'>{name}</span>")
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        unit = escape(str(extra.get("unit") or ""))
-        self.input.tooltip = help_text
-        self.input.layout = W.Layout(width="auto", margin="2px 0")
-        parts = [title, self.input, W.HTML(f"<span style='{QUIET}'>{unit}</span>"), self.reset, self.note]
-        layout = W.Layout(grid_template_columns=COLUMNS, grid_gap="0 10px", align_items="center", width="100%")
-        row = W.GridBox(parts, layout=layout)
-        row.add_class("lc-row")
+    def wait(self, value: Any, reason: str) -> None:
+        """Show a value that is valid only together with another, which is still to come."""
+        if self.input.value != self._input.show(value):
+            self._show(value)
+        self._hold("lc-waits", f"<div role='status'><b>{WAITS}</b>: {escape(reason)}</div>")
+
+    def give_up(self) -> None:
+        """Show the experiment's value instead of one that was not taken."""
+        self._show(self._value)
+        self.accept()
+
+    def hint(self, suggestions: Sequence[Suggestion], note: str) -> None:
+        """Offer values, and say something quietly about the one that is there."""
+        self._input.suggest(suggestions)
+        if note != self._hint:
+            self._hint = note
+            if not self._is_held:
+                self._annotate()
+
+    @property
+    def _is_held(self) -> str:
+        """`lc-refused` or `lc-waits` where the input holds a value that was not taken, else empty."""
+        return next((one for one in ("lc-refused", "lc-waits") if one in self.row._dom_classes), "")
+
+    def _hold(self, state: str, words_html: str) -> None:
+        self.accept()
+        self.row.add_class(state)
+        self.note.value = words_html
+        self._offer_reset(f"Give this up, back to {words(self._value)}")
+
+    def _annotate(self) -> None:
+        changed = self.default is not PydanticUndefined and self._value != self.default
+        parts = [f"default {words(self.default)}"] if changed else []
+        parts += [self._hint] if self._hint else []
+        self.note.value = f"<span class='lc-quiet'>{escape(' · '.join(parts))}</span>" if parts else ""
+        self._offer_reset(f"Back to the default, {words(self.default)}" if changed else "")
+
+    def _offer_reset(self, tooltip: str) -> None:
+        if tooltip:
+            self.reset.tooltip = tooltip
+        self.reset.layout = self._look.shown if tooltip else self._look.hidden
+
+    def _lay_out(self, info: FieldInfo) -> W.Box:
+        name, help_text = label(self.path.rpartition(".")[2]), self._help(info)
+        title = self._look.words(f"<span class='lc-title' title='{escape(help_text)}'>{escape(name)}</span>")
+        self._input.explain(f"{name}. {info.description or ''}")
+        unit = self._look.words(f"<span class='lc-quiet'>{escape(_unit(info))}</span>")
+        row = W.Box([title, self.input, unit, self.reset, self.note], layout=self._look.row)
+        row._dom_classes = ("lc-row",)
         return row
+
+    def _help(self, info: FieldInfo) -> str:
+        """What is shown where the pointer rests: description, then bounds, unit and default, then the full name."""
+        facts = [bounds_of(info), _unit(info)]
+        facts += [f"default {words(self.default)}"] if self.default is not PydanticUndefined else []
+        return "\n".join(filter(None, [info.description or "", " · ".join(filter(None, facts)), self.path]))
 
     def _show(self, value: Any) -> None:
         self._showing = True
@@ -111,10 +181,25 @@ class Field:
         self._reports.edit(self.path, value)
 
     def _reset(self) -> None:
+        """Give up a value that was not taken; else go back to the default."""
+        if self._is_held:
+            self._reports.give_up(self.path)
+            return
         self._reports.edit(self.path, self.default)
-        self._show(self._value)
+        if not self._is_held:
+            self._show(self._value)
+
+
+SPOKEN = {"crs": "CRS", "gb": "", "m2": ""}
+"""Words of a parameter's name that are said otherwise, or by the unit beside the input."""
 
 
 def label(name: str) -> str:
     """A parameter's name as a label: `"batch_size"` -> `"Batch size"`."""
-    return name[:1].upper() + name[1:].replace("_", " ")
+    said = " ".join(filter(None, (SPOKEN.get(word, word) for word in name.split("_"))))
+    return said[:1].upper() + said[1:]
+
+
+def _unit(info: FieldInfo) -> str:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    return str(extra.get("unit") or "")

@@ -32,17 +32,21 @@ class ErrorBox(W.HTML):
         def guarded(*arguments: Any, **named: Any) -> Any:
             try:
                 result = function(*arguments, **named)
-            except LandcoverError as error:
-                self.show(str(error))
-                return None
             except Exception as error:
-                LOG.exception("a widget's callback failed")
-                self.show_defect(error)
+                self.tell(error)
                 return None
             self.clear()
             return result
 
         return guarded
+
+    def tell(self, error: Exception) -> None:
+        """Show an error: a person's mistake in its words, a defect with its traceback, which is logged too."""
+        if isinstance(error, LandcoverError):
+            self.show(str(error))
+            return
+        LOG.error("a widget's callback failed", exc_info=error)
+        self.show_defect(error)
 
     def show(self, message: str) -> None:
         """Show a message to a person."""

@@ -7,7 +7,7 @@ text in YAML, so that every parameter can be edited.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -16,14 +16,21 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import ipywidgets as W
 import yaml
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from toolkit.ground.params import plain
+from toolkit.widgets.log_number import LogNumber, round_numbers
+from toolkit.widgets.picking import PickTags, PickText, Suggestion
+from toolkit.widgets.table_input import TableInput, read_table, show_table
 
 SLIDER_STEPS = 200
 """A whole number of at most this many values gets a slider."""
 
 NONE = "not set"
 """How an empty optional value is shown."""
+
+DECADES = 1000
+"""A logarithmic slider without ends of its own reaches this many times below and above the default."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,18 @@ class Input:
     """Parameter to widget."""
     read: Callable[[Any], Any]
     """Widget to parameter; raises ValueError, in words, where the text makes no value."""
+
+    def explain(self, words: str) -> None:
+        """Say this where the pointer rests on it; a box cannot have a `tooltip`, JupyterLab then shows an error."""
+        if isinstance(self.widget, PickText | PickTags | TableInput | LogNumber):
+            self.widget.explain(words)
+        else:
+            self.widget.tooltip = words
+
+    def suggest(self, suggestions: Sequence[Suggestion]) -> None:
+        """Offer these values, where the widget can; any other may be given all the same."""
+        if isinstance(self.widget, PickText | PickTags | TableInput):
+            self.widget.suggest(suggestions)
 
 
 @dataclass(frozen=True)
@@ -50,31 +69,46 @@ class Asked:
     open_lower: bool
     open_upper: bool
     log: bool
+    scale: tuple[float, float]
+    """The ends of a logarithmic slider."""
+    picks: bool
+    """Whether there will be suggestions."""
+    layout: Any
+    """Shared by all inputs of a form."""
 
     @classmethod
-    def by(cls, info: FieldInfo) -> Asked:
+    def by(cls, info: FieldInfo, picks: bool = False, layout: Any = None) -> Asked:
         """What the declaration of a parameter asks for."""
         kind, optional = unwrap(info.annotation)
         names = ("ge", "gt", "le", "lt")
         bounds = {name: getattr(one, name) for one in info.metadata for name in names if hasattr(one, name)}
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        lower, upper = bounds.get("gt", bounds.get("ge")), bounds.get("lt", bounds.get("le"))
         return cls(
             kind,
             optional,
-            bounds.get("gt", bounds.get("ge")),
-            bounds.get("lt", bounds.get("le")),
+            lower,
+            upper,
             "gt" in bounds,
             "lt" in bounds,
             bool(extra.get("log")),
+            _scale(extra.get("log"), info.default, lower, upper),
+            picks,
+            layout or W.Layout(width="auto"),
         )
 
 
 Maker = Callable[[Asked], Input | None]
 
 
-def make_input(info: FieldInfo) -> Input:
-    """The input for a parameter."""
-    asked = Asked.by(info)
+def make_input(info: FieldInfo, picks: bool = False, layout: Any = None) -> Input:
+    """The input for a parameter.
+
+    Args:
+        picks: whether values will be suggested.
+        layout: of the widget.
+    """
+    asked = Asked.by(info, picks, layout)
     return next(made for maker in MAKERS if (made := maker(asked)) is not None)
 
 
@@ -93,7 +127,7 @@ def unwrap(annotation: Any) -> tuple[Any, bool]:
 
 def words(value: Any) -> str:
     """A value as a person would write it in the form."""
-    if value is None:
+    if value is None or value == {}:
         return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -101,7 +135,18 @@ def words(value: Any) -> str:
         return value.name
     if isinstance(value, tuple | list):
         return ", ".join(words(one) for one in value) or NONE
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {words(one)}" for key, one in value.items())
     return str(value)
+
+
+def _scale(log: Any, default: Any, lower: float | None, upper: float | None) -> tuple[float, float]:
+    """The ends of a logarithmic slider: those declared, else some decades around the default within the bounds."""
+    if isinstance(log, list | tuple):
+        return float(log[0]), float(log[1])
+    middle = float(default) if isinstance(default, int | float) and default > 0 else 1.0
+    low, high = middle / DECADES, middle * DECADES
+    return max(low, lower or 0), min(high, upper if upper is not None else high)
 
 
 def _choice(asked: Asked) -> Input | None:
@@ -115,15 +160,23 @@ def _choice(asked: Asked) -> Input | None:
     else:
         return None
     options = [(words(one), one) for one in (*((None,) if asked.optional else ()), *values)]
-    return Input(W.Dropdown(options=options), _same, _same)
+    return Input(W.Dropdown(options=options, layout=asked.layout), _same, _same)
 
 
 def _checkbox(asked: Asked) -> Input | None:
-    return Input(W.Checkbox(indent=False), _same, _same) if asked.kind is bool else None
+    return Input(W.Checkbox(indent=False, layout=asked.layout), _same, _same) if asked.kind is bool else None
 
 
 def _day(asked: Asked) -> Input | None:
-    return Input(W.DatePicker(), _same, _same) if asked.kind is date else None
+    return Input(W.DatePicker(layout=asked.layout), _same, _same) if asked.kind is date else None
+
+
+def _rate(asked: Asked) -> Input | None:
+    """A text, which shows every digit that matters, and a logarithmic slider beside it."""
+    if not asked.log or asked.kind not in (int, float):
+        return None
+    marks = [str(one) for one in round_numbers(*asked.scale, whole=asked.kind is int)]
+    return _text(str, PARSERS[asked.kind], asked.optional, lambda hint: LogNumber(marks, hint, layout=asked.layout))
 
 
 def _whole_number(asked: Asked) -> Input | None:
@@ -133,21 +186,30 @@ def _whole_number(asked: Asked) -> Input | None:
     if asked.lower is not None and asked.upper is not None:
         low, high = int(asked.lower) + asked.open_lower, int(asked.upper) - asked.open_upper
         if high - low <= SLIDER_STEPS:
-            return Input(W.IntSlider(low, min=low, max=high, continuous_update=False), _same, _same)
-    return Input(W.IntText(continuous_update=False), _same, _same)
+            slider = W.IntSlider(low, min=low, max=high, continuous_update=False, layout=asked.layout)
+            return Input(slider, _same, _same)
+    return Input(W.IntText(continuous_update=False, layout=asked.layout), _same, _same)
 
 
 def _real_number(asked: Asked) -> Input | None:
-    """A slider between bounds, else a number; a rate is a text, which shows every digit that matters."""
-    if asked.kind is not float or asked.optional or asked.log:
+    """A slider between bounds, else a number."""
+    if asked.kind is not float or asked.optional:
         return None
-    if asked.lower is None or asked.upper is None:
-        return Input(W.FloatText(continuous_update=False), _same, _same)
+    if asked.lower is None or asked.upper is None or asked.upper - asked.lower > SLIDER_STEPS:
+        return Input(W.FloatText(continuous_update=False, layout=asked.layout), _same, _same)
     low, high = asked.lower, asked.upper
+    step, form = (high - low) / 100, ".4"
     slider = W.FloatSlider(
-        low, min=low, max=high, step=(high - low) / 100, readout_format=".4", continuous_update=False
+        low, min=low, max=high, step=step, readout_format=form, continuous_update=False, layout=asked.layout
     )
     return Input(slider, _same, _same)
+
+
+def _table(asked: Asked) -> Input | None:
+    """Rows of a whole number and another, to be added and removed."""
+    if asked.optional or get_origin(asked.kind) is not dict or get_args(asked.kind) != (int, int):
+        return None
+    return Input(TableInput(layout=asked.layout), show_table, read_table)
 
 
 def _tags(asked: Asked) -> Input | None:
@@ -155,9 +217,9 @@ def _tags(asked: Asked) -> Input | None:
     element = _element(asked.kind)
     if asked.optional or not (element is str or get_origin(element) is Literal):
         return None
-    tags = W.TagsInput(allow_duplicates=True, placeholder="add…")
+    tags = PickTags(layout=asked.layout)
     if get_origin(element) is Literal:
-        tags.allowed_tags = list(get_args(element))
+        tags.suggest([Suggestion(str(one)) for one in get_args(element)])
     return Input(tags, list, tuple)
 
 
@@ -171,16 +233,16 @@ def _series(asked: Asked) -> Input | None:
     def read(text: str) -> tuple[Any, ...]:
         return tuple(parse(part.strip()) for part in text.split(",") if part.strip())
 
-    return _text(lambda values: ", ".join(str(one) for one in values), read, asked.optional, "a, b, …")
+    return _text(lambda values: ", ".join(str(one) for one in values), read, asked.optional, _plain_text(asked))
 
 
 def _one_text(asked: Asked) -> Input | None:
-    return _text(str, PARSERS[asked.kind], asked.optional) if asked.kind in PARSERS else None
+    return _text(str, PARSERS[asked.kind], asked.optional, _plain_text(asked)) if asked.kind in PARSERS else None
 
 
 def _yaml(asked: Asked) -> Input:
     def show(value: Any) -> str:
-        text = yaml.safe_dump(_plain(value), default_flow_style=True, sort_keys=False, width=10_000)
+        text = yaml.safe_dump(plain(value), default_flow_style=True, sort_keys=False, width=10_000)
         return text.removesuffix("...\n").strip()
 
     def read(text: str) -> Any:
@@ -189,27 +251,22 @@ def _yaml(asked: Asked) -> Input:
         except yaml.YAMLError:
             raise ValueError(f"{text!r} is not valid YAML") from None
 
-    return _text(show, read, asked.optional)
+    return _text(show, read, asked.optional, _plain_text(asked))
 
 
-def _plain(value: Any) -> Any:
-    """A value made of what YAML knows."""
-    if isinstance(value, BaseModel):
-        return _plain(dict(value))
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, tuple | list | set | frozenset):
-        return [_plain(one) for one in value]
-    return value if value is None or isinstance(value, str | bool | int | float | date) else str(value)
+def _plain_text(asked: Asked) -> Callable[[str], Any]:
+    """A text that is taken on leaving it or with Enter, with suggestions where there will be some."""
+    if asked.picks:
+        return lambda hint: PickText(hint, layout=asked.layout)
+    return lambda hint: W.Text(continuous_update=False, placeholder=hint, layout=asked.layout)
 
 
-def _text(show: Callable[[Any], str], read: Callable[[str], Any], optional: bool, placeholder: str = "") -> Input:
-    """A text that is taken on leaving it or with Enter; empty is None where that is allowed."""
-    widget = W.Text(continuous_update=False, placeholder=NONE if optional else placeholder)
+def _text(show: Callable[[Any], str], read: Callable[[str], Any], optional: bool, make: Callable[[str], Any]) -> Input:
+    """An input whose value is a text; empty is None where that is allowed."""
     if not optional:
-        return Input(widget, show, lambda text: read(text.strip()))
+        return Input(make(""), show, lambda text: read(text.strip()))
     return Input(
-        widget,
+        make(NONE),
         lambda value: "" if value is None else show(value),
         lambda text: read(text.strip()) if text.strip() else None,
     )
@@ -249,4 +306,16 @@ def _path(text: str) -> Path:
 
 PARSERS: dict[Any, Callable[[str], Any]] = {int: _int, float: _float, str: str, Path: _path}
 
-MAKERS: list[Maker] = [_choice, _checkbox, _day, _whole_number, _real_number, _tags, _series, _one_text, _yaml]
+MAKERS: list[Maker] = [
+    _choice,
+    _checkbox,
+    _day,
+    _rate,
+    _whole_number,
+    _real_number,
+    _table,
+    _tags,
+    _series,
+    _one_text,
+    _yaml,
+]

@@ -57,6 +57,7 @@ from toolkit.widgets.map_content import (
 from toolkit.widgets.map_figure import figure_of
 from toolkit.widgets.map_rasters import Pictures, Rasters, Squares, Way
 from toolkit.widgets.page import Page
+from toolkit.widgets.panel_frame import PanelFrame
 from toolkit.widgets.places import parse_place
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class ClassMap(W.VBox):
         self._looking = Background(self._look, self._looked, self._failed)
         self._make_controls()
         super().__init__(self._laid_out())
-        self.add_class("lc-map")
+        self.add_class("lc-map").add_class("lc-keys")
         self._connect()
         self.problem.guard(self.refresh)()
 
@@ -240,7 +241,7 @@ class ClassMap(W.VBox):
         body.add_class("lc-body")
         below = [self.inspector] if self.inspector is not None else []
         return [
-            W.HTML(f"<style>{STYLE}</style>"), self.problem, bar, body, self.note, self.page, *below,
+            PanelFrame(), W.HTML(f"<style>{STYLE}</style>"), self.problem, bar, body, self.note, self.page, *below,
         ]  # fmt: skip
 
     def _connect(self) -> None:

@@ -1,0 +1,45 @@
+"""Every notebook in a real JupyterLab: runs from top to bottom without an error, and asks for nothing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.driving import errors_in, open_notebook, run_all
+
+FACES = {
+    "01_tiles": ".lc-panel",
+    "03_samples": ".lc-panel",
+    "04_training": ".lc-run",
+    "06_map_and_validation": ".lc-map",
+}
+"""What each notebook shows."""
+
+
+@pytest.mark.parametrize(
+    ("name", "theme"), [(name, "JupyterLab Light") for name in FACES] + [("03_samples", "JupyterLab Dark")]
+)
+def test_notebook(
+    name: str,
+    theme: str,
+    open_page: Callable[..., Any],
+    start_lab: Callable[..., Any],
+    tiny_demo: Path,
+    artefacts: Path,
+) -> None:
+    lab = start_lab({"LANDCOVER_EXPERIMENT": str(tiny_demo)}, theme=f"JupyterLab {theme}")
+    page, seen = open_page(width=1920 if theme == "Dark" else 1280)
+    open_notebook(page, lab, f"{name}.ipynb")
+    seen.errors.clear()
+    run_all(page)
+    assert errors_in(page) == []
+    shown = page.locator(FACES[name]).first
+    expect(shown).to_be_visible()
+    page.wait_for_timeout(2000)
+    shown.screenshot(path=artefacts / f"{name}{'_dark' if 'Dark' in theme else ''}.png")
+    assert page.locator("[role=alert]:visible").all_inner_texts() == []
+    assert seen.errors == [] and seen.beside_base_map == []

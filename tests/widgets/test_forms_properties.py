@@ -1,0 +1,275 @@
+"""Whatever an experiment is: YAML, form, command line and cell mean the same, and all views of it agree."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from toolkit.cli import _changes, _parser
+from toolkit.experiment.config import Experiment, ExperimentParams
+from toolkit.features.indices import INDICES
+from toolkit.ground.bands import BAND_NAMES
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.params import build, leaves, plain
+from toolkit.widgets.drafts import drafts_of
+from toolkit.widgets.forms import Form, form
+from toolkit.widgets.inputs import unwrap
+
+START = ExperimentParams(
+    name="trial",
+    series={"source": "s2", "tiles": ["31TCJ", "31TCK"], "start": "2018-01-01", "end": "2018-12-27"},
+    ground_truth={"source": "polygons"},
+)
+TILES = ("31TCJ", "31TCK", "31TDJ", "30TYP")
+FIELDS = dict(leaves(ExperimentParams))
+
+WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=12)
+SPECIAL: dict[str, st.SearchStrategy[Any]] = {
+    "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True),
+    "series.tiles": st.lists(st.sampled_from(TILES), min_size=1, unique=True).map(tuple),
+    "series.bands": st.lists(st.sampled_from(BAND_NAMES), min_size=1, unique=True).map(tuple),
+    "series.area": st.none() | st.just((1.25, 43.5, 1.5, 43.75)) | st.just((-179.0, -80.0, 1e-07, 0.1)),
+    "features.indices": st.lists(st.sampled_from(sorted(INDICES)), unique=True).map(tuple),
+    "split.leave_out_tile": st.none() | st.sampled_from(TILES),
+    "sampling.class_caps": st.dictionaries(st.integers(1, 255), st.integers(1, 10**9), max_size=5),
+}
+"""Parameters with a rule of their own, beside type and bounds."""
+
+
+def values_of(path: str) -> st.SearchStrategy[Any]:
+    """Values that a parameter accepts, from its declared type and bounds."""
+    if path in SPECIAL:
+        return SPECIAL[path]
+    field = FIELDS[path]
+    kind, optional = unwrap(field.annotation)
+    found = _of_kind(
+        kind, {name: getattr(mark, name) for mark in field.metadata for name in BOUNDS if hasattr(mark, name)}
+    )
+    return st.none() | found if optional else found
+
+
+BOUNDS = ("ge", "gt", "le", "lt")
+
+
+def _of_kind(kind: Any, bounds: dict[str, float]) -> st.SearchStrategy[Any]:
+    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
+    if get_origin(kind) is Literal:
+        return st.sampled_from(get_args(kind))
+    if kind is int:
+        return st.integers(low if low is not None else -(10**6), high if high is not None else 10**9)
+    if kind is float:
+        open_low, open_high = "gt" in bounds, "lt" in bounds
+        low, high = low if low is not None else -1e12, high if high is not None else 1e12
+        return st.floats(low, high, exclude_min=open_low, exclude_max=open_high, allow_subnormal=False)
+    if get_origin(kind) is tuple:
+        return st.lists(st.integers(1, 4096), min_size=1, max_size=4).map(tuple)
+    simple: dict[Any, st.SearchStrategy[Any]] = {
+        bool: st.booleans(),
+        str: WORDS.filter(lambda text: text.lower() != "none"),
+        Path: WORDS.map(Path),
+        date: st.dates(date(2015, 7, 1), date(2026, 12, 31)),
+    }
+    return simple[kind]
+
+
+@st.composite
+def targets(draw: st.DrawFn) -> ExperimentParams:
+    """A valid experiment, every parameter of which may differ from the default."""
+    values = {path: draw(values_of(path)) for path in FIELDS}
+    values["series.start"], values["series.end"] = sorted((values["series.start"], values["series.end"]))
+    if values["split.leave_out_tile"] not in values["series.tiles"]:
+        values["split.leave_out_tile"] = draw(st.none() | st.sampled_from(values["series.tiles"]))
+    content: dict[str, Any] = {}
+    for path, value in values.items():
+        *parents, leaf = path.split(".")
+        node = content
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return build(ExperimentParams, content, "drawn")
+
+
+def at(params: ExperimentParams, path: str) -> Any:
+    value: Any = params
+    for part in path.split("."):
+        value = getattr(value, part)
+    return value
+
+
+@cache
+def desk() -> tuple[Experiment, Form]:
+    """An experiment with a form of all of it, made once for all examples."""
+    experiment = Experiment(START)
+    return experiment, form(experiment)
+
+
+@settings(max_examples=40, deadline=None)
+@given(target=targets())
+def test_the_form_makes_any_experiment_field_by_field(target: ExperimentParams) -> None:
+    experiment, edited = desk()
+    experiment.replace(START)
+    rows = edited.fields
+    for path in FIELDS:
+        rows[path].input.value = rows[path]._input.show(at(target, path))
+    assert experiment.params == target
+    assert not any(row.refusal for row in rows.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(target=targets())
+def test_yaml_written_and_read_is_the_same_experiment(target: ExperimentParams) -> None:
+    assert build(ExperimentParams, yaml.safe_load(Experiment(target).to_yaml()), "yaml") == target
+
+
+def option_of(path: str, value: Any) -> str:
+    """A parameter as it is written on the command line."""
+    value = plain(value)
+    if value is None:
+        text = "none"
+    elif isinstance(value, list):
+        text = ",".join(map(str, value))
+    elif isinstance(value, dict):
+        text = ",".join(f"{key}={one}" for key, one in value.items())
+    else:
+        text = str(value)
+    return f"--{path}={text}"
+
+
+@cache
+def parser() -> Any:
+    return _parser("run")
+
+
+@settings(max_examples=60, deadline=None)
+@given(target=targets())
+def test_the_command_s_options_make_the_same_experiment(target: ExperimentParams) -> None:
+    options = parser().parse_args(["run", "experiment.yml", *(option_of(path, at(target, path)) for path in FIELDS)])
+    experiment = Experiment(START)
+    experiment.set(_changes(options))
+    assert experiment.params == target
+
+
+@settings(max_examples=60, deadline=None)
+@given(target=targets())
+def test_the_python_cell_makes_the_same_experiment(target: ExperimentParams) -> None:
+    experiment = Experiment(START)
+    experiment.replace(target)
+    names: dict[str, Any] = {}
+    exec(experiment.to_python(), names)
+    assert names["experiment"].params == target
+
+
+FILE = """\
+name: trial      # a name
+series: {source: s2, tiles: [31TCJ, 31TCK],   # two tiles
+         start: 2018-01-01, end: 2018-12-27}
+ground_truth:
+    source: polygons
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    yield tmp_path_factory.mktemp("files") / "experiment.yml"
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(target=targets())
+def test_a_person_s_file_becomes_the_experiment_and_keeps_its_comments(target: ExperimentParams, file: Path) -> None:
+    file.write_text(FILE, encoding="utf-8")
+    experiment = Experiment.load(file)
+    experiment.replace(target)
+    experiment.save()
+    assert Experiment.load(file).params == target
+    assert "# a name\n" in file.read_text(encoding="utf-8")
+
+
+class TwoForms(RuleBasedStateMachine):
+    """Two forms of everything and one of a section, in any sequence of edits, undos, saves and loads."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        (self.folder / "experiment.yml").write_text(FILE)
+        self.experiment = Experiment.load(self.folder / "experiment.yml")
+        self.forms = [form(self.experiment), form(self.experiment), form(self.experiment, "series")]
+        self.rows = [one.fields for one in self.forms]
+
+    @rule(data=st.data(), path=st.sampled_from(sorted(FIELDS)), which=st.integers(0, 1))
+    def edit_in_a_form(self, data: st.DataObject, path: str, which: int) -> None:
+        row = self.rows[which][path]
+        row.input.value = row._input.show(data.draw(values_of(path)))
+
+    @rule(path=st.sampled_from(["learning.epochs", "seed"]), which=st.integers(0, 1))
+    def type_what_cannot_be(self, path: str, which: int) -> None:
+        self.rows[which][path].input.value = -7
+        assert self.rows[which][path].refusal
+
+    @rule(path=st.sampled_from(sorted(FIELDS)), which=st.integers(0, 1))
+    def reset(self, path: str, which: int) -> None:
+        if self.rows[which][path].reset.layout.visibility == "visible":
+            self.rows[which][path].reset.click()
+
+    @rule(data=st.data(), path=st.sampled_from(sorted(FIELDS)))
+    def set_in_a_cell(self, data: st.DataObject, path: str) -> None:
+        value = data.draw(values_of(path))
+        with suppress(ParameterError):
+            self.experiment.set({path: value})
+
+    @rule()
+    def undo(self) -> None:
+        self.experiment.undo()
+
+    @rule()
+    def redo(self) -> None:
+        self.experiment.redo()
+
+    @rule()
+    def save(self) -> None:
+        self.experiment.save()
+        assert self.experiment.is_saved and Experiment.load(self.experiment.path).params == self.experiment.params
+
+    @precondition(lambda self: not self.experiment.is_saved)
+    @rule()
+    def reload(self) -> None:
+        self.experiment.reload()
+        assert self.experiment.is_saved
+        assert not any(row.refusal for rows in self.rows for row in rows.values())
+
+    @invariant()
+    def the_experiment_is_valid(self) -> None:
+        assert build(ExperimentParams, plain(self.experiment.params), "now") == self.experiment.params
+
+    @invariant()
+    def every_view_shows_it(self) -> None:
+        waiting = drafts_of(self.experiment).values
+        for one, rows in zip(self.forms, self.rows, strict=True):
+            assert one.problem.value == ""
+            for path, row in rows.items():
+                if path in waiting:
+                    assert "waits for another value" in row.refusal
+                    assert row.input.value == row._input.show(waiting[path])
+                assert row.is_waiting == (path in waiting)
+                if not row.refusal:
+                    assert row.input.value == row._input.show(self.experiment.get(path))
+
+    def teardown(self) -> None:
+        for one in self.forms:
+            one.close()
+        shutil.rmtree(self.folder)
+
+
+TestTwoForms = TwoForms.TestCase
+TestTwoForms.settings = settings(max_examples=12, stateful_step_count=20, deadline=None)

@@ -1,0 +1,211 @@
+"""The panel that runs an experiment: without a browser, as a notebook that runs from top to bottom uses it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolkit import Experiment, train
+from toolkit.experiment.jobs import Job
+from toolkit.experiment.stages import VERBS, Stage
+from toolkit.ground.errors import ParameterError, RunFolderError
+from toolkit.widgets import run_panel
+from toolkit.widgets.run_panel import RunPanel
+
+ENOUGH = 120.0
+LONG = {"learning.epochs": 100_000}
+
+Open = Callable[..., RunPanel]
+
+
+@pytest.fixture
+def demo(sampled_demo: Path) -> Experiment:
+    return Experiment.load(sampled_demo)
+
+
+@pytest.fixture
+def open_panel() -> Iterator[Open]:
+    """Panels that are closed after the test; then no thread and no job of theirs is left."""
+    before = set(threading.enumerate())
+    panels: list[RunPanel] = []
+
+    def opened(*arguments: Any, **named: Any) -> RunPanel:
+        panels.append(RunPanel(*arguments, **named))
+        assert panels[-1].settle() or panels[-1].job
+        return panels[-1]
+
+    yield opened
+    for panel in panels:
+        if panel.job:
+            panel.job.stop()
+            panel.job.wait(ENOUGH)
+        panel.close()
+    until(lambda: set(threading.enumerate()) <= before)
+
+
+def until(condition: Callable[[], Any], seconds: float = ENOUGH) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def states(panel: RunPanel) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in panel.stage_list.state["stages"]}
+
+
+def training(panel: RunPanel) -> dict[str, Any]:
+    return next(one for one in panel.stage_list.state["stages"] if one["name"] == "train")
+
+
+def is_shown(box: Any) -> bool:
+    return bool(box.layout.display != "none")
+
+
+def test_panel_tells_what_is_there_before_anything_runs(demo: Experiment, open_panel: Open) -> None:
+    panel = open_panel(demo)
+    assert panel.job is None
+    assert panel.stage_list.state["headline"] == "Not run yet"
+    assert list(states(panel).values()) == ["up to date", "up to date", *["waiting"] * 7]
+    assert panel.stop_button.disabled and panel.resume_button.disabled and not panel.run_button.disabled
+    assert not is_shown(panel.problem) and not is_shown(panel.job_problem) and not is_shown(panel.curves)
+    panel.verb.value = "cross_validate"
+    assert panel.settle()
+    assert states(panel) == {"clean": "up to date", "cross-validate": "waiting"}
+    assert [value for _, value in panel.verb.options] == list(VERBS)
+    with pytest.raises(ParameterError, match="not a verb"):
+        RunPanel(demo, verb="trian")
+
+
+def test_run_with_no_browser_and_a_panel_made_anew(demo: Experiment, open_panel: Open) -> None:
+    panel = open_panel(demo, verb="train")
+    panel.start()
+    assert panel.job is not None and panel.job.wait(ENOUGH)
+    assert panel.job.state == "done", panel.job.error
+    assert panel.settle()
+    assert training(panel)["state"] == "done" and training(panel)["message"].startswith("best epoch")
+    assert panel.stage_list.state["headline"].startswith("Done: train, begun ")
+    assert len(panel.curves.history) == 3 and panel.curves.status["phase"] == "done" and is_shown(panel.curves)
+    assert panel.job_log.text == "", "nobody looks at it"
+    panel.job_log.is_open = True
+    assert "best epoch" in panel.job_log.text
+
+    again = open_panel(demo)
+    assert again.job is not None and again.job.id == panel.job.id
+    assert training(again) == training(panel)
+    demo.set({"learning.learning_rate": 0.5})
+    assert again.settle() and panel.settle()
+    assert training(again)["state"] == training(panel)["state"] == "outdated"
+    assert "learning.learning_rate = 0.001 (now 0.5)" in training(again)["message"]
+
+
+def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) -> None:
+    demo.set(LONG)
+    first = open_panel(demo, verb="train")
+    first.run_button.click()
+    assert first.run_button.disabled
+    until(lambda: first.curves.history and training(first)["part"] is not None)
+    assert first.stage_list.state["headline"].startswith("Running: train, since ")
+    assert re.fullmatch(r"epoch \d+ of 100000", training(first)["message"])
+    assert first.verb.disabled and not first.stop_button.disabled and first.resume_button.disabled
+    assert first.curves.status["phase"] == "running"
+
+    second = open_panel(Experiment.load(demo.path))
+    until(lambda: second.stage_list.state["headline"].startswith("Running: train"))
+    assert second.job is not None and first.job is not None and second.job.id == first.job.id
+    assert second.verb.value == "train" and list(states(second)) == ["train"]
+    with pytest.raises(RunFolderError, match=r"in use by a job \(train"):
+        second.start()
+
+    second.stop_button.click()
+    assert first.job.wait(ENOUGH)
+    assert first.settle() and second.settle()
+    for panel in (first, second):
+        assert states(panel) == {"train": "stopped"}
+        assert panel.stage_list.state["headline"].startswith("Stopped: train, begun ")
+        assert not panel.resume_button.disabled and not panel.run_button.disabled and panel.stop_button.disabled
+    reached = len(first.curves.history)
+    assert first.curves.status["phase"] == "stopped"
+
+    demo.set({"learning.epochs": reached + 1})
+    first.resume_button.click()
+    assert first.job.wait(ENOUGH) and first.settle()
+    assert states(first) == {"train": "done"}, first.job.error
+    assert len(first.curves.history) == reached + 1
+
+
+def test_refusal_is_shown_with_its_mend_which_is_one_click_away(demo: Experiment, open_panel: Open) -> None:
+    panel = open_panel(demo, verb="sample")
+    assert panel.overwrite.layout.visibility == "hidden"
+    demo.set({"sampling.max_per_class": 20})
+    assert panel.settle()
+    assert states(panel) == {"sample": "outdated"}
+    assert panel.overwrite.layout.visibility == "visible"
+    panel.run_button.click()
+    assert panel.job is not None and panel.job.wait(ENOUGH) and panel.settle()
+    assert states(panel) == {"sample": "failed"}
+    assert is_shown(panel.job_problem)
+    assert "max_per_class = 150 (now 20)" in panel.job_problem.value and "overwrite" in panel.job_problem.value
+    assert panel.overwrite.layout.visibility == "visible"
+    panel.overwrite.value = True
+    panel.run_button.click()
+    assert panel.job.wait(ENOUGH) and panel.settle()
+    assert states(panel) == {"sample": "done"}, panel.job.error
+    assert not is_shown(panel.job_problem)
+    assert panel.overwrite.layout.visibility == "hidden" and not panel.overwrite.value
+
+
+def test_panel_follows_the_experiment_to_another_run_folder(demo: Experiment, open_panel: Open) -> None:
+    train(demo)
+    panel = open_panel(demo)
+    assert len(panel.curves.history) == 3
+    demo.set({"name": "another"})
+    assert panel.settle()
+    assert set(states(panel).values()) == {"waiting"}
+    assert not is_shown(panel.curves)
+    shutil.copytree(demo.folder.parent / "demo", demo.folder, dirs_exist_ok=True)
+    panel.refresh()
+    assert panel.settle()
+    assert states(panel)["train"] == "up to date"
+    demo.set({"series.tiles": ["31TCJ", "31TCK"]})
+    assert [name for name in states(panel) if name.startswith("classify")] == ["classify 31TCJ", "classify 31TCK"]
+    assert panel.settle()
+
+
+def test_folder_that_is_at_work_and_images_that_are_not_there(demo: Experiment, open_panel: Open) -> None:
+    panel = open_panel(demo, verb="clean")
+    job = Job.start(demo, "clean", thread=True, overwrite=True)
+    assert job.wait(ENOUGH)
+    panel.refresh()
+    assert panel.settle()
+    assert panel.job is not None and panel.job.id == job.id
+    demo.set({"series.tiles": ["31TDH"]})
+    assert panel.settle()
+    assert is_shown(panel.folder_problem) and "31TDH" in panel.folder_problem.value
+    demo.set({"series.tiles": ["31TCJ"]})
+    assert panel.settle()
+    assert not is_shown(panel.folder_problem)
+
+
+def test_callbacks_are_quick_and_look_at_no_file_of_images(
+    demo: Experiment, open_panel: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def noted(*arguments: Any) -> list[Stage]:
+        threads.append(threading.current_thread())
+        return []
+
+    monkeypatch.setattr(run_panel, "stages", noted)
+    panel = open_panel(demo)
+    demo.set({"seed": 5})
+    panel.verb.value = "train"
+    assert panel.settle()
+    assert threads and threading.main_thread() not in threads

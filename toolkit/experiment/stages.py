@@ -1,0 +1,212 @@
+"""The stages of an experiment: what each step is made from, and how its results stand to the experiment as it is now.
+
+`stages(experiment)` tells, without running anything, what a run would do. It looks at every input file, which may be
+thousands: never call it in a callback of a widget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.provenance import Manifest, fingerprint_files
+from toolkit.experiment.steps import Step, standing
+from toolkit.experiment.tiles import product_files
+from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
+from toolkit.ground_truth.vector_files import parts_of
+from toolkit.mapping.classify import LAYERS
+from toolkit.mapping.mosaic import MAPS
+
+AREA = ("series.source", "series.tiles", "series.area", "series.bands")
+SERIES = ("series", "features")
+GROWING = ("learning.epochs",)
+"""Parameters that may be raised to go on with a training."""
+
+CROSS_VALIDATION = "cross-validate"
+
+VERBS = ("run", "clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate")
+"""The verbs, the whole chain first."""
+
+StageState = Literal["up to date", "waiting", "outdated", "running", "done", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a run as a person follows it."""
+
+    name: str
+    state: StageState = "waiting"
+    message: str = ""
+    """What it does, what came of it, or why its results are outdated."""
+    done: int = 0
+    total: int = 0
+    """Progress while it runs: `done` of `total`; 0 of 0 where that is not known."""
+    seconds: float = 0.0
+    """How long it took, once it is done."""
+    left: float | None = None
+    """Seconds left, about; None where that is not known."""
+
+
+def stages(experiment: Experiment, verb: str = "run") -> list[Stage]:
+    """How the results of each step of a verb stand to the experiment as it is now.
+
+    Raises:
+        CatalogError, ProductError, GroundTruthError: an input is not there.
+        ParameterError: no such verb.
+        RunFolderError: the manifest is damaged.
+    """
+    records = Manifest(RunFolder(experiment.folder).manifest).records()
+    found: dict[str, Stage] = {}
+    for step in steps_of(experiment, verb):
+        state, message = standing(experiment, step, records)
+        anew = [name for name in step.after if name in found and found[name].state != "up to date"]
+        if state == "up to date" and anew:
+            state, message = "outdated", f"{anew[0]} is to be made first"
+        found[step.name] = Stage(step.name, state, message)
+    return list(found.values())
+
+
+def stage_names(experiment: Experiment, verb: str = "run") -> list[str]:
+    """The steps of a verb, in their order.
+
+    Raises:
+        ParameterError: no such verb.
+    """
+    tiles = [f"classify {tile}" for tile in experiment.series.tiles]
+    chain = {"clean": ["clean"], "sample": ["sample"], "train": ["train"], "classify": tiles}
+    chain |= {"mosaic": ["mosaic"], "validate": ["validate"]}
+    if verb == "run":
+        return [name for names in chain.values() for name in names]
+    if verb == "cross_validate":
+        return ["clean", CROSS_VALIDATION]
+    if verb not in chain:
+        raise ParameterError(f"{verb!r} is not a verb{did_you_mean(verb, VERBS)}")
+    return chain[verb]
+
+
+def steps_of(experiment: Experiment, verb: str = "run") -> list[Step]:
+    """The steps of a verb, in their order; looks at every input file."""
+    return [step_of(experiment, name) for name in stage_names(experiment, verb)]
+
+
+def step_of(experiment: Experiment, name: str) -> Step:
+    """One step by its name, such as `clean` or `classify 31TCJ`."""
+    verb, _, tile = name.partition(" ")
+    if tile:
+        return classify_step(experiment, tile)
+    makers = {
+        "clean": clean_step,
+        "sample": sample_step,
+        "train": train_step,
+        "mosaic": mosaic_step,
+        "validate": validate_step,
+        CROSS_VALIDATION: cross_validation_step,
+    }
+    return makers[verb](experiment)
+
+
+def clean_step(experiment: Experiment) -> Step:
+    """Cleaning depends on the polygons, and on where and when there are images."""
+    folder = RunFolder(experiment.folder)
+    files = [
+        *parts_of(ground_truth_file(experiment)),
+        *nomenclature_files(experiment),
+        *product_files(experiment),
+    ]
+    return Step(
+        "clean",
+        ("ground_truth", *AREA, "series.start", "series.end", "series.margin_days"),
+        (folder.polygons("clean"), folder.cleaning_report),
+        inputs=fingerprint_files(files, experiment.path.parent),
+    )
+
+
+def sample_step(experiment: Experiment) -> Step:
+    """Sampling depends on the clean polygons, the split, and the features of the images."""
+    folder = RunFolder(experiment.folder)
+    return Step(
+        "sample",
+        (*SERIES, "split", "sampling", "seed"),
+        (folder.class_counts, folder.samples / "stack.json", folder.polygons("train"), folder.polygons("test")),
+        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
+        after=("clean",),
+    )
+
+
+def train_step(experiment: Experiment) -> Step:
+    """Training depends on the samples; it goes on where more epochs are asked for."""
+    folder = RunFolder(experiment.folder)
+    return Step(
+        "train",
+        ("learning", "seed", "sampling.min_clear_dates"),
+        (folder.history, folder.model / "model.json"),
+        after=("sample",),
+        may_grow=GROWING,
+    )
+
+
+def classify_step(experiment: Experiment, tile: str) -> Step:
+    """The classification of a tile depends on its images and the model."""
+    folder = RunFolder(experiment.folder)
+    return Step(
+        f"classify {tile}",
+        SERIES,
+        tuple(folder.tile(tile) / f"{layer}.tif" for layer in LAYERS),
+        inputs=fingerprint_files(product_files(experiment, [tile]), experiment.path.parent),
+        after=("train",),
+    )
+
+
+def mosaic_step(experiment: Experiment) -> Step:
+    """The mosaic depends on the maps of the tiles."""
+    folder = RunFolder(experiment.folder)
+    return Step(
+        "mosaic",
+        ("mapping.crs",),
+        tuple(folder.map(layer) for layer in MAPS),
+        after=tuple(f"classify {tile}" for tile in experiment.series.tiles),
+    )
+
+
+def validate_step(experiment: Experiment) -> Step:
+    """Validation depends on the map and the test polygons."""
+    folder = RunFolder(experiment.folder)
+    return Step("validate", (), (folder.metrics, folder.report), after=("mosaic", "sample"))
+
+
+def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
+    """Cross-validation samples and trains by itself, from the clean polygons."""
+    folder = RunFolder(experiment.folder).cross_validation
+    return Step(
+        CROSS_VALIDATION,
+        (*SERIES, "split", "sampling", "learning", "seed"),
+        (folder / "metrics.json", folder / "folds.png"),
+        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
+        after=("clean",),
+        may_grow=GROWING,
+        arguments={"by": by},
+    )
+
+
+def ground_truth_file(experiment: Experiment) -> Path:
+    """The file of the ground truth: an entry of the catalog, or a path beside the experiment file.
+
+    Raises:
+        CatalogError: neither.
+    """
+    source = experiment.ground_truth.source
+    path = experiment.path.parent / source
+    if path.is_file():
+        return path
+    if path.suffix and source not in experiment.data.sources:
+        raise CatalogError(f"ground_truth.source = {source} is neither a file ({path}) nor in {experiment.data.path}")
+    return experiment.data.vector(source)
+
+
+def nomenclature_files(experiment: Experiment) -> list[Path]:
+    """The nomenclature's file, where it is not one that ships with the toolkit."""
+    path = experiment.path.parent / experiment.ground_truth.nomenclature
+    return [path] if path.suffix == ".csv" and path.is_file() else []

@@ -1,0 +1,125 @@
+"""The dates of each tile as a strip: a mark a date on one axis of time, the darker the more of the tile is clear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from toolkit.experiment.acquisitions import longest_gap
+from toolkit.series.timeline import regular_dates
+from toolkit.series.timeseries import SeriesParams
+
+MOST_TICKS = 130
+"""Days of the regular grid that are drawn at most: nearer together they are no ticks any more."""
+
+MOST_MONTHS = 12
+"""Months that are named at most."""
+
+
+LAST_NAME = 93
+"""Percent of the width after which there is no room for the name of a month."""
+
+
+class Axis:
+    """The time from `margin_days` before the start to as long after the end, as percent of the width."""
+
+    def __init__(self, params: SeriesParams) -> None:
+        margin = np.timedelta64(params.margin_days, "D")
+        self.first, self.last = np.datetime64(params.start) - margin, np.datetime64(params.end) + margin
+
+    def at(self, day: np.datetime64) -> float:
+        """Where a day is, percent."""
+        return round(100 * float((day - self.first) / max(self.last - self.first, np.timedelta64(1, "D"))), 2)
+
+    def holds(self, day: np.datetime64) -> bool:
+        """Whether a day is on the axis."""
+        return bool(self.first <= day <= self.last)
+
+    @property
+    def months(self) -> list[np.datetime64]:
+        """First days of months: of each, or of every second, third, sixth or twelfth."""
+        months = np.arange(self.first.astype("M8[M]"), self.last.astype("M8[M]") + 1)
+        step = next((step for step in (1, 2, 3, 6) if len(months) <= step * MOST_MONTHS), 12)
+        first_days = months[months.astype(int) % step == 0].astype("M8[D]")
+        return [day for day in first_days if self.holds(day) and self.at(day) <= LAST_NAME]
+
+
+def strips_html(dates: Mapping[str, pd.DataFrame | None], params: SeriesParams) -> str:
+    """A row for each tile under an axis of time.
+
+    Args:
+        dates: tile -> its dates as `acquisitions` gives them; None where they are not known yet.
+    """
+    axis = Axis(params)
+    rows = "".join(_row(tile, one, axis) for tile, one in dates.items())
+    return f"<div class='lc-strips'>{_axis_row(axis, params)}{rows}</div>{_legend()}"
+
+
+def _row(tile: str, dates: pd.DataFrame | None, axis: Axis) -> str:
+    words = "" if dates is None else _summary(dates)
+    marks = "" if dates is None else "".join(_mark(one, axis) for one in dates.itertuples() if axis.holds(_day(one)))
+    label = escape(f"Dates of tile {tile}: {words}")
+    return (
+        f"<div class='lc-name'>{escape(tile)}</div><div class='lc-strip' role='img' aria-label='{label}'>{marks}</div>"
+        f"<div class='lc-count'>{escape(words)}</div>"
+    )
+
+
+def _summary(dates: pd.DataFrame) -> str:
+    if dates.empty:
+        return "no image in this source"
+    used = int(dates["used"].sum())
+    known = dates.loc[dates["used"], "data_share"].notna().all()
+    gap = longest_gap(dates) if known else None
+    return f"{used} date{'s' * (used != 1)}" + (f" · gap {gap} d" if gap is not None else "")
+
+
+def _mark(one: Any, axis: Axis) -> str:
+    """A date; what is known of it is told where the pointer rests on it."""
+    data, clear = one.data_share, one.clear_share
+    if not one.used:
+        kind, words = "x", f"not used: {one.why}"
+    elif np.isnan(data):
+        kind, words = "unknown", "not looked at yet"
+    elif not data:
+        kind, words = "empty", "nothing measured"
+    else:
+        seen = "" if data > 0.995 else f" of the {data:.0%} that was seen"
+        kind, words = "seen", f"{clear:.0%} clear{seen}"
+    shade = f";--share:{data * clear:.2f}" if kind == "seen" else ""
+    told = escape(f"{_day(one)} · {one.platform} · {words}", quote=True)
+    return f"<i class='lc-{kind}' style='left:{axis.at(_day(one))}%{shade}' title='{told}'></i>"
+
+
+def _day(one: Any) -> np.datetime64:
+    return np.datetime64(one.date, "D")
+
+
+def _axis_row(axis: Axis, params: SeriesParams) -> str:
+    months = "".join(f"<b style='left:{axis.at(day)}%'>{_month_name(day, axis)}</b>" for day in axis.months)
+    days = regular_dates(params.start, params.end, params.step_days)
+    ticks = "".join(f"<u style='left:{axis.at(day)}%'></u>" for day in days) if len(days) <= MOST_TICKS else ""
+    period = f"left:{axis.at(np.datetime64(params.start))}%;right:{100 - axis.at(np.datetime64(params.end)):.2f}%"
+    words = f"{len(days)} day{'s' * (len(days) != 1)} in the series"
+    return (
+        f"<div></div><div class='lc-axis'>{months}<s style='{period}'></s>{ticks}</div>"
+        f"<div class='lc-count lc-quiet'>{words}</div>"
+    )
+
+
+def _month_name(day: np.datetime64, axis: Axis) -> str:
+    text = pd.Timestamp(day)
+    return f"{text:%b}&nbsp;{text:%Y}" if day == axis.months[0] or text.month == 1 else f"{text:%b}"
+
+
+def _legend() -> str:
+    shades = "".join(f"<i class='lc-seen' style='--share:{share}'></i>" for share in (0, 0.25, 0.5, 0.75, 1))
+    return (
+        f"<div class='lc-key lc-quiet'><span>cloudy {shades} clear</span>"
+        "<span><i class='lc-empty'></i> nothing measured</span><span><i class='lc-x'></i> not used</span>"
+        "<span>gap: longest time between two dates with half of the tile clear, days</span></div>"
+    )

@@ -1,0 +1,315 @@
+"""`RunPanel`: runs the steps of an experiment as a job, beside the kernel, and shows how it goes.
+
+The panel holds nothing: the job is in the files of the run folder. A panel made anew, after the page was reloaded or
+the kernel restarted, finds the job that runs there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import anywidget
+import ipywidgets as W
+import traitlets
+
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.job_status import JobStatus
+from toolkit.experiment.jobs import Job
+from toolkit.experiment.stages import CROSS_VALIDATION, VERBS, Stage, stage_names, stages
+from toolkit.widgets.background import Background, Poller
+from toolkit.widgets.guard import ErrorBox
+from toolkit.widgets.live import LiveCurves
+
+HERE = resources.files("toolkit.widgets")
+STYLE = (HERE / "run_panel.css").read_text(encoding="utf-8")
+
+NAMES = {"run": "whole chain", "cross_validate": CROSS_VALIDATION}
+"""What a verb is called in the list, where not by its own name."""
+
+LOG_EVERY = 1.0
+"""Seconds between two updates of the log at least."""
+
+REPLACE = "Replace outdated results"
+
+WORDS = {"stopping": "Stopping", "stopped": "Stopped", "failed": "Failed", "done": "Done"}
+
+
+class StageList(anywidget.AnyWidget):
+    """The list of stages."""
+
+    _esm = "".join((HERE / name).read_text(encoding="utf-8") for name in ("chart.js", "run_panel.js"))
+    _css = STYLE
+
+    state = traitlets.Dict().tag(sync=True)
+    """headline, and stages: a dict each with name, state, message, part done (0 to 1 or None), left and seconds."""
+
+
+class JobLog(anywidget.AnyWidget):
+    """The last lines of a job's log, folded."""
+
+    _esm = (HERE / "job_log.js").read_text(encoding="utf-8")
+
+    text = traitlets.Unicode("").tag(sync=True)
+    is_open = traitlets.Bool(False).tag(sync=True)
+    """Whether a person looks at it; it is not sent otherwise."""
+
+
+class RunPanel(W.VBox):
+    """Runs one verb or the whole chain in a process of its own; the kernel stays free.
+
+    It finds the job that runs in the run folder, whoever started it. `start`, `stop` and `resume` are its buttons;
+    `job` is the job shown, None where there was none.
+
+    Args:
+        verb: what is chosen at first; the verb of the job, where one runs.
+    """
+
+    _endings: tuple[Callable[[], None], ...] = ()
+
+    def __init__(self, experiment: Experiment, verb: str = "run") -> None:
+        stage_names(experiment, verb)
+        self.experiment = experiment
+        self.job: Job | None = None
+        self.problem, self.folder_problem, self.job_problem = ErrorBox(), ErrorBox(), ErrorBox()
+        self.curves = LiveCurves(show=False)
+        self.stage_list, self.job_log = StageList(), JobLog()
+        self._shown = _Shown()
+        self._drawing = threading.RLock()
+        self._standing = Background(_standing_of, self._take_standing, self.folder_problem.tell)
+        self._poller = Poller(self._look, self.folder_problem.tell)
+        self._make_controls(verb)
+        problems = [self.problem, self.folder_problem, self.job_problem]
+        super().__init__([self._controls, *problems, self.stage_list, self.curves, self.job_log])
+        self.add_class("lc-run")
+        self._attach()
+        unobserve = experiment.observe(self.problem.guard(lambda *_: self._follow_edit()))
+        inner = (self._poller, self._standing, self.curves, self.stage_list, self.job_log)
+        self._endings = (unobserve, *(one.close for one in inner))
+
+    def start(self) -> None:
+        """Start a job for the chosen verb, with the experiment as it is, saved or not.
+
+        Raises:
+            RunFolderError: something is at work in the run folder already.
+        """
+        self._begin(self.verb.value, self.overwrite.value)
+
+    def stop(self) -> None:
+        """Ask the job to stop; what is done stays done."""
+        if self.job is not None:
+            self.job.stop()
+            self._poller.start()
+
+    def resume(self) -> None:
+        """Start the verb of the last job again: it goes on where that one ended.
+
+        Raises:
+            RunFolderError: something is at work in the run folder already.
+        """
+        if self.job is not None:
+            same = self.job.experiment.params == self.experiment.params
+            self._begin(self.job.verb, self.overwrite.value or (same and self.job.order.arguments["overwrite"]))
+
+    def refresh(self) -> None:
+        """Look again what is in the run folder, such as results of verbs that were called in a cell."""
+        self._attach()
+
+    def settle(self, seconds: float = 10) -> bool:
+        """Wait until what is shown is the last state; whether that came within `seconds`."""
+        until = time.monotonic() + seconds
+        return self._poller.settle(seconds) and self._standing.settle(max(0.0, until - time.monotonic()))
+
+    def close(self) -> None:
+        """Take the panel away; a job goes on."""
+        for end in self._endings:
+            end()
+        self._endings = ()
+        super().close()
+
+    def _make_controls(self, verb: str) -> None:
+        guard = self.problem.guard
+        options = [(NAMES.get(one, one), one) for one in VERBS]
+        self.verb = W.Dropdown(options=options, value=verb, tooltip="What to run")
+        self.run_button = W.Button(description="Run", button_style="primary", tooltip="Run it in a process of its own")
+        self.stop_button = W.Button(description="Stop", tooltip="What is done stays done", disabled=True)
+        self.resume_button = W.Button(description="Resume", tooltip="Go on with what was stopped", disabled=True)
+        self.overwrite = W.Checkbox(description=REPLACE, indent=False)
+        self.overwrite.layout.visibility = "hidden"
+        self.run_button.on_click(guard(lambda _: self.start()))
+        self.stop_button.on_click(guard(lambda _: self.stop()))
+        self.resume_button.on_click(guard(lambda _: self.resume()))
+        self.verb.observe(guard(lambda _: self._ask_standing()), "value")
+        self.job_log.observe(guard(lambda _: self._show_log(at_once=True)), "is_open")
+        buttons = [self.verb, self.run_button, self.stop_button, self.resume_button, self.overwrite]
+        self._controls = W.HBox(buttons)
+        self._controls.add_class("lc-controls")
+
+    def _begin(self, verb: str, overwrite: bool) -> None:
+        try:
+            job = Job.start(self.experiment, verb, overwrite=overwrite)
+        except Exception:
+            self._attach()  # what runs there is shown
+            raise
+        self.run_button.disabled = True
+        self._follow_job(job)
+
+    def _attach(self) -> None:
+        """Show the job of the run folder, and what is there."""
+        self._shown.folder = self.experiment.folder
+        self._follow_job(Job.latest(self.experiment))
+        self._ask_standing()
+
+    def _follow_job(self, job: Job | None) -> None:
+        with self._drawing:
+            self.job, self._shown.status, self._shown.is_stale = job, None, True
+        self._poller.start()
+
+    def _follow_edit(self) -> None:
+        """The experiment was changed: its results may be outdated, or its run folder another one."""
+        if self.experiment.folder != self._shown.folder:
+            self._attach()
+        else:
+            self._ask_standing()
+
+    def _ask_standing(self) -> None:
+        self._draw()
+        self._look_into_folder()
+
+    def _look_into_folder(self) -> None:
+        self._standing.ask(Experiment(self.experiment.params, self.experiment.path), self.verb.value)
+
+    def _take_standing(self, found: _Standing) -> None:
+        """What is in the run folder was looked at, in another thread."""
+        with self._drawing:
+            self.folder_problem.clear()
+            if found.folder == self.experiment.folder and found.verb == self.verb.value:
+                self._shown.standing = found
+                self._shown.is_stale = False
+                self._draw()
+                self._show_curves()
+
+    def _look(self) -> bool:
+        """Show how the job goes; whether there will be more. Called a few times a second while it runs."""
+        with self._drawing:
+            job = self.job
+            self._shown.status = status = job.look() if job else None
+            running = self._shown.is_running
+            if job and running:
+                self.verb.value = job.verb
+            self._draw()
+            self._show_curves()
+            self._show_log(at_once=not running)
+            if status is not None and not running and self._shown.is_stale:
+                self._look_into_folder()
+            return running
+
+    def _draw(self) -> None:
+        """Set what the browser shows, in one message a widget."""
+        with self._drawing:
+            status = self._shown.status
+            rows = self._shown.rows(stage_names(self.experiment, self.verb.value))
+            self.stage_list.state = {"headline": self._headline(status), "stages": [_row(one) for one in rows]}
+            running = self._shown.is_running
+            self.verb.disabled = self.run_button.disabled = running
+            self.stop_button.disabled = status is None or status.state != "running"
+            self.resume_button.disabled = status is None or status.state not in ("stopped", "failed")
+            outdated = not running and self._shown.is_outdated
+            self.overwrite.layout.visibility = "visible" if outdated else "hidden"
+            self.overwrite.value = self.overwrite.value and outdated
+            if status is not None and status.error:
+                self.job_problem.show(status.error + (f". Here: tick “{REPLACE}”" if outdated else ""))
+            else:
+                self.job_problem.clear()
+
+    def _headline(self, status: JobStatus | None) -> str:
+        if self.job is None or status is None:
+            return "Not run yet" if self.job is None else ""
+        what = NAMES.get(self.job.verb, self.job.verb)
+        since = datetime.fromisoformat(self.job.order.started).strftime("%H:%M")
+        if status.state == "running":
+            begun = any(one.state != "waiting" for one in status.stages)
+            return f"Running: {what}, since {since}" if begun else f"Starting: {what}"
+        mend = ". Resume goes on from there" if status.state == "stopped" else ""
+        return f"{WORDS[status.state]}: {what}, begun {since}{mend}"
+
+    def _show_curves(self) -> None:
+        if self.job is not None and self._shown.status is not None and self._shown.is_running:
+            self.curves.show_job(self.job, self._shown.status)
+        else:
+            self.curves.show_run(self.experiment)
+        shown = self.curves.history and self.verb.value != "cross_validate"
+        self.curves.layout.display = "" if shown else "none"
+
+    def _show_log(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if self.job is not None and self.job_log.is_open and (at_once or now - self._shown.log_at >= LOG_EVERY):
+            self._shown.log_at = now
+            self.job_log.text = self.job.log
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What was found in a run folder for a verb."""
+
+    folder: Any
+    verb: str
+    stages: tuple[Stage, ...]
+
+
+def _standing_of(experiment: Experiment, verb: str) -> _Standing:
+    """Look at every input file: not for a callback."""
+    return _Standing(experiment.folder, verb, tuple(stages(experiment, verb)))
+
+
+@dataclass
+class _Shown:
+    """What the panel shows, put together from the job and from what is in the run folder."""
+
+    folder: Any = None
+    status: JobStatus | None = None
+    standing: _Standing | None = None
+    is_stale: bool = True
+    """Whether a job has changed the run folder since it was looked at."""
+    log_at: float = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        return self.status is not None and not self.status.is_over
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether results are there that a run would be refused to replace."""
+        return any(one.state == "outdated" for one in self._found())
+
+    def rows(self, names: list[str]) -> list[Stage]:
+        """The stages of these names."""
+        return [self.stage(name) or Stage(name) for name in names]
+
+    def stage(self, name: str) -> Stage | None:
+        """A stage as a person should see it; None where nothing is known of it."""
+        job = {one.name: one for one in self.status.stages}.get(name) if self.status else None
+        there = next((one for one in self._found() if one.name == name), None)
+        if job is None or job.state == "waiting" or there is None:
+            return there or job
+        finished = job.state in ("done", "up to date")
+        if self.is_running or self.is_stale or finished == (there.state == "up to date"):
+            return job if job.message or finished else replace(job, message=there.message)
+        return there
+
+    def _found(self) -> tuple[Stage, ...]:
+        return self.standing.stages if self.standing and self.standing.folder == self.folder else ()
+
+
+def _row(stage: Stage) -> dict[str, Any]:
+    """A stage as the browser takes it; small differences of time left are no news."""
+    part = round(stage.done / stage.total, 3) if stage.state == "running" and stage.total else None
+    left = None if stage.left is None else round(stage.left)
+    return {"name": stage.name, "state": stage.state, "message": stage.message, "part": part, "left": left} | {
+        "seconds": round(stage.seconds, 1)
+    }

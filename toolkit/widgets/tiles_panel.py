@@ -1,0 +1,183 @@
+"""`TilesPanel`: the tiles of an experiment picked on a map, and the dates of each with their clear share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import ipywidgets as W
+import pandas as pd
+from odc.geo.geobox import GeoBox
+
+from toolkit.experiment.acquisitions import COLUMNS, acquisitions, available_tiles
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.tiles import images_key
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.streaming import Progress
+from toolkit.widgets.background import Background
+from toolkit.widgets.date_strips import strips_html
+from toolkit.widgets.guard import ErrorBox
+from toolkit.widgets.leaflet import (
+    grid_bounds,
+    layer_group,
+    look_at,
+    new_map,
+    set_shapes,
+    shapes_layer,
+    tile_names,
+    tile_shapes,
+)
+from toolkit.widgets.panel_parts import beside, forms_of
+
+FIELDS = ("series.source", "series.tiles", "series.start", "series.end", "series.step_days", "series.margin_days")
+
+HEIGHT = 360
+"""Pixels of the map."""
+
+ACCENT = "#1976d2"
+CHOSEN = {"color": ACCENT, "weight": 2, "fillColor": ACCENT, "fillOpacity": 0.3}
+OFFERED = {"color": "#404040", "weight": 1.5, "dashArray": "5 4", "fillColor": "#404040", "fillOpacity": 0.04}
+
+HINT = "A click on a tile takes it in or out."
+
+INTERVAL = 0.2
+"""Seconds between two words about progress."""
+
+
+class _Superseded(Exception):
+    """Other dates are wanted by now."""
+
+
+class TilesPanel(W.VBox):
+    """Source, tiles, period and step of an experiment: `TilesPanel(experiment)`.
+
+    The map has the footprint of every tile that the source holds images of. Images are looked at in a thread; what
+    was seen of them once is known.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.problem, self.unread = ErrorBox(), ErrorBox()
+        self.forms = forms_of(experiment, FIELDS)
+        self.map = new_map(height=HEIGHT)
+        guard = self.problem.guard
+        self.footprints = shapes_layer(
+            [], "Tiles", hover=guard(self._tell), click=guard(lambda one: self.toggle(one["tile"]))
+        )
+        self.names = layer_group("Names")
+        self.map.add(self.footprints)
+        self.map.add(self.names)
+        self.under_pointer, self.dates, self.progress = W.HTML(HINT), W.HTML(), W.HTML()
+        self._grids: dict[str, GeoBox] = {}
+        self._tables: dict[str, pd.DataFrame] = {}
+        self._source: Any = None
+        self._wanted: Any = None
+        self._drawn: Any = None
+        self._lock = threading.Lock()
+        self._background = Background(self._look, self._looked, self._failed)
+        for line in (self.under_pointer, self.progress):
+            line.add_class("lc-line")
+        right = [self.map, self.under_pointer, self.dates, self.progress, self.unread]
+        super().__init__(beside([*self.forms, self.problem], right))
+        self.add_class("lc-panel")
+        self._unobserve = experiment.observe(guard(lambda _: self._follow()))
+        guard(self._follow)()
+
+    def toggle(self, tile: str) -> None:
+        """Take a tile into the experiment, or out of it.
+
+        Raises:
+            ParameterError: it is the last one, or the one that is left out of training.
+        """
+        tiles = list(self.experiment.series.tiles)
+        if tiles == [tile]:
+            raise ParameterError(f"{tile} is the last tile, and an experiment needs one: take another one in first")
+        self.experiment.set(
+            {"series.tiles": [one for one in tiles if one != tile] if tile in tiles else [*tiles, tile]}
+        )
+
+    def refresh(self) -> None:
+        """Look at the source and its images again; returns at once."""
+        self._source = self._wanted = None
+        self._follow()
+
+    def settle(self, seconds: float = 60) -> bool:
+        """Wait until everything is looked at; whether that came within `seconds`."""
+        return self._background.settle(seconds)
+
+    def close(self) -> None:
+        """Take the panel away and stop following the experiment."""
+        self._unobserve()
+        self._background.close()
+        for form in self.forms:
+            form.close()
+        super().close()
+
+    def _follow(self) -> None:
+        self._draw()
+        wanted = images_key(self.experiment)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self._background.ask(Experiment(self.experiment.params, self.experiment.path), wanted)
+
+    def _draw(self) -> None:
+        """Show what is known: the footprints, and the dates of the chosen tiles."""
+        with self._lock:  # whoever draws last has looked at the parameters last
+            params = self.experiment.series
+            if self._drawn != (self._source, params.tiles):
+                offered = {tile: grid for tile, grid in self._grids.items() if tile not in params.tiles}
+                chosen = {tile: grid for tile, grid in self._grids.items() if tile in params.tiles}
+                set_shapes(self.footprints, [*tile_shapes(offered, OFFERED), *tile_shapes(chosen, CHOSEN)])
+                self._drawn = (self._source, params.tiles)
+            self.dates.value = strips_html({tile: self._tables.get(tile) for tile in params.tiles}, params)
+
+    def _look(self, experiment: Experiment, wanted: Any) -> None:
+        """In a thread: the tiles of the source, then the dates of each chosen one, first without their shares."""
+        source = (experiment.path, experiment.params.catalog, experiment.series.source)
+        if source != self._source:
+            self.progress.value = "looking for tiles …"
+            self._grids, self._tables = available_tiles(experiment), {}
+            self._source = source
+            self.names.layers = tile_names(self._grids)
+            look_at(self.map, map(grid_bounds, self._grids.values()), HEIGHT)
+            self._draw()
+        there = [tile for tile in experiment.series.tiles if tile in self._grids]
+        absent = {tile: pd.DataFrame(columns=COLUMNS) for tile in experiment.series.tiles if tile not in there}
+        self._tables = absent | {tile: acquisitions(experiment, tile, measure=False) for tile in there}
+        self._draw()
+        for tile in there:
+            self._tables[tile] = acquisitions(experiment, tile, progress=self._progress(tile, wanted))
+            self._draw()
+
+    def _progress(self, tile: str, wanted: Any) -> Progress:
+        """Tells how far it is, and gives up when other dates are wanted by now."""
+        before = 0.0
+
+        def told(done: int, total: int) -> None:
+            nonlocal before
+            if self._wanted is not wanted:
+                raise _Superseded
+            if time.monotonic() - before > INTERVAL:
+                before = time.monotonic()
+                self.progress.value = f"looking at the images of {escape(tile)}: {done} of {total}"
+
+        return told
+
+    def _looked(self, _: None) -> None:
+        self.progress.value = ""
+        self.unread.clear()
+
+    def _failed(self, error: Exception) -> None:
+        self.progress.value = ""
+        if not isinstance(error, _Superseded):
+            self.unread.tell(error)
+
+    def _tell(self, shape: Mapping[str, Any]) -> None:
+        tile = shape["tile"]
+        chosen = tile in self.experiment.series.tiles
+        self.under_pointer.value = (
+            f"{escape(tile)}: {'taken in; a click takes it out' if chosen else 'a click takes it in'}"
+        )

@@ -1,0 +1,99 @@
+"""`Workbench`: every panel of an experiment on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from toolkit.widgets.form_tools import ExperimentBar
+from toolkit.widgets.forms import form
+from toolkit.widgets.guard import ErrorBox
+from toolkit.widgets.maps import ClassMap
+from toolkit.widgets.network_panel import NetworkPanel
+from toolkit.widgets.run_panel import RunPanel
+from toolkit.widgets.sampling_panel import SamplingPanel
+from toolkit.widgets.tiles_panel import TilesPanel
+
+if TYPE_CHECKING:
+    from toolkit.experiment.config import Experiment
+
+STYLE = (resources.files("toolkit.widgets") / "workbench.css").read_text(encoding="utf-8")
+
+MARKS = {"done": "✓", "up to date": "✓", "running": "▶", "waiting": "·", "outdated": "≠", "stopped": "■", "failed": "✗"}
+"""A mark for each state of a stage; its word is beside it for those that a person must act on."""
+
+SAID = ("running", "stopped", "failed", "outdated")
+
+
+class Workbench(W.VBox):
+    """Tiles, samples, network, run and map of an experiment, behind tabs, under its name and how far it is.
+
+    A tab is made when it is first opened. When a job ends, the map shows what it made.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.problem = ErrorBox()
+        self.bar, self.run = ExperimentBar(experiment), RunPanel(experiment)
+        self.progress = W.HTML()
+        self._makers: dict[str, Callable[[], W.Widget]] = {
+            "Tiles": lambda: TilesPanel(experiment),
+            "Samples": lambda: SamplingPanel(experiment),
+            "Network": lambda: NetworkPanel(experiment),
+            "Run": lambda: self.run,
+            "Map": lambda: ClassMap(experiment),
+            "All parameters": lambda: form(experiment),
+        }
+        self.panels: dict[str, W.Widget] = {}
+        """The panels opened so far, by the name of their tab."""
+        self.tabs = W.Tab([W.VBox() for _ in self._makers], titles=list(self._makers), selected_index=0)
+        super().__init__([W.HTML(f"<style>{STYLE}</style>"), self.bar, self.progress, self.problem, self.tabs])
+        self.add_class("lc-workbench")
+        guard = self.problem.guard
+        self.tabs.observe(guard(lambda _: self.open(self._chosen)), "selected_index")
+        self.run.stage_list.observe(guard(lambda change: self._tell(change["new"])), "state")
+        self.run.observe(guard(lambda change: self._ended(change["new"])), "job_state")
+        self._tell(self.run.stage_list.state)
+        guard(self.open)(self._chosen)
+
+    def open(self, name: str) -> W.Widget:
+        """Open a tab, by its name; gives its panel."""
+        place = list(self._makers).index(name)
+        if name not in self.panels:
+            self.panels[name] = self._makers[name]()
+            self.tabs.children[place].children = [self.panels[name]]
+        self.tabs.selected_index = place
+        return self.panels[name]
+
+    def close(self) -> None:
+        """Take the page away; a job goes on."""
+        for panel in {self.run, self.bar, *self.panels.values()}:
+            panel.close()
+        super().close()
+
+    @property
+    def _chosen(self) -> str:
+        return list(self._makers)[self.tabs.selected_index or 0]
+
+    def _ended(self, state: str) -> None:
+        """Show what a job has made."""
+        if state in ("done", "stopped", "failed") and "Map" in self.panels:
+            self.panels["Map"].refresh()
+
+    def _tell(self, state: Mapping[str, Any]) -> None:
+        stages = state.get("stages", ())
+        self.progress.value = f"<div class='lc-progress-line'>{' › '.join(map(stage_html, stages))}</div>"
+
+
+def stage_html(stage: Mapping[str, Any]) -> str:
+    """A stage in a few characters: its mark, its name, and what matters of its state."""
+    state, part = str(stage["state"]), stage["part"]
+    said = state if state in SAID else ""
+    if part is not None:
+        said = f"{100 * part:.0f} %"
+    words = f"{MARKS[state]} {escape(str(stage['name']))} {said}".rstrip()
+    return f"<span class='lc-stage lc-{state.replace(' ', '-')}' title='{state}'>{words}</span>"
