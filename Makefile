@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   := data/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab test check bench real docs clean
+.PHONY: help env demo lab app test check bench real docs clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 8
@@ -29,6 +29,10 @@ demo: env  ## Write the demo data and run the whole workflow on them
 lab: env  ## Open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb \
 		--ServerApp.ip=127.0.0.1 --ServerApp.allow_unauthenticated_access=False
+
+app: env  ## Open the workbench on the demo as a page, for people who do not code
+	@test -f $(DEMO)/experiment.yml || $(BIN)/landcover demo $(DEMO)
+	@$(BIN)/landcover app $(DEMO)/experiment.yml
 
 test: env  ## Run all tests
 	@$(BIN)/python -m pytest -q tests

@@ -93,6 +93,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(verbs.add_parser("demo", help="write a simulated year of four tiles, with ground truth"))
     _add_jobs(verbs)
+    _add_app(verbs.add_parser("app", help="open the workbench as a page in the browser", allow_abbrev=False))
     reference = verbs.add_parser("parameters", help="every parameter of an experiment, as Markdown")
     reference.set_defaults(command=_print_parameters)
     for name, sections in SECTIONS.items():
@@ -127,6 +128,13 @@ def _add_jobs(commands: Any) -> None:
     stop = commands.add_parser("stop", help="stop the job of an experiment; what is done stays done")
     stop.add_argument("experiment", **place)
     stop.set_defaults(command=_stop_job)
+
+
+def _add_app(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", type=Path, help="experiment file (YAML)")
+    parser.add_argument("--port", type=int, default=8888, help="port on this machine; the next free one if it is taken")
+    parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
+    parser.set_defaults(command=_serve_app)
 
 
 def _add_parameters(parser: argparse.ArgumentParser, sections: Sequence[str]) -> None:
@@ -271,6 +279,14 @@ def _write_demo(options: argparse.Namespace) -> None:
     printer.end()
     tiles = f"four tiles of {options.size} x {options.size} pixels, seed {options.seed}"
     print(f"\ndemo        {tiles}\nexperiment  {options.folder / 'experiment.yml'}")
+
+
+def _serve_app(options: argparse.Namespace) -> None:
+    from toolkit.app.server import serve
+    from toolkit.experiment.config import Experiment
+
+    Experiment.load(options.experiment)  # a mistake in it is told here, not on the page
+    serve(options.experiment, port=options.port, browser=not options.no_browser)
 
 
 def _print_parameters(options: argparse.Namespace) -> None:

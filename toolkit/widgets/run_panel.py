@@ -6,6 +6,7 @@ the kernel restarted, finds the job that runs there.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.job_status import JobStatus
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.stages import CROSS_VALIDATION, VERBS, Stage, stage_names, stages
+from toolkit.ground.errors import RunFolderError
 from toolkit.widgets.background import Background, Poller
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.live import LiveCurves
@@ -31,6 +33,9 @@ STYLE = (HERE / "run_panel.css").read_text(encoding="utf-8")
 
 NAMES = {"run": "whole chain", "cross_validate": CROSS_VALIDATION}
 """What a verb is called in the list, where not by its own name."""
+
+AWAIT_EVERY = 0.1
+"""Seconds between two looks of a cell that waits for the end."""
 
 LOG_EVERY = 1.0
 """Seconds between two updates of the log at least."""
@@ -71,6 +76,9 @@ class RunPanel(W.VBox):
     """
 
     _endings: tuple[Callable[[], None], ...] = ()
+
+    job_state = traitlets.Unicode("")
+    """State of the job shown, for what hangs on its end; empty where there was none."""
 
     def __init__(self, experiment: Experiment, verb: str = "run") -> None:
         stage_names(experiment, verb)
@@ -115,6 +123,17 @@ class RunPanel(W.VBox):
         if self.job is not None:
             same = self.job.experiment.params == self.experiment.params
             self._begin(self.job.verb, self.overwrite.value or (same and self.job.order.arguments["overwrite"]))
+
+    async def ended(self) -> None:
+        """Wait for the end of the job, `await panel.ended()`; the buttons go on answering meanwhile.
+
+        Raises:
+            RunFolderError: the job failed or was stopped, so that cells below do not go on without its results.
+        """
+        while self.job is not None and not (status := self.job.look()).is_over:
+            await asyncio.sleep(AWAIT_EVERY)
+        if self.job is not None and status.state != "done":
+            raise RunFolderError(status.error or f"the job was stopped; press Resume, or run {self.job.verb} again")
 
     def refresh(self) -> None:
         """Look again what is in the run folder, such as results of verbs that were called in a cell."""
@@ -207,7 +226,8 @@ class RunPanel(W.VBox):
             self._show_log(at_once=not running)
             if status is not None and not running and self._shown.is_stale:
                 self._look_into_folder()
-            return running
+        self.job_state = status.state if status else ""
+        return running
 
     def _draw(self) -> None:
         """Set what the browser shows, in one message a widget."""

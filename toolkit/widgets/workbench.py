@@ -54,13 +54,13 @@ class Workbench(W.VBox):
         super().__init__([W.HTML(f"<style>{STYLE}</style>"), self.bar, self.progress, self.problem, self.tabs])
         self.add_class("lc-workbench")
         guard = self.problem.guard
-        self.tabs.observe(guard(lambda _: self.open(self._chosen)), "selected_index")
+        self.tabs.observe(guard(lambda _: self.show_tab(self._chosen)), "selected_index")
         self.run.stage_list.observe(guard(lambda change: self._tell(change["new"])), "state")
         self.run.observe(guard(lambda change: self._ended(change["new"])), "job_state")
         self._tell(self.run.stage_list.state)
-        guard(self.open)(self._chosen)
+        guard(self.show_tab)(self._chosen)
 
-    def open(self, name: str) -> W.Widget:
+    def show_tab(self, name: str) -> W.Widget:
         """Open a tab, by its name; gives its panel."""
         place = list(self._makers).index(name)
         if name not in self.panels:
@@ -81,8 +81,9 @@ class Workbench(W.VBox):
 
     def _ended(self, state: str) -> None:
         """Show what a job has made."""
-        if state in ("done", "stopped", "failed") and "Map" in self.panels:
-            self.panels["Map"].refresh()
+        if state in ("done", "stopped", "failed"):
+            for name in {"Network", "Map"} & set(self.panels):
+                self.panels[name].refresh()
 
     def _tell(self, state: Mapping[str, Any]) -> None:
         stages = state.get("stages", ())
