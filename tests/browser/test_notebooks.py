@@ -21,7 +21,8 @@ FACES = {
 
 
 @pytest.mark.parametrize(
-    ("name", "theme"), [(name, "JupyterLab Light") for name in FACES] + [("03_samples", "JupyterLab Dark")]
+    ("name", "theme"),
+    [*((name, "Light") for name in FACES), ("03_samples", "Dark"), ("06_map_and_validation", "Dark")],
 )
 def test_notebook(
     name: str,
@@ -32,14 +33,15 @@ def test_notebook(
     artefacts: Path,
 ) -> None:
     lab = start_lab({"LANDCOVER_EXPERIMENT": str(tiny_demo)}, theme=f"JupyterLab {theme}")
-    page, seen = open_page(width=1920 if theme == "Dark" else 1280)
+    page, seen = open_page(width=1920 if theme == "Dark" else 1280, height=1600)
     open_notebook(page, lab, f"{name}.ipynb")
     seen.errors.clear()
     run_all(page)
     assert errors_in(page) == []
+    assert page.evaluate("document.body.dataset.jpThemeLight") == str(theme == "Light").lower()
     shown = page.locator(FACES[name]).first
     expect(shown).to_be_visible()
     page.wait_for_timeout(2000)
-    shown.screenshot(path=artefacts / f"{name}{'_dark' if 'Dark' in theme else ''}.png")
+    shown.screenshot(path=artefacts / f"{name}{'_dark' if theme == 'Dark' else ''}.png")
     assert page.locator("[role=alert]:visible").all_inner_texts() == []
     assert seen.errors == [] and seen.beside_base_map == []

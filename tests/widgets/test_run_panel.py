@@ -72,7 +72,7 @@ def is_shown(box: Any) -> bool:
 def test_panel_tells_what_is_there_before_anything_runs(demo: Experiment, open_panel: Open) -> None:
     panel = open_panel(demo)
     assert panel.job is None
-    assert panel.stage_list.state["headline"] == "Not run yet"
+    assert panel.stage_list.state["headline"] == "No job yet"
     assert list(states(panel).values()) == ["up to date", "up to date", *["waiting"] * 7]
     assert panel.stop_button.disabled and panel.resume_button.disabled and not panel.run_button.disabled
     assert not is_shown(panel.problem) and not is_shown(panel.job_problem) and not is_shown(panel.curves)

@@ -24,23 +24,24 @@ if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
 
 
-def form(experiment: Experiment, section: str = "") -> Form:
+def form(experiment: Experiment, section: str = "", *, bar: bool = True) -> Form:
     """A form that edits a section of an experiment, or all of it.
 
     Args:
         section: dotted path of a section (`"learning"`, `"learning.network"`) or of a parameter (`"learning.epochs"`);
-            empty for the whole experiment, with buttons to load, save, undo and copy it.
+            empty for the whole experiment.
+        bar: whether the form of the whole experiment has buttons to load, save, undo and copy it.
 
     Raises:
         ParameterError: no such section.
     """
-    return Form(experiment, section)
+    return Form(experiment, section, bar=bar)
 
 
 class Form(W.VBox):
     """Inputs for the parameters of a section. An invalid value is refused beside its input, and changes nothing."""
 
-    def __init__(self, experiment: Experiment, section: str = "") -> None:
+    def __init__(self, experiment: Experiment, section: str = "", *, bar: bool = True) -> None:
         self.experiment = experiment
         self.problem = ErrorBox()
         self._section = section
@@ -50,10 +51,10 @@ class Form(W.VBox):
         self.hints = Hints(experiment, self._hint, self.problem.tell)
         reports = Reports(self.edit, self.refuse, self._give_up, self.problem.guard)
         self._root = self._make_root(Desk(reports, Look(), self._forget, self.refresh))
-        self.bar = None if section else ExperimentBar(experiment)
+        self.bar = ExperimentBar(experiment) if bar and not section else None
         self.refresh()
-        bar = [self.bar] if self.bar else []
-        super().__init__([PanelFrame(), self._root.row, *bar, self.problem])
+        below = [self.bar] if self.bar else []
+        super().__init__([PanelFrame(), self._root.row, *below, self.problem])
         self._dom_classes = ("lc-form", "lc-keys")
         follow = self.problem.guard(lambda *_: self.refresh())
         self._endings = [experiment.observe(follow), self._drafts.observe(follow), self.hints.close]

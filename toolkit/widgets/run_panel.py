@@ -249,7 +249,7 @@ class RunPanel(W.VBox):
 
     def _headline(self, status: JobStatus | None) -> str:
         if self.job is None or status is None:
-            return "Not run yet" if self.job is None else ""
+            return "No job yet" if self.job is None else ""
         what = NAMES.get(self.job.verb, self.job.verb)
         since = datetime.fromisoformat(self.job.order.started).strftime("%H:%M")
         if status.state == "running":

@@ -46,7 +46,7 @@ class Workbench(W.VBox):
             "Network": lambda: NetworkPanel(experiment),
             "Run": lambda: self.run,
             "Map": lambda: ClassMap(experiment),
-            "All parameters": lambda: form(experiment),
+            "All parameters": lambda: form(experiment, bar=False),
         }
         self.panels: dict[str, W.Widget] = {}
         """The panels opened so far, by the name of their tab."""
