@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   := data/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test check bench real docs clean
+.PHONY: help env demo lab app test check bench real docs pictures clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 8
@@ -50,6 +50,12 @@ bench: env  ## Measure gap-filling, training and mapping
 
 docs: env  ## Write the reference of all parameters into docs/
 	@$(BIN)/landcover parameters > docs/parameters.md
+
+pictures: env  ## Take the README's picture anew, from the browser test of the workbench on the demo
+	@$(BIN)/landcover run $(DEMO)/experiment.yml
+	@LANDCOVER_SHOW=$(DEMO)/experiment.yml $(BIN)/python -m pytest -q tests/browser/test_app.py -k page
+	@$(BIN)/python -c "from PIL import Image; \
+	Image.open('artefacts/workbench.png').convert('RGB').quantize(128).save('docs/images/workbench.png', optimize=True)"
 
 clean:  ## Remove demo data, runs and caches; the environment stays
 	rm -rf $(DEMO) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,12 +20,19 @@ TOKEN = "a-token-for-this-test"
 
 
 @pytest.fixture
-def app(browser_name: str, finished_demo: Path, tmp_path: Path) -> Iterator[str]:
+def shown_demo(request: pytest.FixtureRequest) -> Path:
+    """The experiment on the page: a tiny one, or that of `LANDCOVER_SHOW`, of which `make pictures` takes the README's."""
+    named = os.environ.get("LANDCOVER_SHOW")
+    return Path(named) if named else request.getfixturevalue("finished_demo")
+
+
+@pytest.fixture
+def app(browser_name: str, shown_demo: Path, tmp_path: Path) -> Iterator[str]:
     """Address of the page."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    command = [sys.executable, "-m", "toolkit.cli", "app", str(finished_demo), "--port", str(port), "--no-browser"]
+    command = [sys.executable, "-m", "toolkit.cli", "app", str(shown_demo), "--port", str(port), "--no-browser"]
     places = {f"JUPYTER_{kind.upper()}_DIR": str(tmp_path / kind) for kind in ("config", "data", "runtime")}
     log = tmp_path / "app.log"
     with log.open("wb") as file:
@@ -46,7 +53,7 @@ def app(browser_name: str, finished_demo: Path, tmp_path: Path) -> Iterator[str]
 
 
 def test_the_workbench_as_a_page(app: str, open_page: Callable[..., Any], artefacts: Path) -> None:
-    page, seen = open_page(width=1440, height=1000)
+    page, seen = open_page(width=1440, height=1080)
     page.goto(f"{app}/?token={TOKEN}")
     page.wait_for_selector(".lc-workbench", timeout=120_000)
     assert "/voila/render/" in page.url
@@ -58,6 +65,12 @@ def test_the_workbench_as_a_page(app: str, open_page: Callable[..., Any], artefa
     page.get_by_role("tab", name="Map").click()
     shown = page.locator(".lc-map")
     expect(shown.locator("img.leaflet-tile-loaded[src*='landcover/squares']").first).to_be_visible()
+    box = shown.locator(".leaflet-container").bounding_box()
+    assert box
+    page.mouse.click(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2 - 40)
+    expect(shown.locator(".lc-inspector canvas")).to_be_visible()
+    page.wait_for_timeout(1000)
+    page.screenshot(path=artefacts / "workbench.png")
     assert set(seen.squares) <= {200, 204}
     assert seen.beside_base_map == [] and seen.errors == []
     assert page.locator("[role=alert]:visible").all_inner_texts() == []

@@ -16,10 +16,13 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                line = key.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(None, None, f"line {line}: a key must be a word, not a list")
             if key.value in seen:
                 line = key.start_mark.line + 1
                 raise yaml.constructor.ConstructorError(None, None, f"line {line}: {key.value!r} stands twice")
-            seen.add(str(key.value))
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -59,6 +62,10 @@ def parse_yaml(text: str, path: Path, error: type[LandcoverError]) -> dict[str, 
         content = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, ValueError) as problem:
         raise error(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from None
+    except (LookupError, AttributeError):  # how PyYAML fails where a value is not of the kind that its `!!tag` says
+        raise error(f"{path} is not valid YAML: a value does not fit the tag (!!) before it; leave tags out") from None
+    except RecursionError:
+        raise error(f"{path} is nested deeper than any file of this toolkit; look for a bracket typed too often") from None
     if not isinstance(content, dict):
         raise error(f"{path} must hold keys and values, such as `name: …`, not {type(content).__name__}")
     return content
