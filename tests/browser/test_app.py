@@ -21,7 +21,7 @@ TOKEN = "a-token-for-this-test"
 
 @pytest.fixture
 def shown_demo(request: pytest.FixtureRequest) -> Path:
-    """The experiment on the page: a tiny one, or that of `LANDCOVER_SHOW`, of which `make pictures` takes the README's."""
+    """The experiment on the page: a tiny one, or that of `LANDCOVER_SHOW`, for the picture of the README."""
     named = os.environ.get("LANDCOVER_SHOW")
     return Path(named) if named else request.getfixturevalue("finished_demo")
 

@@ -12,10 +12,10 @@ from playwright.sync_api import expect
 from tests.browser.driving import errors_in, open_notebook, run_all
 
 FACES = {
-    "01_tiles": ".lc-panel",
-    "03_samples": ".lc-panel",
-    "04_training": ".lc-run",
-    "06_map_and_validation": ".lc-map",
+    "01_tiles": [".lc-panel"],
+    "03_samples": [".lc-panel"],
+    "04_training": [".lc-panel", ".lc-run"],
+    "06_map_and_validation": [".lc-run", ".lc-map"],
 }
 """What each notebook shows."""
 
@@ -39,9 +39,10 @@ def test_notebook(
     run_all(page)
     assert errors_in(page) == []
     assert page.evaluate("document.body.dataset.jpThemeLight") == str(theme == "Light").lower()
-    shown = page.locator(FACES[name]).first
-    expect(shown).to_be_visible()
-    page.wait_for_timeout(2000)
-    shown.screenshot(path=artefacts / f"{name}{'_dark' if theme == 'Dark' else ''}.png")
+    for face in FACES[name]:
+        shown = page.locator(face).first
+        expect(shown).to_be_visible()
+        page.wait_for_timeout(1500)
+        shown.screenshot(path=artefacts / f"{name}{face.replace('.lc-', '_')}_{theme.lower()}.png")
     assert page.locator("[role=alert]:visible").all_inner_texts() == []
     assert seen.errors == [] and seen.beside_base_map == []
