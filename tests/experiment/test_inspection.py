@@ -351,3 +351,11 @@ def test_an_unreadable_map_is_told(copied: Experiment) -> None:
     (copied.folder / "mapping" / "31TCJ" / "confidence.tif").write_bytes(b"nothing")
     with pytest.raises(LandcoverError, match=r"confidence\.tif cannot be read .* make it again"):
         PixelReader(copied).read(*place)
+
+
+def test_a_damaged_map_is_named_instead_of_its_tile_denied(copied: Experiment) -> None:
+    place = lonely(copied)
+    path = copied.folder / "mapping" / "31TCJ" / "classes.tif"
+    path.write_bytes(b"junk")
+    with pytest.raises(LandcoverError, match=r"31TCJ/classes\.tif cannot be read .* make it again"):
+        PixelReader(copied).read(*place)

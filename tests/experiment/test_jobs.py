@@ -326,10 +326,13 @@ def test_half_a_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     reader = EventReader(path)
     assert reader.read() == []
-    path.write_text('{"step": "clean", "state": "running"}\n{"step": "sam')
+    note_event(path, Event("clean", "done"))
+    note_event(path, Event("sample", "running"))
+    whole = path.read_text()
+    path.write_text(whole[:-20])
     assert [line["step"] for line in reader.read()] == ["clean"]
     with path.open("a") as file:
-        file.write('ple"}\nnonsense\n[1]\n')
+        file.write(whole[-20:] + "nonsense\n[1]\n")
     assert [line["step"] for line in reader.read()] == ["sample"]
     assert reader.read() == []
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from toolkit.ground.errors import RunFolderError
 from toolkit.learning.callbacks import COLUMNS, Callback, HistoryFile, TrainingRun, is_set, read_history
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import TrainingResult
@@ -142,3 +143,12 @@ def test_history_is_read_back(train: Train, tmp_path: Path) -> None:
     for ours, theirs in zip(rows, result.history, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6)
     assert read_history(tmp_path / "absent.csv") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n", ",".join(COLUMNS) + "\n" + "x," * 6 + "x\n"]
+)
+def test_a_damaged_history_is_told_with_its_mend(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(RunFolderError, match=r"history\.csv is damaged .* delete it"):
+        read_history(tmp_path / "history.csv")

@@ -36,3 +36,12 @@ def test_next_success_clears_the_box() -> None:
     assert box.layout.display == ""
     assert box.guard(lambda value: value + 1)(1) == 2
     assert box.value == "" and box.layout.display == "none"
+
+
+def test_what_no_person_asked_for_leaves_the_error_there() -> None:
+    box = ErrorBox()
+    box.show("31TCJ is the last tile")
+    box.guard(lambda: None, clears=False)()
+    assert "last tile" in box.value
+    box.guard(lambda: None)()
+    assert box.value == ""

@@ -305,3 +305,26 @@ def test_a_removed_pixel_is_not_renewed(reports: list[PixelReport]) -> None:
     pixels.remove(0)
     pixels.renew(0, reports[0])
     assert pixels.shown == {} and pixels.current is None
+
+
+def test_a_pixel_that_is_read_when_all_have_been_kept_meanwhile_is_refused(reports: list[PixelReport]) -> None:
+    pixels = Pixels()
+    for report in reports[: len(COLOURS)]:
+        pixels.add(report)
+        assert pixels.current is not None
+        pixels.keep(pixels.current, True)
+    with pytest.raises(ParameterError, match="remove one first"):
+        pixels.add(reports[len(COLOURS)])
+    assert len(pixels.shown) == len(COLOURS)
+
+
+def test_a_closed_panel_ends_the_threads_that_read(finished: Experiment, places: Any) -> None:
+    before = set(threading.enumerate())
+    panel = PixelInspector(one_tile(finished.path))
+    inspect(panel, places[0])
+    assert set(threading.enumerate()) - before
+    panel.close()
+    until = time.monotonic() + 10
+    while set(threading.enumerate()) - before and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not set(threading.enumerate()) - before

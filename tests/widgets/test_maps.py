@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from odc.geo.geobox import GeoBox
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import from_bounds
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground_truth.polygons import GroundTruth
@@ -23,7 +25,7 @@ from toolkit.webmap.layers import RasterLayer
 from toolkit.webmap.registry import Route
 from toolkit.widgets import ClassMap
 from toolkit.widgets.leaflet import MOST_POLYGONS, polygon_shapes
-from toolkit.widgets.map_content import class_areas
+from toolkit.widgets.map_content import Content, class_areas
 from toolkit.widgets.map_rasters import NOTHING
 
 NAMES = Nomenclature.load("oso_23")
@@ -310,3 +312,78 @@ def test_polygons_have_the_colour_of_their_class_and_tell_its_name(folder: RunFo
 def test_many_polygons_are_thinned(tmp_path: Path) -> None:
     write_polygons(tmp_path / "many.gpkg", [17] * (MOST_POLYGONS + 500))
     assert len(polygon_shapes(GroundTruth.read(tmp_path / "many.gpkg"), NAMES, {})) == MOST_POLYGONS
+
+
+def test_an_error_stays_while_the_pointer_moves_over_the_map(folder: RunFolder, map_of: Any, server: Server) -> None:
+    shown = map_of()
+    shown.search.value = "Toulouse"
+    assert "is not a place" in shown.problem.value
+    shown.map._handle_leaflet_event(None, {"event": "interaction", "type": "mousemove", "coordinates": [44, 1]}, [])
+    hover = {"event": "mouseover", "feature": {"properties": {"words": "Tile 31TCJ"}}}
+    shown.layers.layer("Tiles")._handle_mouse_events(None, hover, [])
+    shown.page.answer = "reached"
+    assert "Tile 31TCJ" in shown.under_pointer.value and "is not a place" in shown.problem.value
+    shown.search.value = "44.13, 0.51"
+    assert shown.problem.value == ""
+
+
+def test_a_refused_click_on_either_map_is_told(folder: RunFolder, map_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: ClassMap, latitude: float, longitude: float) -> None:
+        raise ParameterError(f"all are kept at {latitude}")
+
+    monkeypatch.setattr(ClassMap, "_inspect", refuse)
+    shown = map_of()
+    shown.comparison.mode.value = "Side by side"
+    for view, latitude in ((shown.map, 44), (shown.comparison.second, 45)):
+        view._handle_leaflet_event(None, {"event": "interaction", "type": "click", "coordinates": [latitude, 1]}, [])
+        assert f"all are kept at {latitude}" in shown.problem.value
+
+
+def test_the_view_is_saved_beside_the_kernel(folder: RunFolder, map_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+
+    def save(self: ClassMap) -> Path:
+        threads.append(threading.current_thread())
+        return Path("view_7.png")
+
+    monkeypatch.setattr(ClassMap, "save_view", save)
+    shown = map_of()
+    shown.save.click()
+    assert shown.settle() and "Saved view_7.png" in shown.note.value
+    assert threads != [threading.current_thread()]
+
+
+def test_refresh_shows_new_polygons_in_the_layer_that_is_there(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    layer = shown.layers.layer("Train polygons")
+    write_polygons(folder.polygons("train"), [5])
+    shown.again.click()
+    assert shown.settle()
+    assert shown.layers.layer("Train polygons") is layer and len(layer.data["features"]) == 1
+
+
+def test_another_way_forgets_what_the_server_was_shown(folder: RunFolder, map_of: Any, server: Server) -> None:
+    shown = map_of()
+    assert server.layers
+    shown.page.answer = "the server answers 404"
+    assert not server.layers
+
+
+def test_pictures_follow_no_map_once_they_are_closed(folder: RunFolder, map_of: Any) -> None:
+    shown = map_of()
+    watching = len(shown.map._trait_notifiers["bounds"]["change"])
+    for mode in ("Swipe", "Side by side", "Map"):
+        shown.comparison.mode.value = mode
+    shown.comparison.against.value = "Classification"
+    shown.comparison.mode.value = "Swipe"
+    assert "Side by side" in shown.problem.value
+    assert len(shown.map._trait_notifiers["bounds"]["change"]) == watching
+
+
+def test_what_is_read_when_the_map_is_closed_is_not_shown_to_the_server(
+    experiment: Experiment, folder: RunFolder, map_of: Any, server: Server
+) -> None:
+    shown = map_of()
+    shown.close()
+    shown._show(Content.of(experiment))
+    assert not server.layers

@@ -130,6 +130,23 @@ def test_a_closed_panel_does_not_follow(experiment: Experiment) -> None:
     assert panel.settle() and panel.facts.value == before and not experiment._observers
 
 
+def test_refresh_while_samples_are_counted_counts_again(
+    panel: NetworkPanel, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+
+    def count(one: Experiment) -> tuple[int, bool]:
+        counts.append(len(counts))
+        if len(counts) == 1:
+            panel.refresh()  # a job ends just now
+        return 1000 * len(counts), True
+
+    monkeypatch.setattr(panel, "_count", count)
+    panel.refresh()
+    assert panel.settle()
+    assert len(counts) == 2 and "2,000" in panel.facts.value
+
+
 def test_always_the_same_lines() -> None:
     shape, learning = Shape(100, (10, 5, 2)), LearningParams()
     cases = [

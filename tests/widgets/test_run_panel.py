@@ -194,6 +194,17 @@ def test_folder_that_is_at_work_and_images_that_are_not_there(demo: Experiment, 
     assert not is_shown(panel.folder_problem)
 
 
+def test_damaged_job_is_told_in_the_panel_and_another_can_be_started(demo: Experiment, open_panel: Open) -> None:
+    (demo.folder / "job").mkdir()
+    (demo.folder / "job" / "job.json").write_text("{")
+    panel = open_panel(demo, verb="clean")
+    assert is_shown(panel.problem) and "is damaged" in panel.problem.value
+    panel.run_button.click()
+    assert panel.job is not None and panel.job.wait(ENOUGH) and panel.settle()
+    assert states(panel) == {"clean": "up to date"}
+    assert not is_shown(panel.problem)
+
+
 def test_callbacks_are_quick_and_look_at_no_file_of_images(
     demo: Experiment, open_panel: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -151,6 +151,23 @@ def test_a_closed_panel_does_not_follow(experiment: Experiment) -> None:
     assert panel.dates.value == before and not experiment._observers
 
 
+def test_a_closed_panel_looks_at_no_further_image(experiment: Experiment, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    looked = []
+
+    def look(one: Experiment, tile: str, *, measure: bool = True, progress: Any = None) -> pd.DataFrame:
+        if measure:
+            looked.append(tile)
+            panel.close()
+            progress(1, 9)
+            looked.append("more")
+        return acquisitions(one, tile, measure=False)
+
+    monkeypatch.setattr(module, "acquisitions", look)
+    panel = TilesPanel(experiment)
+    assert panel.settle()
+    assert looked == ["31TCJ"]
+
+
 def series(**changes: Any) -> SeriesParams:
     return SeriesParams(**{"source": "s2", "tiles": ("31TCJ",), "start": "2018-01-01", "end": "2018-12-27", **changes})
 

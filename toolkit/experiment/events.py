@@ -6,11 +6,14 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from toolkit.ground.writing import append_line
 
 State = Literal["running", "done", "up to date", "stopped", "failed"]
+
+_KINDS = {"time": str, "step": str, "state": str, "done": int, "total": int, "message": str, "seconds": int | float}
+"""What stands in every line."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,11 @@ class EventReader:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The event of a line; None where it is none: it may be cut short, or written by something else."""
     try:
         content = json.loads(line)
-    except ValueError:
+        datetime.fromisoformat(content["time"])
+    except (ValueError, TypeError, LookupError, RecursionError):
         return None
-    return content if isinstance(content, dict) and "step" in content else None
+    fits = all(isinstance(content.get(name), kind) for name, kind in _KINDS.items())
+    return content if fits and content["state"] in get_args(State) else None

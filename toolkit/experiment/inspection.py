@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -78,6 +79,11 @@ class PixelReader:
         with self._turn:
             visit = self._visit()
             return visit.report(visit.place(longitude, latitude))
+
+    def close(self) -> None:
+        """End the threads, and with them close the images; nothing can be read after this."""
+        for lane in self._lanes:
+            lane.shutdown(wait=False)
 
     def _visit(self) -> _Visit:
         now = Experiment(self.experiment.params, self.experiment.path)  # others may change it while we read
@@ -163,9 +169,10 @@ class _Visit:
     def _grid(self, tile: str) -> GeoBox:
         """The grid of a tile's map, which is at hand sooner than that of its series, or else of its series."""
         path = self.folder.tile(tile) / "classes.tif"
-        if not path.exists():
-            return self.series(tile).grid
-        return self.keep(f"grid {tile}", _stamp(path), lambda: _grid_of_map(path))
+        if path.exists():
+            with suppress(ProductError):  # a damaged map still has its tile; whoever reads its value is told
+                return self.keep(f"grid {tile}", _stamp(path), lambda: _grid_of_map(path))
+        return self.series(tile).grid
 
     def _on_series(self, place: Place) -> Place:
         """The same place on the grid of the tile's series, which differs from the map's after a change of area."""

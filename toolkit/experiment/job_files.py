@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from toolkit.experiment.events import Event, State, note_event
 from toolkit.ground.errors import RunFolderError
@@ -86,7 +88,7 @@ class JobOrder:
     """Process; None until it has begun."""
     thread: bool
     """Whether the job is a thread of that process instead of the whole process."""
-    events_from: int
+    events_from: Annotated[int, Field(ge=0, lt=2**63)]
     """Place of its first event in `events.jsonl`, in bytes."""
 
     @classmethod
@@ -97,12 +99,14 @@ class JobOrder:
             RunFolderError: the file is damaged.
         """
         try:
-            content = json.loads(files.order.read_text(encoding="utf-8"))
-            return cls(**{**content, "stages": tuple(content["stages"])})
+            order = TypeAdapter(cls).validate_json(files.order.read_bytes())
+            datetime.fromisoformat(order.started)
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunFolderError(f"{files.order} is damaged ({error}); delete it: no result is lost by that") from None
+        except (ValueError, OSError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            raise RunFolderError(f"{files.order} is damaged ({why}); delete it: no result is lost by that") from None
+        return order
 
     def write(self, files: JobFiles) -> None:
         """Write `job.json`, whole."""

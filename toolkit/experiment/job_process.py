@@ -149,7 +149,7 @@ class Watcher:
             self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.exists():
+        while self._stop.parent.is_dir() and not self._stop.exists():  # who takes the folder away wants no more of it
             if self._over.wait(LOOK_EVERY):
                 return
         self.asked.set()

@@ -14,7 +14,10 @@ from toolkit.ground.locking import GUARDED, holder_of
 
 JobState = Literal["running", "stopping", "stopped", "done", "failed"]
 
-VANISHED = "the process ended without a word (killed, or out of memory; see its log); Resume goes on from there"
+VANISHED = (
+    "the process ended without a word (killed, out of memory, or the disk is full; see its log); "
+    "Resume goes on from there"
+)
 
 LEAST_SECONDS = 1.0
 """Time that must have passed before the time left is estimated from it."""

@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from toolkit import __version__
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.writing import write_text
@@ -91,9 +93,10 @@ class Manifest:
             return {}
         try:
             steps = json.loads(self.path.read_text(encoding="utf-8"))["steps"]
-            return {name: Record(**{key: step[key] for key in Record.__annotations__}) for name, step in steps.items()}
+            return TypeAdapter(dict[str, Record]).validate_python(steps)
         except (ValueError, KeyError, TypeError) as error:
-            raise RunFolderError(f"{self.path} is damaged ({error}); delete it to start this run again") from None
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise RunFolderError(f"{self.path} is damaged ({why}); delete it to start this run again") from None
 
     def write(self, records: Mapping[str, Record], seed: int) -> None:
         """Write the manifest, whole."""

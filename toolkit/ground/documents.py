@@ -65,7 +65,9 @@ def parse_yaml(text: str, path: Path, error: type[LandcoverError]) -> dict[str, 
     except (LookupError, AttributeError):  # how PyYAML fails where a value is not of the kind that its `!!tag` says
         raise error(f"{path} is not valid YAML: a value does not fit the tag (!!) before it; leave tags out") from None
     except RecursionError:
-        raise error(f"{path} is nested deeper than any file of this toolkit; look for a bracket typed too often") from None
+        raise error(
+            f"{path} is nested deeper than any file of this toolkit; look for a bracket typed too often"
+        ) from None
     if not isinstance(content, dict):
         raise error(f"{path} must hold keys and values, such as `name: …`, not {type(content).__name__}")
     return content

@@ -60,7 +60,7 @@ class FolderLock:
             holder: who works there, by default this process.
 
         Raises:
-            RunFolderError: another one holds it; the message names who.
+            RunFolderError: another one holds it, the message names who; or the disk is full.
         """
         path = folder / ".lock"
         with explained(path):
@@ -71,7 +71,12 @@ class FolderLock:
             file.close()
             raise RunFolderError(f"{folder} is in use by {name}; wait for it, or stop it first")
         lock = cls(folder, file)
-        lock.say(holder or Holder(f"process {os.getpid()} on {socket.gethostname()}"))
+        try:
+            with explained(path):  # the first to write into the folder meets the full disk
+                lock.say(holder or Holder(f"process {os.getpid()} on {socket.gethostname()}"))
+        except BaseException:
+            lock.release()
+            raise
         return lock
 
     @classmethod

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.ground.accuracy import ConfusionMatrix
+from toolkit.ground.errors import RunFolderError
 from toolkit.ground.writing import write_text
 from toolkit.learning.parameters import LearningParams
 
@@ -83,12 +84,21 @@ class HistoryFile(Callback):
 
 
 def read_history(path: Path) -> list[Row]:
-    """The rows of a `history.csv`; none where there is no file."""
+    """The rows of a `history.csv`; none where there is no file.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
     if not path.is_file():
         return []
-    columns, *lines = (line.split(",") for line in path.read_text(encoding="utf-8").splitlines())
-    rows = [dict(zip(columns, map(float, line), strict=True)) for line in lines]
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    try:
+        columns, *lines = (line.split(",") for line in path.read_text(encoding="utf-8").splitlines())
+        rows = [dict(zip(columns, map(float, line), strict=True)) for line in lines]
+        if not set(COLUMNS) <= set(columns):
+            raise ValueError("columns are missing")
+        return [{**row, "epoch": int(row["epoch"])} for row in rows]
+    except (ValueError, OverflowError) as error:
+        raise RunFolderError(f"{path} is damaged ({error}); delete it: training writes it anew") from None
 
 
 def notify(callbacks: Iterable[Callback], hook: str, *arguments: Any) -> None:

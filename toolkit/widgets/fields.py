@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 import ipywidgets as W
+from ipywidgets.widgets.widget_string import HTMLStyle
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -38,8 +39,8 @@ class Look:
 
     def __init__(self) -> None:
         self.row, self.input = W.Layout(width="100%"), W.Layout(width="auto", margin="2px 0")
-        self.text, self.html = W.Layout(width="auto", margin="0"), W.HTML().style
-        self.button = W.Button().style
+        self.text, self.html = W.Layout(width="auto", margin="0"), HTMLStyle()
+        self.button = W.ButtonStyle()
         self.shown = W.Layout(width="28px", padding="0", margin="0", visibility="visible")
         self.hidden = W.Layout(width="28px", padding="0", margin="0", visibility="hidden")
 

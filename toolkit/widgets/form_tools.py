@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anywidget
 import ipywidgets as W
@@ -14,6 +14,7 @@ import traitlets
 
 from toolkit.ground.errors import LandcoverError
 from toolkit.widgets.guard import ErrorBox
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_frame import PanelFrame
 from toolkit.widgets.picking import PickText, Suggestion
 
@@ -31,7 +32,7 @@ class PythonCell(anywidget.AnyWidget):
     text = traitlets.Unicode("").tag(sync=True)
 
 
-class ExperimentBar(W.VBox):
+class ExperimentBar(Panel):
     """The head of an experiment: its name, unsaved changes, and buttons."""
 
     def __init__(self, experiment: Experiment) -> None:
@@ -56,13 +57,7 @@ class ExperimentBar(W.VBox):
         below.add_class("lc-below")
         super().__init__([PanelFrame(), head, self._loading, below])
         self._dom_classes = ("lc-bar", "lc-keys")
-        self._ending = experiment.observe(self.problem.guard(lambda _: self._changed()))
-
-    def close(self) -> None:
-        """Take the bar away and stop following the experiment."""
-        self._ending()
-        self._ending = _nothing
-        super().close()
+        self._end_with(experiment.observe(self.problem.guard(lambda _: self._changed())))
 
     def _button(self, name: str, icon: str, tooltip: str, work: Callable[[], None]) -> W.Button:
         button = W.Button(description=name, icon=icon, tooltip=tooltip, layout=W.Layout(width="auto"))
@@ -114,7 +109,3 @@ class ExperimentBar(W.VBox):
         self.experiment.open(path)
         self._loading.layout.display = "none"
         self._say(f"loaded {path.name}")
-
-
-def _nothing(*_: Any) -> None:
-    """An observation that is not there ends with this."""

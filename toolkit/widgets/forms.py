@@ -5,16 +5,15 @@ The experiment is the truth. A form edits it and follows it, so that several for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import ipywidgets as W
 
 from toolkit.ground.errors import ParameterError
 from toolkit.widgets.drafts import drafts_of
 from toolkit.widgets.fields import Field, Look, Reports
 from toolkit.widgets.form_tools import ExperimentBar
 from toolkit.widgets.guard import ErrorBox
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_frame import PanelFrame
 from toolkit.widgets.picking import Suggestion
 from toolkit.widgets.sections import Desk, Group, WholeGroup, make_row
@@ -38,14 +37,13 @@ def form(experiment: Experiment, section: str = "", *, bar: bool = True) -> Form
     return Form(experiment, section, bar=bar)
 
 
-class Form(W.VBox):
+class Form(Panel):
     """Inputs for the parameters of a section. An invalid value is refused beside its input, and changes nothing."""
 
     def __init__(self, experiment: Experiment, section: str = "", *, bar: bool = True) -> None:
         self.experiment = experiment
         self.problem = ErrorBox()
         self._section = section
-        self._endings: list[Callable[[], None]] = []
         self._drafts = drafts_of(experiment)
         self._replaced = experiment.replaced
         self.hints = Hints(experiment, self._hint, self.problem.tell)
@@ -57,7 +55,7 @@ class Form(W.VBox):
         super().__init__([PanelFrame(), self._root.row, *below, self.problem])
         self._dom_classes = ("lc-form", "lc-keys")
         follow = self.problem.guard(lambda *_: self.refresh())
-        self._endings = [experiment.observe(follow), self._drafts.observe(follow), self.hints.close]
+        self._end_with(experiment.observe(follow), self._drafts.observe(follow), self.hints.close)
 
     @property
     def fields(self) -> dict[str, Field]:
@@ -103,13 +101,6 @@ class Form(W.VBox):
     def refuse(self, path: str, message: str) -> None:
         """Say beside an input why its value is not taken."""
         self._made()[path].refuse(message)
-
-    def close(self) -> None:
-        """Take the form away and stop following the experiment."""
-        for end in self._endings:
-            end()
-        self._endings = []
-        super().close()
 
     def _made(self) -> dict[str, Field]:
         """The rows that are made; those of a section that was never opened are not."""

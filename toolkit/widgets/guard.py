@@ -25,8 +25,13 @@ class ErrorBox(W.HTML):
         super().__init__()
         self.clear()
 
-    def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function for use as a callback: an error is shown here and logged, and does not go further."""
+    def guard(self, function: Callable[..., Any], *, clears: bool = True) -> Callable[..., Any]:
+        """The function for use as a callback: an error is shown here and logged, and does not go further.
+
+        Args:
+            clears: whether success takes away the error of the callback before. False for what no person asked for,
+                such as the pointer over a shape: they are still reading.
+        """
 
         @wraps(function)
         def guarded(*arguments: Any, **named: Any) -> Any:
@@ -35,7 +40,8 @@ class ErrorBox(W.HTML):
             except Exception as error:
                 self.tell(error)
                 return None
-            self.clear()
+            if clears:
+                self.clear()
             return result
 
         return guarded

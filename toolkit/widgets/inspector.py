@@ -20,6 +20,7 @@ from toolkit.ground.errors import LandcoverError, ParameterError
 from toolkit.series.curve import COLOURS, Curve
 from toolkit.widgets.background import Background
 from toolkit.widgets.guard import ErrorBox
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.pixel_list import PixelList, Pixels, head_html, name_of, probabilities_html
 from toolkit.widgets.places import parse_place, place_words
 from toolkit.widgets.series_chart import SeriesChart
@@ -36,7 +37,7 @@ Found = list[tuple[int | None, PixelReport]]
 """Reports and the slot each is for; None for a pixel that is new."""
 
 
-class PixelInspector(W.VBox):
+class PixelInspector(Panel):
     """Place, class, probabilities, ground truth and time series of pixels: `PixelInspector(experiment)`.
 
     A further pixel takes the place of the last one unless that is kept; kept pixels are compared in colours. All
@@ -66,8 +67,9 @@ class PixelInspector(W.VBox):
         self._seen: Any = None
         self._lock = threading.RLock()
         self._background = Background(self._work, self._done, self._failed)
-        self._unobserve = experiment.observe(self.problem.guard(lambda _: self._follow()))
         super().__init__(self._parts())
+        unobserve = experiment.observe(self.problem.guard(lambda _: self._follow()))
+        self._end_with(unobserve, self._background.close, self.reader.close)
         self.add_class("lc-inspector")
         self._listen()
         self._follow()
@@ -80,8 +82,7 @@ class PixelInspector(W.VBox):
             ParameterError: all pixels that the panel holds are kept.
         """
         with self._lock:
-            if self._pixels.are_all_kept:
-                raise ParameterError(f"{len(COLOURS)} pixels are kept, which is the most; remove one first")
+            self._pixels.check_room()
             self._wanted = longitude, latitude
             self.problem.clear()
             self.head.value = f"{place_words(latitude, longitude)} · <span class='lc-quiet'>reading …</span>"
@@ -135,12 +136,6 @@ class PixelInspector(W.VBox):
         """The series of the pixels shown, one below another; see `PixelReport.to_frame`."""
         frames = [one.to_frame() for one in self.reports if one.series is not None]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-    def close(self) -> None:
-        """Take the panel away and stop following the experiment."""
-        self._unobserve()
-        self._background.close()
-        super().close()
 
     def _parts(self) -> list[W.Widget]:
         bar = W.HBox([W.Label("Place"), self.place, self.go, self.clear, self.save])

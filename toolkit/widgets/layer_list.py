@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ import ipyleaflet as L
 import ipywidgets as W
 
 from toolkit.webmap.layers import RasterLayer
-from toolkit.widgets.map_rasters import Pictures, Way
+from toolkit.widgets.leaflet import Tell, set_shapes, shapes_layer
+from toolkit.widgets.map_rasters import Way
 
 Guard = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -26,10 +27,25 @@ class Row:
     """What the layer shows; none for shapes."""
     opacity: W.FloatSlider | None = None
     """Of rasters."""
+    link: W.Widget | None = None
+    """Lets the layer follow the slider in the browser."""
 
     @property
     def is_raster(self) -> bool:
         return self.opacity is not None
+
+    def follow_opacity(self) -> None:
+        """Let the layer follow the slider, where it has one."""
+        if self.link is not None:
+            self.link.close()
+        if self.opacity is not None:
+            self.link = W.jslink((self.opacity, "value"), (self.layer, "opacity"))
+
+    def close(self) -> None:
+        """Take away the layer and its controls."""
+        for one in (self.link, self.layer, self.switch, *self.buttons, self.opacity):
+            if one is not None:
+                one.close()
 
 
 class LayerList(W.VBox):
@@ -81,15 +97,16 @@ class LayerList(W.VBox):
         row = Row(self._way.layer(name, rasters, opacity), self._switch(name, on), self._movers(name), rasters)
         row.opacity = W.FloatSlider(opacity, min=0, max=1, step=0.05, readout=False, layout=W.Layout(width="84px"))
         row.opacity.tooltip = f"Opacity of {name}"
-        W.jslink((row.opacity, "value"), (row.layer, "opacity"))
+        row.follow_opacity()
         self._rows = {name: row, **self._rows}
         self._sort()
 
-    def put_shapes(self, name: str, layer: L.GeoJSON, *, on: bool = False) -> None:
-        """Add shapes on top of the others, or replace those of this name."""
+    def put_shapes(self, name: str, shapes: Sequence[Mapping[str, Any]], hover: Tell, *, on: bool = False) -> None:
+        """Add shapes, told of by `hover`, on top of the others; or let the layer of this name show them."""
         if name in self._rows:
-            self._rows[name].layer = layer
+            set_shapes(self._rows[name].layer, shapes)
             return
+        layer = shapes_layer(shapes, name, hover=hover)
         self._rows = {name: Row(layer, self._switch(name, on), self._movers(name)), **self._rows}
         self._sort()
 
@@ -98,7 +115,9 @@ class LayerList(W.VBox):
         row = self._rows.pop(name)
         if row.is_raster:
             self._way.drop(row.layer)
+        self._view.layers = tuple(layer for layer in self._view.layers if layer is not row.layer)
         self._sort()
+        row.close()
 
     def keep(self, names: Sequence[str]) -> None:
         """Take all other layers away."""
@@ -107,16 +126,27 @@ class LayerList(W.VBox):
 
     def use(self, way: Way) -> None:
         """Bring rasters onto the map another way."""
-        self._way = way
+        self._way.close()
+        self._way, before = way, []
         for name, row in self._rows.items():
             if row.opacity is not None:
+                before.append(row.layer)
                 row.layer = way.layer(name, row.rasters, row.opacity.value)
-                W.jslink((row.opacity, "value"), (row.layer, "opacity"))
+                row.follow_opacity()
         self.lay()
+        for layer in before:
+            layer.close()
 
     def settle(self) -> bool:
         """Wait until what the kernel draws is drawn."""
-        return not isinstance(self._way, Pictures) or self._way.settle()
+        return self._way.settle()
+
+    def clear(self) -> None:
+        """Take all layers away, and with them what the Jupyter server may read for them."""
+        self._way.close()
+        for row in self._rows.values():
+            row.close()
+        self._rows = {}
 
     def swipe(self, control: L.SplitMapControl | None) -> None:
         """Let this control show the rasters instead of the map; None for the map again."""

@@ -57,6 +57,21 @@ Tell = Callable[[Mapping[str, Any]], None]
 """Called with the properties of a shape."""
 
 
+class WebMap(L.Map):
+    """A map that takes its layers and controls with it when it is closed."""
+
+    def close(self) -> None:
+        """Close all that is on it; its own model stays, empty.
+
+        Leaflet goes on listening to the size of the page after its map was taken away, and fails where the model of
+        the map is gone.
+        """
+        parts = (*self.layers, *self.controls)
+        self.clear()
+        for one in parts:
+            one.close()
+
+
 def new_map(bounds: Bounds = FRANCE, height: int = 560, base: str = STREETS) -> L.Map:
     """A map over a base map that shows these bounds, with a scale bar and a button for the full screen.
 
@@ -64,7 +79,7 @@ def new_map(bounds: Bounds = FRANCE, height: int = 560, base: str = STREETS) -> 
     """
     centre, zoom = view_of(bounds, WIDTH, height - 40)
     layout = W.Layout(height=f"{height}px")
-    view = L.Map(
+    view = WebMap(
         layers=(base_layer(base),), center=centre, zoom=zoom, max_zoom=20, scroll_wheel_zoom=True, layout=layout
     )
     view.add(L.ScaleControl(position="bottomleft", imperial=False))
@@ -127,6 +142,16 @@ def shapes_layer(
         if tell is not None:
             register(_properties_only(tell))
     return layer
+
+
+def on_click(view: L.Map, tell: Callable[[float, float], None]) -> None:
+    """Call with latitude and longitude of each click on a map; guard it."""
+
+    def heard(**event: Any) -> None:
+        if event.get("type") == "click":  # a map tells of each move of the pointer too
+            tell(*event["coordinates"])
+
+    view.on_interaction(heard)
 
 
 def layer_group(name: str) -> L.LayerGroup:

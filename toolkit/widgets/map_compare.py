@@ -10,7 +10,7 @@ import ipywidgets as W
 
 from toolkit.ground.errors import ParameterError
 from toolkit.widgets.layer_list import Guard, LayerList
-from toolkit.widgets.leaflet import BASE_MAPS, STREETS, base_layer, new_map
+from toolkit.widgets.leaflet import BASE_MAPS, STREETS, base_layer, new_map, on_click
 from toolkit.widgets.map_rasters import Rasters, Way
 
 MAP, SWIPE, BESIDE = "Map", "Swipe", "Side by side"
@@ -24,7 +24,7 @@ class Comparison:
         layers: its layers; the uppermost raster shown is what is swiped.
         offers: gives what the map may be held against beside base maps, by name.
         way_to: how rasters come onto a map.
-        click: called with latitude and longitude of a click on the second map.
+        click: called with latitude and longitude of a click on the second map; guarded.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Comparison:
         self.second.center, self.second.zoom = self._view.center, self._view.zoom
         self._make(self.second)
         self._lay_second()
-        self.second.on_interaction(self._clicked)
+        on_click(self.second, self._click)
         self._links = [W.jslink((self._view, trait), (self.second, trait)) for trait in ("center", "zoom")]
         for one in (self._view, self.second):
             one.layout.width = "50%"
@@ -120,15 +120,12 @@ class Comparison:
         if self.second is not None:
             self.views.children = [self._view]
             self._view.layout.width = "100%"
+            self.second.remove(self._layers.marks)
             self.second.close()
             self.second = None
-        if self._way is not None and self._shown is not None:
-            self._way.drop(self._shown)
+        if self._way is not None:
+            self._way.close()
         self._way = self._shown = None
-
-    def _clicked(self, **event: Any) -> None:
-        if event.get("type") == "click":
-            self._click(*event["coordinates"])
 
 
 _TOOLTIPS = ("One map", "Drag the divider between the map and another", "Two maps that move together")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -14,14 +14,18 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.figures.maps import read_classes
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import Nomenclature
+from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.products.product import BandFile, Product
 from toolkit.products.raster import close_rasters, grid_of
 from toolkit.webmap.layers import Composite, Indexed, Ramp, RasterLayer
+from toolkit.widgets.leaflet import ROLE_OUTLINES, polygon_shapes, tile_shapes
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
 
 CLASSES, CONFIDENCE, VALIDITY = "Classification", "Confidence", "Validity"
+
+TILES = "Tiles"
 
 VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Steps of a ramp that people with any colour vision read in order (van der Walt and Smith 2015)."""
@@ -49,6 +53,30 @@ class ClassArea:
     hectares: float
     share: float
     """Of the area that has a class, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a map shows at first, and what is not there yet."""
+
+    grids: Mapping[str, GeoBox]
+    """The pixel grid of each tile."""
+    rasters: Mapping[str, Rasters]
+    shapes: Mapping[str, list[dict[str, Any]]]
+    """Polygons and footprints by the name of their layer, the uppermost first."""
+    missing: Sequence[str]
+    """In words, HTML."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, only: frozenset[int] = frozenset()) -> Content:
+        """Look at the run folder; it takes its time where there are many polygons.
+
+        Args:
+            only: as for `result_layers`.
+        """
+        grids = tile_grids(experiment)
+        shapes = _polygon_layers(experiment) | ({TILES: tile_shapes(grids)} if grids else {})
+        return cls(grids, result_layers(experiment, only), shapes, missing_words(experiment, grids))
 
 
 def result_layers(experiment: Experiment, only: frozenset[int] = frozenset()) -> dict[str, Rasters]:
@@ -159,6 +187,16 @@ def missing_words(experiment: Experiment, grids: Mapping[str, GeoBox]) -> list[s
     if not folder.polygons("train").exists():
         told.append("No polygons yet: <code>clean</code> and <code>sample</code> make them.")
     return told
+
+
+def _polygon_layers(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
+    """The polygons of each role that are there, by the name of their layer."""
+    folder, names = RunFolder(experiment.folder), experiment.nomenclature
+    return {
+        name: polygon_shapes(GroundTruth.read(folder.polygons(role)), names, style)
+        for role, (name, style) in ROLE_OUTLINES.items()
+        if folder.polygons(role).exists()
+    }
 
 
 def _of_tiles(experiment: Experiment, folder: RunFolder, layer: str) -> list[Path]:

@@ -43,23 +43,40 @@ class Way(Protocol):
     def drop(self, layer: L.Layer) -> None:
         """Forget a layer that is taken from the map."""
 
+    def settle(self) -> bool:
+        """Wait until what the kernel draws is drawn."""
+
+    def close(self) -> None:
+        """Forget all layers, and draw no more."""
+
 
 class Squares:
     """Layers of squares drawn by the Jupyter server."""
 
     def __init__(self, route: Route) -> None:
         self.route = route
+        self._layers: list[L.TileLayer] = []
 
     def layer(self, name: str, rasters: Rasters, opacity: float) -> L.TileLayer:
         url = self.route.add(*rasters)
-        return L.TileLayer(url=url, name=name, opacity=opacity, max_native_zoom=20, max_zoom=20, show_loading=False)
+        layer = L.TileLayer(url=url, name=name, opacity=opacity, max_native_zoom=20, max_zoom=20, show_loading=False)
+        self._layers.append(layer)
+        return layer
 
     def change(self, layer: L.TileLayer, rasters: Rasters) -> None:
         before, layer.url = layer.url, self.route.add(*rasters)
         self.route.remove(before)
 
     def drop(self, layer: L.TileLayer) -> None:
+        self._layers.remove(layer)
         self.route.remove(layer.url)
+
+    def settle(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        for layer in list(self._layers):
+            self.drop(layer)
 
 
 class Pictures:
@@ -68,7 +85,7 @@ class Pictures:
     def __init__(self, view: L.Map, failed: Callable[[Exception], None]) -> None:
         self._view, self._rasters = view, dict[L.Layer, Rasters]()
         self._drawing = Background(self._draw, self._show, failed)
-        view.observe(lambda _: self.redraw(), "bounds")
+        view.observe(self._moved, "bounds")
 
     def layer(self, name: str, rasters: Rasters, opacity: float) -> L.ImageOverlay:
         layer = L.ImageOverlay(url=NOTHING, bounds=bounds_of(rasters), name=name, opacity=opacity)
@@ -87,12 +104,15 @@ class Pictures:
         self._drawing.ask(dict(self._rasters), self._view.bounds)
 
     def settle(self) -> bool:
-        """Wait until the pictures are drawn."""
         return self._drawing.settle()
 
     def close(self) -> None:
-        """Draw no more."""
+        self._view.unobserve(self._moved, "bounds")
         self._drawing.close()
+        self._rasters.clear()
+
+    def _moved(self, _: Any) -> None:
+        self.redraw()
 
     def _draw(self, layers: dict[L.Layer, Rasters], seen: Any) -> list[tuple[L.Layer, str, Bounds]]:
         return [(layer, *picture(rasters, seen)) for layer, rasters in layers.items()]

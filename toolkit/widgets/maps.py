@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -16,7 +18,6 @@ from toolkit.experiment.reporting import attribution
 from toolkit.figures.style import StaticFigure, png
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.writing import aside
-from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.products.product import Product
 from toolkit.webmap.registry import Route
 from toolkit.widgets.background import Background
@@ -26,29 +27,27 @@ from toolkit.widgets.layer_list import LayerList
 from toolkit.widgets.leaflet import (
     BASE_MAPS,
     FRANCE,
-    ROLE_OUTLINES,
     Bounds,
     around,
     base_layer,
     grid_bounds,
     look_at,
     new_map,
+    on_click,
     place_markers,
-    polygon_shapes,
-    shapes_layer,
-    tile_shapes,
 )
 from toolkit.widgets.legend import Legend
 from toolkit.widgets.map_compare import Comparison
 from toolkit.widgets.map_content import (
     CLASSES,
     IMAGES,
+    TILES,
     ClassArea,
+    Content,
     class_areas,
     class_layer,
     image_layers,
     map_files,
-    missing_words,
     other_runs,
     products_by_date,
     result_layers,
@@ -57,6 +56,7 @@ from toolkit.widgets.map_content import (
 from toolkit.widgets.map_figure import figure_of
 from toolkit.widgets.map_rasters import Pictures, Rasters, Squares, Way
 from toolkit.widgets.page import Page
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_frame import PanelFrame
 from toolkit.widgets.places import parse_place
 
@@ -71,15 +71,14 @@ HEIGHT = 560
 CLASS_OPACITY = 0.8
 """Opacity of the classification at first."""
 
-TILES = "Tiles"
 IMAGE = "Image"
 NO_DATE = "no image"
 
 
-class ClassMap(W.VBox):
+class ClassMap(Panel):
     """The map of an experiment, as far as there is one; what is missing is told.
 
-    `refresh()` looks at the run folder again.
+    `refresh()` looks at the run folder again; `look_again()` does so in a thread.
 
     Args:
         inspect: whether a click on the map shows the pixel below it.
@@ -90,17 +89,20 @@ class ClassMap(W.VBox):
         self.problem = ErrorBox()
         self.map = new_map(height=HEIGHT)
         self.route, self.page = Route.find(), Page()
-        self.layers = LayerList(self.map, self._way_to(self.map), self.problem.guard)
+        self._changing, self._closed = threading.RLock(), False
+        self.layers = LayerList(self.map, self._way_to(self.map), self._guard)
         self.legend = Legend()
         self.inspector = PixelInspector(experiment) if inspect else None
-        self.comparison = Comparison(
-            self.map, self.layers, self._offers, self._way_to, self._inspect, self.problem.guard
-        )
+        self._clicked = self.problem.guard(self._inspect)
+        self.comparison = Comparison(self.map, self.layers, self._offers, self._way_to, self._clicked, self._guard)
         self.comparison.views.observe(self._measure, "children")
         self._products: dict[str, list[Product]] = {}
-        self._looking = Background(self._look, self._looked, self._failed)
+        self._refreshing = Background(self._read, self._show, self.problem.tell)
+        self._looking = Background(self._look, self._looked, self.problem.tell)
+        self._saving = Background(self.save_view, lambda path: self._say(f"Saved {path}"), self.problem.tell)
         self._make_controls()
         super().__init__(self._laid_out())
+        self._end_with(*(one.close for one in (self._refreshing, self._looking, self._saving)), self._clear)
         self.add_class("lc-map").add_class("lc-keys")
         self._connect()
         self.problem.guard(self.refresh)()
@@ -112,23 +114,11 @@ class ClassMap(W.VBox):
 
     def refresh(self) -> None:
         """Show what the run folder holds now; the view moves to it."""
-        grids = tile_grids(self.experiment)
-        found = result_layers(self.experiment, frozenset(self.legend.chosen))
-        for name, rasters in reversed(found.items()):
-            shown = name == CLASSES
-            self.layers.put_rasters(name, rasters, on=shown, opacity=CLASS_OPACITY if shown else 1.0)
-        shapes = self._shapes(grids)
-        for name, layer in reversed(shapes.items()):
-            self.layers.put_shapes(name, layer, on=name == TILES)
-        self.layers.keep([*found, *shapes, *(one for one in self.layers.names if one.startswith(IMAGE))])
-        self.layers.lay()
-        told = missing_words(self.experiment, grids)
-        self.missing.value = "".join(f"<p class='lc-quiet'>{words}</p>" for words in told)
-        self.comparison.refresh()
-        look_at(self.map, map(grid_bounds, grids.values()), HEIGHT)
-        if self.inspector is not None:
-            self.inspector.refresh()
-        self._looking.ask()
+        self._show(self._read())
+
+    def look_again(self) -> None:
+        """The same in a thread; returns at once, and the map shows it when it is read."""
+        self._refreshing.ask()
 
     def isolate(self, codes: Sequence[int] = ()) -> None:
         """Show these classes alone; none for all of them."""
@@ -143,13 +133,14 @@ class ClassMap(W.VBox):
         """
         self._products = self._products or products_by_date(self.experiment)
         rasters = image_layers(self._products.get(day or "", []), kind)
-        if rasters:
-            self.layers.put_rasters(IMAGE, rasters, on=True)
-            self.layers.move(IMAGE, len(self.layers.names))
-            self.layers.switches[IMAGE].value = True
-        elif IMAGE in self.layers.names:
-            self.layers.drop(IMAGE)
-        self.layers.lay()
+        with self._changing:
+            if rasters:
+                self.layers.put_rasters(IMAGE, rasters, on=True)
+                self.layers.move(IMAGE, len(self.layers.names))
+                self.layers.switches[IMAGE].value = True
+            elif IMAGE in self.layers.names:
+                self.layers.drop(IMAGE)
+            self.layers.lay()
 
     def go_to(self, text: str) -> None:
         """Move to a place such as `43.6012, 1.4321` and look at its pixel; or to a tile by its name.
@@ -194,16 +185,8 @@ class ClassMap(W.VBox):
 
     def settle(self, seconds: float = 20) -> bool:
         """Wait until all that is looked up and drawn in the background is shown."""
-        return self._looking.settle(seconds) and self.layers.settle()
-
-    def close(self) -> None:
-        """Take the map away, and with it what the Jupyter server may read for it."""
-        self._looking.close()
-        self.comparison.close()
-        self.layers.keep([])
-        if self.inspector is not None:
-            self.inspector.close()
-        super().close()
+        works = (self._refreshing, self._looking, self._saving)
+        return all(one.settle(seconds) for one in works) and self.layers.settle()
 
     def _make_controls(self) -> None:
         wide, free = W.Layout(width="auto"), W.Layout(width="auto", flex="1 1 0", min_width="0")
@@ -245,25 +228,65 @@ class ClassMap(W.VBox):
         ]  # fmt: skip
 
     def _connect(self) -> None:
-        guard = self.problem.guard
+        guard = self._guard
         self.legend.observe(guard(lambda _: self._draw_classes()), "chosen")
         for one in (self.date, self.kind):
             one.observe(guard(lambda _: self.show_image(self._day(), self.kind.value)), "value")
         self.base.observe(guard(lambda change: self._change_base(change["new"])), "value")
         self.search.observe(guard(lambda change: self.go_to(change["new"]) if change["new"] else None), "value")
-        self.save.on_click(guard(lambda _: self._say(f"Saved {self.save_view()}")))
-        self.again.on_click(guard(lambda _: self.refresh()))
-        self.map.on_interaction(guard(self._clicked))
+        self.save.on_click(guard(lambda _: self._saving.ask()))
+        self.again.on_click(guard(lambda _: self.look_again()))
+        on_click(self.map, self._clicked)
         if self.inspector is not None:
-            self.inspector.observe(guard(lambda change: self._mark(change["new"])), "places")
+            self.inspector.observe(self.problem.guard(lambda change: self._mark(change["new"]), clears=False), "places")
         if self.route is None:
             self._say_pictures("no Jupyter server with the toolkit's extension started this kernel")
         else:
-            self.page.observe(guard(self._checked), "answer")
+            self.page.observe(guard(self._checked, clears=False), "answer")
             self.page.url = self.route.check_url
 
+    def _guard(self, function: Callable[..., Any], *, clears: bool = True) -> Callable[..., Any]:
+        """As `ErrorBox.guard`, for what changes the layers: one at a time, in whatever thread."""
+
+        @wraps(function)
+        def alone(*arguments: Any) -> None:
+            with self._changing:
+                function(*arguments)
+
+        return self.problem.guard(alone, clears=clears)
+
+    def _read(self) -> Content:
+        return Content.of(self.experiment, frozenset(self.legend.chosen))
+
+    def _show(self, content: Content) -> None:
+        with self._changing:
+            if self._closed:
+                return
+            for name, rasters in reversed(list(content.rasters.items())):
+                shown = name == CLASSES
+                self.layers.put_rasters(name, rasters, on=shown, opacity=CLASS_OPACITY if shown else 1.0)
+            hover = self.problem.guard(self._tell, clears=False)
+            for name, shapes in reversed(list(content.shapes.items())):
+                self.layers.put_shapes(name, shapes, hover, on=name == TILES)
+            self.layers.keep([*content.rasters, *content.shapes, IMAGE])
+            self.layers.lay()
+            self.missing.value = "".join(f"<p class='lc-quiet'>{words}</p>" for words in content.missing)
+            self.comparison.refresh()
+            look_at(self.map, map(grid_bounds, content.grids.values()), HEIGHT)
+        if self.inspector is not None:
+            self.inspector.refresh()
+        self._looking.ask()
+
+    def _clear(self) -> None:
+        """Take away the maps, and with them what the Jupyter server may read for them."""
+        with self._changing:
+            self._closed = True
+            self.comparison.close()
+            self.map.close()
+            self.layers.clear()
+
     def _way_to(self, view: L.Map) -> Way:
-        return Squares(self.route) if self.route is not None else Pictures(view, self._failed)
+        return Squares(self.route) if self.route is not None else Pictures(view, self.problem.tell)
 
     def _measure(self, _: Any) -> None:
         self.page.laid_out += 1
@@ -282,24 +305,11 @@ class ClassMap(W.VBox):
     def _say(self, words: str) -> None:
         self.note.value = f"<span class='lc-quiet'>{escape(words)}</span>"
 
-    def _shapes(self, grids: Mapping[str, Any]) -> dict[str, L.GeoJSON]:
-        """Footprints and polygons, the uppermost first."""
-        folder, names = RunFolder(self.experiment.folder), self.experiment.nomenclature
-        hover = self.problem.guard(self._tell)
-        found = {}
-        for role, (name, style) in ROLE_OUTLINES.items():
-            if folder.polygons(role).exists():
-                polygons = GroundTruth.read(folder.polygons(role))
-                found[name] = shapes_layer(polygon_shapes(polygons, names, style), name, hover=hover)
-        if grids:
-            found[TILES] = shapes_layer(tile_shapes(grids), TILES, hover=hover)
-        return found
-
     def _offers(self) -> dict[str, Rasters]:
         """What the map may be held against, beside the base maps."""
         found: dict[str, Rasters] = dict(result_layers(self.experiment))
         for kind in IMAGES if self._day() else ():
-            found[f"{kind} {self._day()}"] = image_layers(self._products[self._day() or ""], kind)
+            found[f"{kind} {self._day()}"] = image_layers(self._products.get(self._day() or "", []), kind)
         for name, path in other_runs(self.experiment).items():
             found[f"Run {name}"] = (class_layer(path, self.experiment.nomenclature),)
         return {name: rasters for name, rasters in found.items() if rasters}
@@ -332,13 +342,6 @@ class ClassMap(W.VBox):
             chosen = self.date.value
             self.date.options = options
             self.date.value = chosen if chosen in options else NO_DATE
-
-    def _failed(self, error: Exception) -> None:
-        self.problem.tell(error)
-
-    def _clicked(self, **event: Any) -> None:
-        if event.get("type") == "click":
-            self._inspect(*event["coordinates"])
 
     def _inspect(self, latitude: float, longitude: float) -> None:
         if self.inspector is not None:

@@ -18,10 +18,11 @@ from toolkit.learning.cost import Cost, network_cost, network_shape
 from toolkit.widgets.background import Background
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.network_facts import Known, facts_html, layers_html
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_parts import beside, forms_of
 
 
-class NetworkPanel(W.VBox):
+class NetworkPanel(Panel):
     """Network, optimiser, epochs, validation and selection: `NetworkPanel(experiment)`.
 
     Beside them the layers, the number of parameters, and the time of an epoch by a short trial in a thread.
@@ -33,30 +34,23 @@ class NetworkPanel(W.VBox):
         self.forms = forms_of(experiment, ["learning"])
         self.layers, self.facts = W.HTML(), W.HTML()
         self._preview = shared_preview(experiment)
+        self._refreshed = 0
         self._counted: tuple[Any, int, bool] = (None, 0, False)
         self._tried: tuple[Any, Cost | None] = (None, None)
         self._background = Background(self._look, lambda _: self.unread.clear(), self.unread.tell)
         super().__init__(beside([*self.forms, self.problem], [self.layers, self.facts, self.unread]))
         self.add_class("lc-panel")
-        self._unobserve = experiment.observe(self.problem.guard(lambda _: self._follow()))
+        self._end_with(experiment.observe(self.problem.guard(lambda _: self._follow())), self._background.close)
         self._follow()
 
     def refresh(self) -> None:
         """Count the samples and time an epoch again, as after an extraction; returns at once."""
-        self._counted, self._tried = (None, 0, False), (None, None)
+        self._refreshed += 1
         self._follow()
 
     def settle(self, seconds: float = 60) -> bool:
         """Wait until what is shown is that of the parameters; whether that came within `seconds`."""
         return self._background.settle(seconds)
-
-    def close(self) -> None:
-        """Take the panel away and stop following the experiment."""
-        self._unobserve()
-        self._background.close()
-        for form in self.forms:
-            form.close()
-        super().close()
 
     def _follow(self) -> None:
         self._background.ask(Experiment(self.experiment.params, self.experiment.path))
@@ -67,13 +61,15 @@ class NetworkPanel(W.VBox):
         known = Known(network_shape(learning.network, features, classes))
         self.layers.value = layers_html(known.shape)
 
-        params = experiment.params.model_dump(exclude={"learning", "mapping"})
-        if self._counted[0] != (experiment.path, params):
+        refreshed = self._refreshed  # while we look it may be raised: what is found now is then not taken for new
+        counted = (refreshed, experiment.path, experiment.params.model_dump(exclude={"learning", "mapping"}))
+        if self._counted[0] != counted:
             self.facts.value = facts_html(known, learning)
-            self._counted = ((experiment.path, params), *self._count(experiment))
+            self._counted = (counted, *self._count(experiment))
         known = replace(known, samples=self._counted[1], extracted=self._counted[2])
 
-        tried = (known.samples, features, classes, learning.model_copy(update={"epochs": 1, "learning_rate": 1.0}))
+        timed = learning.model_copy(update={"epochs": 1, "learning_rate": 1.0})  # neither changes the time of an epoch
+        tried = (refreshed, known.samples, features, classes, timed)
         if self._tried[0] != tried:
             self.facts.value = facts_html(known, learning)
             train, valid = known.parts(learning.valid_ratio)

@@ -9,6 +9,7 @@ from html import escape
 import ipywidgets as W
 
 from toolkit.experiment.pixel_report import PixelReport
+from toolkit.ground.errors import ParameterError
 from toolkit.series.curve import COLOURS
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.places import place_words
@@ -41,17 +42,26 @@ class Pixels:
         """Slot -> report."""
         return {slot: one.report for slot, one in enumerate(self.slots) if one is not None}
 
-    @property
-    def are_all_kept(self) -> bool:
-        """Whether there is no room for a further one."""
-        return all(one is not None and one.kept for one in self.slots)
+    def check_room(self) -> None:
+        """Refuse a further pixel where all that can be shown are kept.
+
+        Raises:
+            ParameterError: they are.
+        """
+        if all(one is not None and one.kept for one in self.slots):
+            raise ParameterError(f"{len(self.slots)} pixels are kept, which is the most; remove one first")
 
     def add(self, report: PixelReport) -> None:
-        """Show a pixel, and tell of it."""
+        """Show a pixel, and tell of it.
+
+        Raises:
+            ParameterError: all places are taken by pixels that are kept.
+        """
         for slot, one in enumerate(self.slots):
             if one is not None and one.kept and _is_same(one.report, report):
                 one.report, self.current = report, slot
                 return
+        self.check_room()
         self.slots = [one if one is not None and one.kept else None for one in self.slots]
         self.current = self.slots.index(None)
         self.slots[self.current] = Shown(report)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources
@@ -27,6 +26,7 @@ from toolkit.ground.errors import RunFolderError
 from toolkit.widgets.background import Background, Poller
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.live import LiveCurves
+from toolkit.widgets.panel import Panel
 
 HERE = resources.files("toolkit.widgets")
 STYLE = (HERE / "run_panel.css").read_text(encoding="utf-8")
@@ -65,17 +65,15 @@ class JobLog(anywidget.AnyWidget):
     """Whether a person looks at it; it is not sent otherwise."""
 
 
-class RunPanel(W.VBox):
+class RunPanel(Panel):
     """Runs one verb or the whole chain in a process of its own; the kernel stays free.
 
-    It finds the job that runs in the run folder, whoever started it. `start`, `stop` and `resume` are its buttons;
-    `job` is the job shown, None where there was none.
+    It finds the job that runs in the run folder, whoever started it; closed, it leaves it running. `start`, `stop` and
+    `resume` are its buttons; `job` is the job shown, None where there was none.
 
     Args:
         verb: what is chosen at first; the verb of the job, where one runs.
     """
-
-    _endings: tuple[Callable[[], None], ...] = ()
 
     job_state = traitlets.Unicode("")
     """State of the job shown, for what hangs on its end; empty where there was none."""
@@ -90,15 +88,14 @@ class RunPanel(W.VBox):
         self._shown = _Shown()
         self._drawing = threading.RLock()
         self._standing = Background(_standing_of, self._take_standing, self.folder_problem.tell)
-        self._poller = Poller(self._look, self.folder_problem.tell)
+        self._poller = Poller(self._look, self.problem.tell)
         self._make_controls(verb)
         problems = [self.problem, self.folder_problem, self.job_problem]
         super().__init__([self._controls, *problems, self.stage_list, self.curves, self.job_log])
         self.add_class("lc-run")
-        self._attach()
+        self.problem.guard(self._attach)()
         unobserve = experiment.observe(self.problem.guard(lambda *_: self._follow_edit()))
-        inner = (self._poller, self._standing, self.curves, self.stage_list, self.job_log)
-        self._endings = (unobserve, *(one.close for one in inner))
+        self._end_with(unobserve, self._poller.close, self._standing.close)
 
     def start(self) -> None:
         """Start a job for the chosen verb, with the experiment as it is, saved or not.
@@ -122,7 +119,9 @@ class RunPanel(W.VBox):
         """
         if self.job is not None:
             same = self.job.experiment.params == self.experiment.params
-            self._begin(self.job.verb, self.overwrite.value or (same and self.job.order.arguments["overwrite"]))
+            self._begin(
+                self.job.verb, self.overwrite.value or (same and self.job.order.arguments.get("overwrite", False))
+            )
 
     async def ended(self) -> None:
         """Wait for the end of the job, `await panel.ended()`; the buttons go on answering meanwhile.
@@ -144,13 +143,6 @@ class RunPanel(W.VBox):
         until = time.monotonic() + seconds
         return self._poller.settle(seconds) and self._standing.settle(max(0.0, until - time.monotonic()))
 
-    def close(self) -> None:
-        """Take the panel away; a job goes on."""
-        for end in self._endings:
-            end()
-        self._endings = ()
-        super().close()
-
     def _make_controls(self, verb: str) -> None:
         guard = self.problem.guard
         options = [(NAMES.get(one, one), one) for one in VERBS]
@@ -163,8 +155,8 @@ class RunPanel(W.VBox):
         self.run_button.on_click(guard(lambda _: self.start()))
         self.stop_button.on_click(guard(lambda _: self.stop()))
         self.resume_button.on_click(guard(lambda _: self.resume()))
-        self.verb.observe(guard(lambda _: self._ask_standing()), "value")
-        self.job_log.observe(guard(lambda _: self._show_log(at_once=True)), "is_open")
+        self.verb.observe(guard(lambda _: self._ask_standing(), clears=False), "value")
+        self.job_log.observe(guard(lambda _: self._show_log(at_once=True), clears=False), "is_open")
         buttons = [self.verb, self.run_button, self.stop_button, self.resume_button, self.overwrite]
         self._controls = W.HBox(buttons)
         self._controls.add_class("lc-controls")

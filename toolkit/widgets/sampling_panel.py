@@ -25,6 +25,7 @@ from toolkit.widgets.leaflet import (
     shapes_layer,
     tile_shapes,
 )
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_parts import beside, forms_of
 from toolkit.widgets.sampling_table import ROLE_COLOURS, ROLE_WORDS, classes_html
 
@@ -50,7 +51,7 @@ HEIGHT = 400
 BY_ROLE, BY_CLASS = "by role", "by class"
 
 
-class SamplingPanel(W.VBox):
+class SamplingPanel(Panel):
     """Ground truth, split and draw of an experiment: `SamplingPanel(experiment)`.
 
     What `sample` would draw is computed in a thread; what was shown stays until then.
@@ -64,7 +65,7 @@ class SamplingPanel(W.VBox):
         self.colours.style.button_width = "80px"
         self.map = new_map(height=HEIGHT)
         self.tiles = shapes_layer([], "Tiles")
-        self.polygons = shapes_layer([], "Polygons", hover=self.problem.guard(self._tell))
+        self.polygons = shapes_layer([], "Polygons", hover=self.problem.guard(self._tell, clears=False))
         for layer in (self.tiles, self.polygons):
             self.map.add(layer)
         self.under_pointer, self.state, self.table, self.note = (W.HTML() for _ in range(4))
@@ -76,7 +77,8 @@ class SamplingPanel(W.VBox):
         self._lay_out()
         guard = self.problem.guard
         self.colours.observe(guard(lambda _: self._follow()), "value")
-        self._unobserve = experiment.observe(guard(lambda _: self._follow()))
+        unobserve = experiment.observe(guard(lambda _: self._follow()))
+        self._end_with(unobserve, self._background.close)
         guard(self._follow)()
 
     def refresh(self) -> None:
@@ -87,14 +89,6 @@ class SamplingPanel(W.VBox):
     def settle(self, seconds: float = 60) -> bool:
         """Wait until the table and the map are those of the parameters; whether that came within `seconds`."""
         return self._background.settle(seconds)
-
-    def close(self) -> None:
-        """Take the panel away and stop following the experiment."""
-        self._unobserve()
-        self._background.close()
-        for form in self.forms:
-            form.close()
-        super().close()
 
     def _lay_out(self) -> None:
         for line in (self.under_pointer, self.state, self.note):

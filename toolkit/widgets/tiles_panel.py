@@ -30,6 +30,7 @@ from toolkit.widgets.leaflet import (
     tile_names,
     tile_shapes,
 )
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_parts import beside, forms_of
 
 FIELDS = ("series.source", "series.tiles", "series.start", "series.end", "series.step_days", "series.margin_days")
@@ -51,7 +52,7 @@ class _Superseded(Exception):
     """Other dates are wanted by now."""
 
 
-class TilesPanel(W.VBox):
+class TilesPanel(Panel):
     """Source, tiles, period and step of an experiment: `TilesPanel(experiment)`.
 
     The map has the footprint of every tile that the source holds images of. Images are looked at in a thread; what
@@ -65,7 +66,7 @@ class TilesPanel(W.VBox):
         self.map = new_map(height=HEIGHT)
         guard = self.problem.guard
         self.footprints = shapes_layer(
-            [], "Tiles", hover=guard(self._tell), click=guard(lambda one: self.toggle(one["tile"]))
+            [], "Tiles", hover=guard(self._tell, clears=False), click=guard(lambda one: self.toggle(one["tile"]))
         )
         self.names = layer_group("Names")
         self.map.add(self.footprints)
@@ -83,7 +84,8 @@ class TilesPanel(W.VBox):
         right = [self.map, self.under_pointer, self.dates, self.progress, self.unread]
         super().__init__(beside([*self.forms, self.problem], right))
         self.add_class("lc-panel")
-        self._unobserve = experiment.observe(guard(lambda _: self._follow()))
+        unobserve = experiment.observe(guard(lambda _: self._follow()))
+        self._end_with(unobserve, self._background.close, self._give_up)
         guard(self._follow)()
 
     def toggle(self, tile: str) -> None:
@@ -107,14 +109,6 @@ class TilesPanel(W.VBox):
     def settle(self, seconds: float = 60) -> bool:
         """Wait until everything is looked at; whether that came within `seconds`."""
         return self._background.settle(seconds)
-
-    def close(self) -> None:
-        """Take the panel away and stop following the experiment."""
-        self._unobserve()
-        self._background.close()
-        for form in self.forms:
-            form.close()
-        super().close()
 
     def _follow(self) -> None:
         self._draw()
@@ -165,6 +159,10 @@ class TilesPanel(W.VBox):
                 self.progress.value = f"looking at the images of {escape(tile)}: {done} of {total}"
 
         return told
+
+    def _give_up(self) -> None:
+        """Look at no further image."""
+        self._wanted = None
 
     def _looked(self, _: None) -> None:
         self.progress.value = ""

@@ -14,6 +14,7 @@ from toolkit.widgets.forms import form
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.maps import ClassMap
 from toolkit.widgets.network_panel import NetworkPanel
+from toolkit.widgets.panel import Panel
 from toolkit.widgets.run_panel import RunPanel
 from toolkit.widgets.sampling_panel import SamplingPanel
 from toolkit.widgets.tiles_panel import TilesPanel
@@ -29,7 +30,7 @@ MARKS = {"done": "✓", "up to date": "✓", "running": "▶", "waiting": "·", 
 SAID = ("running", "stopped", "failed", "outdated")
 
 
-class Workbench(W.VBox):
+class Workbench(Panel):
     """Tiles, samples, network, run and map of an experiment, behind tabs, under its name and how far it is.
 
     A tab is made when it is first opened. When a job ends, the map shows what it made.
@@ -55,8 +56,9 @@ class Workbench(W.VBox):
         self.add_class("lc-workbench")
         guard = self.problem.guard
         self.tabs.observe(guard(lambda _: self.show_tab(self._chosen)), "selected_index")
-        self.run.stage_list.observe(guard(lambda change: self._tell(change["new"])), "state")
-        self.run.observe(guard(lambda change: self._ended(change["new"])), "job_state")
+        self.run.stage_list.observe(guard(lambda change: self._tell(change["new"]), clears=False), "state")
+        self.run.observe(guard(lambda change: self._ended(change["new"]), clears=False), "job_state")
+        self._end_with(self.run.close)  # whether its tab was opened or not
         self._tell(self.run.stage_list.state)
         guard(self.show_tab)(self._chosen)
 
@@ -69,12 +71,6 @@ class Workbench(W.VBox):
         self.tabs.selected_index = place
         return self.panels[name]
 
-    def close(self) -> None:
-        """Take the page away; a job goes on."""
-        for panel in {self.run, self.bar, *self.panels.values()}:
-            panel.close()
-        super().close()
-
     @property
     def _chosen(self) -> str:
         return list(self._makers)[self.tabs.selected_index or 0]
@@ -82,8 +78,10 @@ class Workbench(W.VBox):
     def _ended(self, state: str) -> None:
         """Show what a job has made."""
         if state in ("done", "stopped", "failed"):
-            for name in {"Network", "Map"} & set(self.panels):
-                self.panels[name].refresh()
+            if "Network" in self.panels:
+                self.panels["Network"].refresh()
+            if "Map" in self.panels:
+                self.panels["Map"].look_again()
 
     def _tell(self, state: Mapping[str, Any]) -> None:
         stages = state.get("stages", ())
