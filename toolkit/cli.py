@@ -161,8 +161,10 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 def _value(text: str, annotation: Any) -> Any:
     """What a text means for a parameter declared so."""
     kind = kind_of(annotation)
-    if text.strip().lower() == "none" and (type(None) in get_args(annotation) or kind == "TABLE"):
-        return None if kind != "TABLE" else {}
+    if text.strip().lower() == "none" and type(None) in get_args(annotation):
+        return None
+    if text.strip().lower() == "none" and kind in ("LIST", "TABLE"):
+        return [] if kind == "LIST" else {}
     if kind == "TEXT":
         return text
     if kind == "TABLE" and not text.startswith("{"):

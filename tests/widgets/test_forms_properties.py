@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from toolkit.cli import _changes, _parser
 from toolkit.experiment.config import Experiment, ExperimentParams
 from toolkit.features.indices import INDICES
+from toolkit.features.parameters import ExternalParams
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import build, leaves, plain
@@ -36,12 +37,20 @@ TILES = ("31TCJ", "31TCK", "31TDJ", "30TYP")
 FIELDS = dict(leaves(ExperimentParams))
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=12)
+EXTERNAL = st.builds(
+    ExternalParams,
+    name=st.just("mine"),
+    file=st.just("mine.py"),
+    params=st.dictionaries(st.sampled_from(["radius", "band"]), st.integers(1, 9) | st.sampled_from(["B4", "B8"])),
+)
+
 SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True),
     "series.tiles": st.lists(st.sampled_from(TILES), min_size=1, unique=True).map(tuple),
     "series.bands": st.lists(st.sampled_from(BAND_NAMES), min_size=1, unique=True).map(tuple),
     "series.area": st.none() | st.just((1.25, 43.5, 1.5, 43.75)) | st.just((-179.0, -80.0, 1e-07, 0.1)),
     "features.indices": st.lists(st.sampled_from(sorted(INDICES)), unique=True).map(tuple),
+    "features.external": st.lists(EXTERNAL, max_size=2).map(tuple),
     "split.leave_out_tile": st.none() | st.sampled_from(TILES),
     "sampling.class_caps": st.dictionaries(st.integers(1, 255), st.integers(1, 10**9), max_size=5),
 }

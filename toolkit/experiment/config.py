@@ -232,8 +232,16 @@ class Experiment:
 
     @property
     def stack(self) -> FeatureStack:
-        """The features of each pixel."""
-        return FeatureStack.of(self._params.series, self._params.features)
+        """The features of each pixel. Files of external features are read, and imported when their names are needed.
+
+        Raises:
+            ParameterError: an index needs a band that the series has not, or a file is absent.
+            CatalogError: a raster for a feature is not in the catalog, or absent.
+        """
+        params = self._params
+        asked = {source for one in params.features.external for source in one.rasters.values()}
+        rasters = {source: self.data.layer(source, params.series.tiles) for source in asked}
+        return FeatureStack.of(params.series, params.features, self.path.parent, rasters)
 
     def _take_file(self, source: Path, path: Path) -> None:
         """Take the parameters of a file, and this path as the experiment's own."""

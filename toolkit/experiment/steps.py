@@ -20,7 +20,7 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, Record
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
-from toolkit.ground.params import Params
+from toolkit.ground.params import Params, plain
 from toolkit.ground.writing import write_text
 
 Standing = Literal["up to date", "waiting", "outdated"]
@@ -246,6 +246,6 @@ def _flatten(path: str, value: Any) -> dict[str, Any]:
             for child in type(value).model_fields
             for name, leaf in _flatten(f"{path}.{child}", getattr(value, child)).items()
         }
-    if value == {}:  # an empty table is as none, as in results made before there was such a parameter
+    if value in ({}, ()):  # nothing given is as in results made before there was such a parameter
         return {}
-    return {path: json.loads(json.dumps(value, default=str))}
+    return {path: json.loads(json.dumps(plain(value), default=str))}

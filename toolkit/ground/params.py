@@ -44,10 +44,10 @@ class Params(BaseModel):
 ParamsT = TypeVar("ParamsT", bound=Params)
 
 
-class FrozenTable(dict[int, int]):
+class FrozenTable(dict[Any, Any]):
     """A table that cannot be changed, sorted by its keys: parameters are frozen all through."""
 
-    def __init__(self, rows: Mapping[int, int]) -> None:
+    def __init__(self, rows: Mapping[Any, Any]) -> None:
         super().__init__(sorted(rows.items()))
 
     def __hash__(self) -> int:  # type: ignore[override]
@@ -140,7 +140,7 @@ def plain(value: Any) -> Any:
 
 
 def kind_of(annotation: Any) -> str:
-    """What to write for a value: `N`, `X`, `TEXT`, `LIST`, `TABLE`, `{a,b}`."""
+    """What to write for a value: `N`, `X`, `TEXT`, `LIST`, `TABLE`, `VALUES`, `{a,b}`."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "{" + ",".join(map(str, parts)) + "}"
@@ -151,7 +151,7 @@ def kind_of(annotation: Any) -> str:
     if origin in (tuple, list):
         return "LIST"
     if origin is dict:
-        return "TABLE"
+        return "TABLE" if parts == (int, int) else "VALUES"
     return {bool: "BOOL", int: "N", float: "X", date: "DATE"}.get(annotation, "TEXT")
 
 
@@ -172,7 +172,7 @@ def default_of(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     unit = extra.get("unit") if isinstance(extra, dict) else None
     value = field.default
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return "none"
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return f"{text} {unit}" if unit else text

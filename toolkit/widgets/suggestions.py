@@ -15,6 +15,7 @@ from toolkit.ground.bands import SENTINEL2
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import shipped_names
 from toolkit.ground_truth.vector_files import fields_of, layers_of
+from toolkit.products.catalog import RasterSource, VectorSource
 from toolkit.widgets.background import Background
 from toolkit.widgets.picking import Suggestion
 
@@ -30,10 +31,10 @@ def _names(words: Collection[Any]) -> list[Suggestion]:
     return [Suggestion(str(word)) for word in words]
 
 
-def _sources(experiment: Experiment, kind: str) -> list[Suggestion]:
+def _sources(experiment: Experiment, kind: type) -> list[Suggestion]:
     """The catalog's sources of one kind."""
     found = experiment.data.sources.items()
-    return [Suggestion(name, one.metadata.category or "") for name, one in found if one.data_type == kind]
+    return [Suggestion(name, one.metadata.category or "") for name, one in found if isinstance(one, kind)]
 
 
 def _files_beside(experiment: Experiment, suffixes: Collection[str], but: Collection[str] = ()) -> list[Suggestion]:
@@ -43,7 +44,7 @@ def _files_beside(experiment: Experiment, suffixes: Collection[str], but: Collec
 
 
 def _polygons(experiment: Experiment) -> list[Suggestion]:
-    return [*_sources(experiment, "GeoDataFrame"), *_files_beside(experiment, {".gpkg", ".shp", ".geojson", ".fgb"})]
+    return [*_sources(experiment, VectorSource), *_files_beside(experiment, {".gpkg", ".shp", ".geojson", ".fgb"})]
 
 
 def _class_fields(experiment: Experiment) -> list[Suggestion]:
@@ -62,7 +63,7 @@ AT_ONCE: Mapping[str, Finder] = {
 
 FROM_FILES: Mapping[str, Finder] = {
     "catalog": lambda experiment: _files_beside(experiment, {".yml", ".yaml"}, {experiment.path.name}),
-    "series.source": lambda experiment: _sources(experiment, "RasterDataset"),
+    "series.source": lambda experiment: _sources(experiment, RasterSource),
     "series.tiles": lambda experiment: _names(experiment.data.tiles(experiment.series.source)),
     "ground_truth.source": _polygons,
     "ground_truth.layer": lambda experiment: _names(layers_of(ground_truth_file(experiment))),
