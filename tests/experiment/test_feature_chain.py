@@ -17,7 +17,8 @@ from toolkit.experiment.provenance import Manifest
 from toolkit.experiment.stages import stages
 from toolkit.experiment.tiles import open_series
 from toolkit.features.reading import TileFeatures
-from toolkit.ground.errors import CatalogError, FeatureError, RunFolderError
+from toolkit.ground.errors import CatalogError, FeatureError, ModelError, ParameterError, RunFolderError
+from toolkit.learning.checkpoint import Model
 from toolkit.mapping import classify as mapping
 from toolkit.samples.store import SampleStore
 
@@ -185,3 +186,62 @@ def test_a_file_keeps_what_a_person_wrote(experiment: Experiment) -> None:
     again.set({"features.external": [ENTRY]})
     again.save()
     assert len(Experiment.load(experiment.path).features.external) == 1
+
+
+def test_chain_with_a_formula_of_one_s_own(tiny_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = Experiment.load(tiny_demo)
+    mine = "features:\n  indices: [ndvi, EVI, my_index = (B8 - B4) / (B8 + B4 + 0.5)]  # my own"
+    text = tiny_demo.read_text(encoding="utf-8")
+    tiny_demo.write_text(text.replace("features: {indices: [ndvi, ndwi, brightness]}", mine), encoding="utf-8")
+    assert main(["run", str(tiny_demo)]) == 0
+    names = SampleStore(experiment.folder / "samples").names
+    assert names[370] == "NDVI_20180101" and names[370 + 37] == "EVI_20180101" and names[-1] == "my_index_20181227"
+    capsys.readouterr()
+    assert main(["sample", str(tiny_demo)]) == 0
+    assert "up to date" in capsys.readouterr().out
+    experiment = Experiment.load(tiny_demo)
+    report = PixelReader(experiment).read(*_place(experiment.folder / "mapping" / "31TCJ" / "classes.tif", 40, 7))
+    assert report.series is not None and report.probabilities
+    curve, nir, red = (report.series.curve(name) for name in ("my_index", "B8", "B4"))
+    wanted = (nir.line_values - red.line_values) / (nir.line_values + red.line_values + 0.5)
+    np.testing.assert_allclose(curve.line_values, wanted, atol=1e-5)
+    experiment.set({"features.indices": ["ndvi", "mine = max(B8, B4)"]})
+    experiment.save()
+    assert Experiment.load(tiny_demo).features.indices == ("ndvi", "mine = max(B8, B4)")
+    assert "# my own" in tiny_demo.read_text(encoding="utf-8")
+
+
+def test_a_wrong_formula_is_pointed_at_on_the_command_line(tiny_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sample", str(tiny_demo), "--features.indices", "ndvi,mine = (B8 - B44) / B8"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert any("did you mean 'B4'" in line for line in said)
+    (formula,) = (line for line in said if line.startswith("    mine"))
+    mark = said[said.index(formula) + 1]
+    assert formula[mark.index("^") :].startswith("B44")
+    assert main(["clean", str(tiny_demo)]) == 0
+    assert main(["sample", str(tiny_demo), "--features.indices", "ndvi,'mine = max(B8, B4)'"]) == 0
+    assert SampleStore(Experiment.load(tiny_demo).folder / "samples").names[-1] == "mine_20181227"
+
+
+def test_a_selection_goes_to_the_map_and_a_changed_formula_is_noticed(tiny_demo: Path) -> None:
+    experiment = Experiment.load(tiny_demo)
+    experiment.set({
+        "features.indices": ["mine = B8 / B4"],
+        "features.select": ["b8_20180[5-8]*", "MINE_*"],
+        "series.tiles": ["31TCJ"],
+    })  # fmt: skip
+    clean(experiment)
+    sample(experiment)
+    train(experiment)
+    assert classify(experiment)["31TCJ"].is_dir()
+    names = SampleStore(experiment.folder / "samples").names
+    model = Model.load(experiment.folder / "learning" / "model")
+    assert model.feature_names == tuple(names) and len(names) == 12 + 37 and names[0] == "B8_20180501"
+    assert model.definitions["mine"] == "B8 / B4 x 1000"
+
+    experiment.set({"features.indices": ["mine = B4 / B8"]})
+    with pytest.raises(ModelError, match=r"another mine than .*: B4 / B8 x 1000; it was B8 / B4 x 1000.*train again"):
+        classify(experiment, overwrite=True)
+    experiment.set({"features.select": ["B9_*"]})
+    with pytest.raises(ParameterError, match="'B9_\\*' matches none of the 407 features; near: B8_"):
+        sample(experiment, overwrite=True)

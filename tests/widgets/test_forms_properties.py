@@ -51,6 +51,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "series.area": st.none() | st.just((1.25, 43.5, 1.5, 43.75)) | st.just((-179.0, -80.0, 1e-07, 0.1)),
     "features.indices": st.lists(st.sampled_from(sorted(INDICES)), unique=True).map(tuple),
     "features.external": st.lists(EXTERNAL, max_size=2).map(tuple),
+    "features.select": st.lists(st.sampled_from(["B8_*", "ndvi_2018*", "B[24]_*"]), unique=True).map(tuple),
     "split.leave_out_tile": st.none() | st.sampled_from(TILES),
     "sampling.class_caps": st.dictionaries(st.integers(1, 255), st.integers(1, 10**9), max_size=5),
 }

@@ -206,7 +206,8 @@ class _Visit:
         if not path.exists():
             raise ModelError("No model yet: `train` makes it")
         model = self.keep("model", _stamp(path), lambda: Model.load(self.folder.model))
-        model.check_features(self.experiment.stack.names)
+        stack = self.experiment.stack
+        model.check_features(stack.names, definitions=stack.definitions)
         shares = model.predict_probabilities(features)[:, 0]
         order = np.argsort(-shares, kind="stable")
         return dict(zip(model.nomenclature.codes[order].tolist(), shares[order].tolist(), strict=True))

@@ -15,7 +15,7 @@ from toolkit.features.external import DATE, ExternalFunction
 from toolkit.features.loading import SourceFile, place_of, shipped_function
 from toolkit.ground.errors import FeatureError, ParameterError, did_you_mean
 from toolkit.ground.grid import Block
-from toolkit.ground.params import Params, build
+from toolkit.ground.params import Params, build, plain
 from toolkit.products.onto_grid import read_onto_grid
 
 TILE = "{tile}"
@@ -55,6 +55,12 @@ class ChosenFeature:
     def padding(self) -> int:
         """Pixels around a block that it needs."""
         return self.function.padding_for(self.params)
+
+    @property
+    def definition(self) -> str:
+        """What it computes, in words that differ where its values would."""
+        values = ", ".join(f"{name} = {value}" for name, value in plain(self.params).items())
+        return f"{self}({values})" + (f", sha256 {self.source.sha256}" if self.source else "")
 
     def names(self, days: Sequence[str]) -> list[str]:
         """Names of its features, in their order."""

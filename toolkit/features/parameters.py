@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, field_validator, model_validator
 
-from toolkit.features.indices import INDICES
+from toolkit.features.indices import index_of
 from toolkit.features.loading import shipped_function
-from toolkit.ground.errors import ParameterError, did_you_mean
+from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import FrozenTable, Params, build, param
 
 
@@ -62,11 +62,19 @@ class ExternalParams(Params):
 class FeatureParams(Params):
     """What is computed from the gap-filled series."""
 
-    indices: tuple[str, ...] = param(("ndvi", "ndwi", "brightness"), "Spectral indices of every date.")
+    indices: tuple[str, ...] = param(
+        ("ndvi", "ndwi", "brightness"),
+        "Spectral indices of every date, by name, or your own by a formula of reflectances from 0 to 1: "
+        "`mine = (B8 - B4) / (B8 + B4 + 0.5)`.",
+    )
     external: tuple[ExternalParams, ...] = param(
         (),
         "Features by Python functions: `texture` and `phenology` ship with the toolkit; one of your own is written "
         "{name: mine, file: my_features.py, params: {radius: 3}}.",
+    )
+    select: tuple[str, ...] = param(
+        (),
+        "Features to keep, by patterns of their names such as B8_* or ndvi_20180[4-9]*; their order stays. Empty: all.",
     )
     compatibility: Literal["none", "iota2"] = param(
         "none", "`iota2` cuts reflectances and indices to whole numbers as iota2 does, for comparison with it."
@@ -74,8 +82,15 @@ class FeatureParams(Params):
 
     @field_validator("indices")
     @classmethod
-    def _known(cls, indices: tuple[str, ...]) -> tuple[str, ...]:
-        for name in indices:
-            if name not in INDICES:
-                raise ValueError(f"index {name!r} is not known{did_you_mean(name, INDICES)}")
-        return indices
+    def _known_indices(cls, indices: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            found = [index_of(one) for one in indices]
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
+        labels = [one.label.lower() for one in found]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice:
+            raise ValueError(f"index {twice!r} stands twice; name it once")
+        return tuple(
+            one.name if text.strip().lower() == one.name else text for text, one in zip(indices, found, strict=True)
+        )

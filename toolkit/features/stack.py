@@ -16,9 +16,18 @@ import numpy as np
 
 from toolkit.features.block import BlockPlace, FeatureBlock, inner
 from toolkit.features.chosen import ChosenFeature
-from toolkit.features.indices import INTERPOLATION_TOLERANCE, LABELS, check_indices, compute_indices, truncate_to_int16
+from toolkit.features.indices import (
+    INTERPOLATION_TOLERANCE,
+    check_indices,
+    compute_indices,
+    index_of,
+    label_of,
+    truncate_to_int16,
+)
 from toolkit.features.loading import SourceFile
 from toolkit.features.parameters import FeatureParams
+from toolkit.features.selection import select_features
+from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError
 from toolkit.series.gapfill import count_clear, fill_gaps
 from toolkit.series.timeline import regular_dates
@@ -35,6 +44,8 @@ class FeatureStack:
     indices: tuple[str, ...] = ()
     compatibility: str = "none"
     external: tuple[ChosenFeature, ...] = ()
+    select: tuple[str, ...] = ()
+    """Patterns of the names to keep; empty for all."""
 
     @classmethod
     def of(
@@ -64,7 +75,8 @@ class FeatureStack:
             )
             for one in features.external
         )
-        return cls(series.bands, tuple(str(day) for day in dates), features.indices, features.compatibility, external)
+        days = tuple(str(day) for day in dates)
+        return cls(series.bands, days, features.indices, features.compatibility, external, features.select)
 
     @property
     def days(self) -> np.ndarray:
@@ -76,11 +88,22 @@ class FeatureStack:
         """Name of each feature: `B2_20180101`, …, `NDVI_20180101`, …, then those of external features.
 
         Raises:
-            FeatureError, ParameterError: an external feature cannot be loaded, or does not take its parameters.
+            FeatureError, ParameterError: an external feature cannot be loaded, or does not take its parameters; or
+                nothing is called as `select` wants.
         """
+        return self.all_names if self.kept is None else tuple(self.all_names[place] for place in self.kept)
+
+    @cached_property
+    def kept(self) -> np.ndarray | None:
+        """Positions among all features of those that are kept; None where all are."""
+        return select_features(self.all_names, self.select) if self.select else None
+
+    @cached_property
+    def all_names(self) -> tuple[str, ...]:
+        """The names before any selection."""
         days = [day.replace("-", "") for day in self.dates]
         reflectances = [f"{band}_{day}" for day in days for band in self.bands]
-        indices = [f"{LABELS[index]}_{day}" for index in self.indices for day in days]
+        indices = [f"{label_of(index)}_{day}" for index in self.indices for day in days]
         names = (*reflectances, *indices, *(name for one in self.external for name in one.names(days)))
         twice = next((name for name, count in Counter(names).items() if count > 1), None)
         if twice and self.external:
@@ -96,7 +119,23 @@ class FeatureStack:
         return max((one.padding for one in self.external), default=0)
 
     def __len__(self) -> int:
-        return len(self.names) if self.external else self._regular
+        return len(self.names) if self.external or self.select else self._regular
+
+    @property
+    def held(self) -> int:
+        """Values of a pixel that are in memory while its features are computed."""
+        copies = 2 if self.external else 1  # theirs are cut out of the padding, and they take memory of their own
+        return copies * (len(self.all_names) if self.external else self._regular) + (len(self) if self.select else 0)
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What the features are, in words that differ where the values would: of the series, indices, functions."""
+        whole = ", cut to whole numbers" if self.compatibility == "iota2" else ""
+        found = {"series": f"gap-filled reflectance x {REFLECTANCE_SCALE}{whole}"}
+        found |= {one.label: f"{one.written} x {one.scale}" for one in map(index_of, self.indices)}
+        days = [day.replace("-", "") for day in self.dates]
+        found |= {one.names(days)[0]: one.definition for one in self.external}
+        return found
 
     @property
     def _regular(self) -> int:
@@ -123,12 +162,13 @@ class FeatureStack:
         Raises:
             FeatureError: an external feature fails.
         """
-        features, clear = self.regular(values, validity, dates, len(self)), count_clear(validity)
-        if not self.external:
-            return features, clear
-        assert place is not None, "external features need to know where the block lies"
-        self._compute_external(features, values, validity, dates, place)
-        return inner(features, self.padding), inner(clear, self.padding)
+        room = len(self.all_names) if self.external else 0
+        features, clear = self.regular(values, validity, dates, room), count_clear(validity)
+        if self.external:
+            assert place is not None, "external features need to know where the block lies"
+            self._compute_external(features, values, validity, dates, place)
+            features, clear = inner(features, self.padding), inner(clear, self.padding)
+        return (features if self.kept is None else features[self.kept]), clear
 
     def regular(self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, room: int = 0) -> np.ndarray:
         """The features that are bands and indices of the regular grid: see `compute`.
@@ -157,7 +197,7 @@ class FeatureStack:
         days, split = len(self.dates), len(self.dates) * len(self.bands)
         series = features[:split].reshape(days, len(self.bands), *features.shape[1:])
         indices = features[split : self._regular].reshape(len(self.indices), days, *features.shape[1:])
-        found = {LABELS[name]: one for name, one in zip(self.indices, indices, strict=True)}
+        found = {label_of(name): one for name, one in zip(self.indices, indices, strict=True)}
         return found | {band: series[:, b] for b, band in enumerate(self.bands)}
 
     def _compute_external(

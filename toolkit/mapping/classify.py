@@ -45,8 +45,7 @@ class MappingParams(Params):
 def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
     """Memory that reading a block and computing its features takes at its peak, bytes a pixel."""
     dates, bands = len(series.acquisitions), len(series.bands)
-    copies = 2 if stack.external else 1  # theirs are cut out of the padding, and they take memory of their own
-    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * copies * len(stack) + RESULT_BYTES)
+    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * stack.held + RESULT_BYTES)
 
 
 def block_size(series: TileSeries, stack: FeatureStack, memory_gb: float, workers: int) -> int:
@@ -109,7 +108,7 @@ def classify_tile(
         FeatureError: an external feature fails.
         RunFolderError: the disk is full.
     """
-    model.check_features(stack.names)
+    model.check_features(stack.names, definitions=stack.definitions)
     # One thread for the network in each worker: the workers are the parallelism.
     workers = params.workers or os.cpu_count() or 1
     size = block_size(series, stack, params.memory_gb, workers)

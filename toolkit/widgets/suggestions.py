@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolkit.experiment.stages import ground_truth_file
-from toolkit.features.indices import INDICES, LABELS
+from toolkit.features.indices import INDICES
 from toolkit.ground.bands import SENTINEL2
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import shipped_names
@@ -56,7 +56,7 @@ def _class_fields(experiment: Experiment) -> list[Suggestion]:
 
 AT_ONCE: Mapping[str, Finder] = {
     "series.bands": lambda _: [Suggestion(one.name, f"{one.meaning}, {one.resolution} m") for one in SENTINEL2],
-    "features.indices": lambda _: [Suggestion(name, LABELS.get(name, "")) for name in INDICES],
+    "features.indices": lambda _: [Suggestion(name, one.meaning) for name, one in INDICES.items()],
     "split.leave_out_tile": lambda experiment: _names(experiment.series.tiles),
 }
 """Dotted path -> what is suggested, known without a look at any file."""
