@@ -95,6 +95,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _add_jobs(verbs)
     reference = verbs.add_parser("parameters", help="every parameter of an experiment, as Markdown")
     reference.set_defaults(command=_print_parameters)
+    features = verbs.add_parser(
+        "features", help="the indices and feature functions that there are, and an experiment's"
+    )
+    features.add_argument("experiment", type=Path, nargs="?", help="experiment file (YAML), to see its own too")
+    features.set_defaults(command=_print_features)
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
         usage = f"landcover {name} EXPERIMENT [--overwrite] [--background] [--PARAMETER VALUE ...]"
@@ -174,6 +179,13 @@ def _value(text: str, annotation: Any) -> Any:
     except yaml.YAMLError:
         value = text
     return [value] if kind == "LIST" and not isinstance(value, list) else value
+
+
+def _print_features(options: argparse.Namespace) -> None:
+    from toolkit.experiment.config import Experiment
+    from toolkit.experiment.feature_list import feature_list
+
+    print(feature_list(Experiment.load(options.experiment) if options.experiment else None))
 
 
 def _run_verb(options: argparse.Namespace) -> None:

@@ -178,6 +178,22 @@ def test_the_command_line_takes_external_features(tiny_demo: Path, capsys: pytes
     assert SampleStore(folder / "samples").names[-1].startswith("Brightness")
 
 
+def test_the_command_line_lists_features(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["features"]) == 0
+    said = capsys.readouterr().out
+    assert "savi" in said and "radius: Half the window" in said and "N, 1 to 50, default 3 pixels" in said
+    experiment.save()
+    assert main(["features", str(experiment.path)]) == 0
+    said = capsys.readouterr().out
+    assert "relief of my_features.py How far a pixel stands above" in said
+    assert "gives above_{band}_{radius}, height" in said and "radius: Pixels. (N, 1 to 9, default 2)" in said
+    assert (
+        "Features of the experiment: 486" in said
+        and "  above_B8_4\n" in said
+        and "  NDVI            on 37 dates" in said
+    )
+
+
 def test_a_file_keeps_what_a_person_wrote(experiment: Experiment) -> None:
     experiment.save()
     again = Experiment.load(experiment.path)
@@ -236,7 +252,7 @@ def test_a_selection_goes_to_the_map_and_a_changed_formula_is_noticed(tiny_demo:
     assert classify(experiment)["31TCJ"].is_dir()
     names = SampleStore(experiment.folder / "samples").names
     model = Model.load(experiment.folder / "learning" / "model")
-    assert model.feature_names == tuple(names) and len(names) == 12 + 37 and names[0] == "B8_20180501"
+    assert model.feature_names == tuple(names) and len(names) == 13 + 37 and names[0] == "B8_20180501"
     assert model.definitions["mine"] == "B8 / B4 x 1000"
 
     experiment.set({"features.indices": ["mine = B4 / B8"]})

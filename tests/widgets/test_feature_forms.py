@@ -35,3 +35,16 @@ def test_external_features_are_edited_and_nothing_of_them_is_run(experiment: Exp
     field.input.value = "[{name: texture, params: {radius: 99, day: 2018-07-01}}]"
     assert "radius = 99" in field.refusal
     assert not mark.exists()
+
+
+def test_a_function_that_ships_is_offered_with_its_parameters(experiment: Experiment) -> None:
+    field = form(experiment, "features").fields["features.external"]
+    for wanted in ("phenology", "texture"):
+        offered = [value for _, value in field.input.pick.options if value]
+        field.input.pick.value = next(
+            one for one in offered if one.rstrip("]}").rpartition("{name: ")[2].startswith(wanted)
+        )
+        assert not field.refusal
+    phenology, texture = experiment.features.external
+    assert phenology.params == {"index": "NDVI", "threshold": 0.5}
+    assert texture.params["radius"] == 3 and texture.params["day"].year == 2018

@@ -9,11 +9,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from toolkit.experiment.stages import ground_truth_file
 from toolkit.features.indices import INDICES
+from toolkit.features.loading import SHIPPED, shipped_function
 from toolkit.ground.bands import SENTINEL2
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import shipped_names
+from toolkit.ground.params import plain
 from toolkit.ground_truth.vector_files import fields_of, layers_of
 from toolkit.products.catalog import RasterSource, VectorSource
 from toolkit.widgets.background import Background
@@ -54,9 +58,25 @@ def _class_fields(experiment: Experiment) -> list[Suggestion]:
     return _names([*(name for name in fields if name in whole), *(name for name in fields if name not in whole)])
 
 
+def _functions(experiment: Experiment) -> list[Suggestion]:
+    """What external features would be with one more of those that ship, all its parameters written out."""
+    params = experiment.params
+    middle = params.series.start + (params.series.end - params.series.start) / 2
+    found = []
+    for name in SHIPPED:
+        function = shipped_function(name)
+        fields = function.params.model_fields.items()
+        values = {key: middle if one.is_required() else one.default for key, one in fields}
+        entries = [*plain(params.features.external), {"name": name, "params": plain(values)}]
+        text = yaml.safe_dump(entries, default_flow_style=True, sort_keys=False, width=10_000)
+        found.append(Suggestion(text.strip(), function.meaning))
+    return found
+
+
 AT_ONCE: Mapping[str, Finder] = {
     "series.bands": lambda _: [Suggestion(one.name, f"{one.meaning}, {one.resolution} m") for one in SENTINEL2],
     "features.indices": lambda _: [Suggestion(name, one.meaning) for name, one in INDICES.items()],
+    "features.external": _functions,
     "split.leave_out_tile": lambda experiment: _names(experiment.series.tiles),
 }
 """Dotted path -> what is suggested, known without a look at any file."""
