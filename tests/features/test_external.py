@@ -326,3 +326,13 @@ def test_a_raster_on_the_grid_is_seamless_and_true(series: TileSeries, tmp_path:
         other = own(text.replace("'dem'", "'dme'"))
         other = ChosenFeature("mine", {}, other.source, feature.rasters)
         TileFeatures(series, FeatureStack(series.bands, ("2018-01-01",), external=(other,))).read(Block(0, 0, 4, 4))
+
+
+def test_a_raster_without_a_file_is_said() -> None:
+    entry = {"name": "phenology", "rasters": {"dem": "heights"}}
+    params = FeatureParams.model_validate({"external": [entry]})
+    series = SeriesParams.model_validate(
+        {"source": "s", "tiles": ["31TCJ"], "start": "2018-01-01", "end": "2018-02-01"}
+    )
+    with pytest.raises(ParameterError, match="no file is given for the raster 'heights'; did you mean 'height'"):
+        FeatureStack.of(series, params, rasters={"height": "x.tif"})

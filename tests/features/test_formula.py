@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.features.conftest import ArraySeries
 from toolkit.features.formula import DEEPEST, LONGEST, parse_formula
 from toolkit.features.formula_machine import RUN, compute_formula
 from toolkit.features.indices import INDICES, compute_indices, index_of, label_of, scale_of_label
@@ -265,3 +266,9 @@ def test_an_index_of_one_s_own_has_its_name() -> None:
 def test_band_of_a_formula_that_is_absent_is_said() -> None:
     with pytest.raises(ParameterError, match=r"mine needs B5, which is not in series\.bands = B4, B8; add the band"):
         compute_indices(np.zeros((1, 2, 1), np.float32), ("B4", "B8"), ["mine = B8 - B5"])
+
+
+def test_a_pixel_that_was_never_seen_is_0_by_any_formula(scene: ArraySeries) -> None:
+    features, clear = scene.of(indices=("ndvi", "mine = B8 + 1")).read(scene.whole)
+    assert (clear == 0).any() and not features[:, clear == 0].any()
+    assert (features[-1][clear > 0] > 1000).all()

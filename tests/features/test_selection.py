@@ -64,6 +64,8 @@ def test_names_tell_what_they_mean(scene: ArraySeries) -> None:
     assert definitions["NDVI"] == "(B8 - B4) / (B8 + B4) x 1000"
     assert definitions["texture_B8_20180718_2"] == "texture(day = 2018-07-18, band = B8, radius = 2)"
     assert "x 10000" in definitions["series"]
+    some = scene.of(texture, indices=("ndvi", "mine = B8 / B4"), select=("ndvi_*", "B8_*")).stack.definitions
+    assert set(some) == {"series", "NDVI"}
     cut = FeatureStack(("B4", "B8"), ("2018-01-01",), compatibility="iota2")
     assert "whole numbers" in cut.definitions["series"]
 

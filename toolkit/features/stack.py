@@ -28,7 +28,7 @@ from toolkit.features.loading import SourceFile
 from toolkit.features.parameters import FeatureParams
 from toolkit.features.selection import select_features
 from toolkit.ground.bands import REFLECTANCE_SCALE
-from toolkit.ground.errors import ParameterError
+from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.series.gapfill import count_clear, fill_gaps
 from toolkit.series.timeline import regular_dates
 from toolkit.series.timeseries import SeriesParams
@@ -62,7 +62,8 @@ class FeatureStack:
             rasters: source in the data catalog -> file, which may hold `{tile}`, for those that features name.
 
         Raises:
-            ParameterError: an index needs a band that the series does not have, or a file is absent.
+            ParameterError: an index needs a band that the series does not have, a file is absent, or a raster is not
+                among `rasters`.
         """
         check_indices(features.indices, series.bands)
         dates = regular_dates(series.start, series.end, series.step_days)
@@ -71,7 +72,7 @@ class FeatureStack:
                 one.name,
                 one.params,
                 SourceFile.read(folder / one.file) if one.file else None,
-                {name: (rasters or {})[source] for name, source in one.rasters.items()},
+                {name: _file_of(source, rasters or {}) for name, source in one.rasters.items()},
             )
             for one in features.external
         )
@@ -132,9 +133,14 @@ class FeatureStack:
         """What the features are, in words that differ where the values would: of the series, indices, functions."""
         whole = ", cut to whole numbers" if self.compatibility == "iota2" else ""
         found = {"series": f"gap-filled reflectance x {REFLECTANCE_SCALE}{whole}"}
-        found |= {one.label: f"{one.written} x {one.scale}" for one in map(index_of, self.indices)}
-        days = [day.replace("-", "") for day in self.dates]
-        found |= {one.names(days)[0]: one.definition for one in self.external}
+        kept, days = set(self.names), [day.replace("-", "") for day in self.dates]
+        for index in map(index_of, self.indices):
+            if any(f"{index.label}_{day}" in kept for day in days):
+                found[index.label] = f"{index.written} x {index.scale}"
+        for one in self.external:
+            names = one.names(days)
+            if kept.intersection(names):
+                found[names[0]] = one.definition
         return found
 
     @property
@@ -188,6 +194,8 @@ class FeatureStack:
             truncate_to_int16(series, INTERPOLATION_TOLERANCE)
         indices = features[split : self._regular].reshape(len(self.indices), len(self.dates), count)
         compute_indices(series, self.bands, self.indices, indices)
+        if any(index_of(name).formula for name in self.indices):  # iota2's indices of zeros are 0 by themselves
+            indices[:, :, ~validity.reshape(len(validity), count).any(axis=0)] = 0
         if self.compatibility == "iota2":
             truncate_to_int16(indices)
         return features.reshape(len(features), *pixels)
@@ -212,3 +220,11 @@ class FeatureStack:
             count = len(one.names([day.replace("-", "") for day in self.dates]))
             one.compute(block, inner(features[start : start + count], self.padding))
             start += count
+
+
+def _file_of(source: str, rasters: Mapping[str, str]) -> str:
+    if source not in rasters:
+        raise ParameterError(
+            f"features.external: no file is given for the raster {source!r}{did_you_mean(source, rasters)}"
+        )
+    return rasters[source]
