@@ -176,8 +176,8 @@ def _value(text: str, annotation: Any) -> Any:
         text = f"{{{text.replace('=', ': ')}}}"
     try:
         value = yaml.safe_load(f"[{text}]" if kind == "LIST" and not text.startswith("[") else text)
-    except yaml.YAMLError:
-        value = text
+    except yaml.YAMLError:  # such as the patterns `*_20180711,B[24]_*`, which mean something else to YAML
+        value = [part.strip() for part in text.split(",")] if kind == "LIST" else text
     return [value] if kind == "LIST" and not isinstance(value, list) else value
 
 
