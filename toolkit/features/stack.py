@@ -23,7 +23,8 @@ from toolkit.features.indices import (
 )
 from toolkit.ground.errors import did_you_mean
 from toolkit.ground.params import Params, param
-from toolkit.series.gapfill import count_clear, fill_gaps
+from toolkit.series.gaps import count_clear
+from toolkit.series.methods import LINEAR, GapFilling, fill_series
 from toolkit.series.timeline import regular_dates
 from toolkit.series.timeseries import SeriesParams
 
@@ -54,6 +55,7 @@ class FeatureStack:
     """Days of the regular grid, ISO format."""
     indices: tuple[str, ...] = ()
     compatibility: str = "none"
+    gap_filling: GapFilling = LINEAR
 
     @classmethod
     def of(cls, series: SeriesParams, features: FeatureParams) -> FeatureStack:
@@ -64,7 +66,8 @@ class FeatureStack:
         """
         check_indices(features.indices, series.bands)
         dates = regular_dates(series.start, series.end, series.step_days)
-        return cls(series.bands, tuple(str(day) for day in dates), features.indices, features.compatibility)
+        days = tuple(str(day) for day in dates)
+        return cls(series.bands, days, features.indices, features.compatibility, series.gap_filling)
 
     @property
     def days(self) -> np.ndarray:
@@ -99,13 +102,15 @@ class FeatureStack:
         features = np.empty((len(self), count), dtype=np.float32)
         split = len(self.dates) * len(self.bands)
         series = features[:split].reshape(len(self.dates), len(self.bands), count)
-        fill_gaps(
-            values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count), dates, self.days, series
-        )
+        flat, clear_flat = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
+        _, kept = fill_series(self.gap_filling, self.bands, flat, clear_flat, dates, self.days, series)
         if self.compatibility == "iota2":
             truncate_to_int16(series, INTERPOLATION_TOLERANCE)
         indices = features[split:].reshape(len(self.indices), len(self.dates), count)
         compute_indices(series, self.bands, self.indices, indices)
         if self.compatibility == "iota2":
             truncate_to_int16(indices)
-        return features.reshape(len(self), *pixels), count_clear(validity)
+        clear = count_clear(clear_flat)
+        if kept is not None:
+            clear[~kept] = 0  # no date of it is left: as never seen
+        return features.reshape(len(self), *pixels), clear.reshape(pixels)
