@@ -116,6 +116,12 @@ def test_interpolated_whole_numbers_stay_whole_in_iota2_compatibility() -> None:
         assert features[0, 0] == 200, gap
 
 
+def test_iota2_compatibility_needs_its_gap_filling() -> None:
+    for other in ({"method": "akima"}, {"method": "linear", "max_gap_days": 60}):
+        with pytest.raises(ParameterError, match=r"needs series\.gap_filling = \{method: linear\}"):
+            FeatureStack.of(series(gap_filling=other), FeatureParams(compatibility="iota2"))
+
+
 def test_indices_may_be_left_out() -> None:
     assert len(FeatureStack.of(series(), FeatureParams(indices=()))) == 370
 

@@ -13,15 +13,9 @@ from typing import Literal
 import numpy as np
 from pydantic import field_validator
 
-from toolkit.features.indices import (
-    INDICES,
-    INTERPOLATION_TOLERANCE,
-    LABELS,
-    check_indices,
-    compute_indices,
-    truncate_to_int16,
-)
-from toolkit.ground.errors import did_you_mean
+from toolkit.features.compatibility import fill_as_iota2, indices_as_iota2
+from toolkit.features.indices import INDICES, LABELS, check_indices, compute_indices
+from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.params import Params, param
 from toolkit.series.gaps import count_clear
 from toolkit.series.methods import LINEAR, GapFilling, fill_series
@@ -34,7 +28,9 @@ class FeatureParams(Params):
 
     indices: tuple[str, ...] = param(("ndvi", "ndwi", "brightness"), "Spectral indices of every date.")
     compatibility: Literal["none", "iota2"] = param(
-        "none", "`iota2` cuts reflectances and indices to whole numbers as iota2 does, for comparison with it."
+        "none",
+        "`iota2` gives iota2's exact numbers, for comparison with it: reflectances and indices cut to whole numbers, "
+        "years of 365 days, pixels that were never clear classified from zeros.",
     )
 
     @field_validator("indices")
@@ -62,9 +58,15 @@ class FeatureStack:
         """The stack that an experiment describes.
 
         Raises:
-            ParameterError: an index needs a band that the series does not have.
+            ParameterError: an index needs a band that the series does not have, or the gaps are not filled as iota2
+                does where that is asked for.
         """
         check_indices(features.indices, series.bands)
+        if features.compatibility == "iota2" and series.gap_filling != LINEAR:
+            raise ParameterError(
+                "features.compatibility = iota2 needs series.gap_filling = {method: linear} without max_gap_days, not "
+                f"{series.gap_filling.method}; set one or the other"
+            )
         dates = regular_dates(series.start, series.end, series.step_days)
         days = tuple(str(day) for day in dates)
         return cls(series.bands, days, features.indices, features.compatibility, series.gap_filling)
@@ -80,6 +82,11 @@ class FeatureStack:
         days = [day.replace("-", "") for day in self.dates]
         reflectances = [f"{band}_{day}" for day in days for band in self.bands]
         return (*reflectances, *(f"{LABELS[index]}_{day}" for index in self.indices for day in days))
+
+    @property
+    def classifies_unseen(self) -> bool:
+        """Whether a pixel that was measured but never clear has a class, from zeros."""
+        return self.compatibility == "iota2"
 
     def __len__(self) -> int:
         return len(self.dates) * (len(self.bands) + len(self.indices))
@@ -103,13 +110,14 @@ class FeatureStack:
         split = len(self.dates) * len(self.bands)
         series = features[:split].reshape(len(self.dates), len(self.bands), count)
         flat, clear_flat = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
-        _, kept = fill_series(self.gap_filling, self.bands, flat, clear_flat, dates, self.days, series)
-        if self.compatibility == "iota2":
-            truncate_to_int16(series, INTERPOLATION_TOLERANCE)
         indices = features[split:].reshape(len(self.indices), len(self.dates), count)
-        compute_indices(series, self.bands, self.indices, indices)
+        kept = None
         if self.compatibility == "iota2":
-            truncate_to_int16(indices)
+            fill_as_iota2(flat, clear_flat, dates, self.days, series)
+            indices_as_iota2(series, self.bands, self.indices, indices)
+        else:
+            _, kept = fill_series(self.gap_filling, self.bands, flat, clear_flat, dates, self.days, series)
+            compute_indices(series, self.bands, self.indices, indices)
         clear = count_clear(clear_flat)
         if kept is not None:
             clear[~kept] = 0  # no date of it is left: as never seen

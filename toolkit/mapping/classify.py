@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.features.stack import FeatureStack
+from toolkit.ground.bands import NODATA
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.params import Params, param
 from toolkit.ground.streaming import Progress, no_progress, stream
@@ -74,6 +75,8 @@ class BlockClassifier:
         features, clear = self.stack.compute(values, validity, self.series.dates)
         classes, confidence = self.model.predict(features.reshape(len(self.stack), -1))
         seen = clear > 0
+        if self.stack.classifies_unseen:
+            seen |= (values != NODATA).any(axis=(0, 1))
         return {
             "classes": np.where(seen, classes.reshape(seen.shape), NO_CLASS).astype(np.uint8),
             "confidence": np.where(seen, confidence.reshape(seen.shape), 0).astype(np.uint8),
@@ -94,8 +97,8 @@ def classify_tile(
 ) -> dict[str, Path]:
     """Classify a tile into `folder/{classes,confidence,validity}.tif`.
 
-    A pixel that was never seen is 0 in all three. A run that was killed goes on where it stopped and ends with the
-    same bytes.
+    A pixel that was never seen is 0 in all three, save where `stack.classifies_unseen`. A run that was killed goes on
+    where it stopped and ends with the same bytes.
 
     Args:
         key: fingerprint of everything the map depends on.
