@@ -129,5 +129,8 @@ def test_indices_may_be_left_out() -> None:
 def test_index_without_its_band_is_refused() -> None:
     with pytest.raises(ParameterError, match="B11"):
         FeatureStack.of(series(bands=["B2", "B4", "B8"]), FeatureParams())
+    greenest = {"method": "composite", "statistic": "max_ndvi"}
+    with pytest.raises(ParameterError, match="max_ndvi needs B4"):
+        FeatureStack.of(series(bands=["B2", "B3"], gap_filling=greenest), FeatureParams(indices=()))
     with pytest.raises(ValueError, match="did you mean 'ndwi'"):
         FeatureParams(indices=("ndw",))

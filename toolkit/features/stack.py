@@ -18,7 +18,7 @@ from toolkit.features.indices import INDICES, LABELS, check_indices, compute_ind
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.params import Params, param
 from toolkit.series.gaps import count_clear
-from toolkit.series.methods import LINEAR, GapFilling, fill_series
+from toolkit.series.methods import LINEAR, GapFilling, check_method, fill_series
 from toolkit.series.timeline import regular_dates
 from toolkit.series.timeseries import SeriesParams
 
@@ -58,10 +58,11 @@ class FeatureStack:
         """The stack that an experiment describes.
 
         Raises:
-            ParameterError: an index needs a band that the series does not have, or the gaps are not filled as iota2
-                does where that is asked for.
+            ParameterError: an index or the gap-filling needs a band that the series does not have, or the gaps are not
+                filled as iota2 does where that is asked for.
         """
         check_indices(features.indices, series.bands)
+        check_method(series.gap_filling, series.bands)
         if features.compatibility == "iota2" and series.gap_filling != LINEAR:
             raise ParameterError(
                 "features.compatibility = iota2 needs series.gap_filling = {method: linear} without max_gap_days, not "

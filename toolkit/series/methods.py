@@ -52,6 +52,16 @@ GapFilling = Annotated[
 """The parameters of one method, told apart by its name."""
 
 
+def check_method(params: GapFilling, bands: Sequence[str]) -> None:
+    """Refuse a method whose bands are absent.
+
+    Raises:
+        ParameterError: with the bands it needs.
+    """
+    if isinstance(params, CompositeParams) and params.statistic == "max_ndvi":
+        ndvi_bands(bands)
+
+
 def fill_series(
     params: GapFilling,
     bands: Sequence[str],
