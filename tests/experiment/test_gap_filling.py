@@ -39,6 +39,16 @@ def test_another_method_keeps_what_both_have(experiment: Experiment) -> None:
         experiment.set({"series.gap_filling.smooting": 5})
 
 
+def test_a_file_that_names_no_method_means_the_usual_one(tiny_demo: Path) -> None:
+    experiment = Experiment.load(tiny_demo)
+    experiment.set({"series.gap_filling.max_gap_days": 60})
+    experiment.save()
+    assert "gap_filling: {max_gap_days: 60}" in tiny_demo.read_text()
+    assert Experiment.load(tiny_demo).series.gap_filling == LinearParams(max_gap_days=60)
+    with pytest.raises(ParameterError, match=r"method = 'akimo': must be one of .* did you mean 'akima'"):
+        experiment.set({"series.gap_filling": {"method": "akimo"}})
+
+
 def test_method_on_the_command_line(experiment: Experiment) -> None:
     words = ["--series.gap_filling.smoothing", "7", "--series.gap_filling.method", "whittaker"]
     experiment.set(_changes(_parser("sample").parse_args(["sample", "e.yml", *words])))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -52,6 +52,12 @@ class SeriesParams(Params):
         "What to do with a date on which a mask was not delivered that others have: stop, leave the date out, or take "
         "the date as clear. `accept` is also needed for a series without any cloud mask.",
     )
+
+    @field_validator("gap_filling", mode="before")
+    @classmethod
+    def _usual_method(cls, section: Any) -> Any:
+        """A section that names no method is of the usual one."""
+        return {"method": LINEAR.method, **section} if isinstance(section, Mapping) else section
 
     @field_validator("tiles")
     @classmethod
