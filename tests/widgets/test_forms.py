@@ -36,6 +36,7 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "catalog": ("not/there/yet.yml", Path("not/there/yet.yml")),
     "runs": ("elsewhere", Path("elsewhere")),
     "series.source": ("theia", "theia"),
+    "series.gap_filling.max_gap_days": ("60", 60),
     "series.area": ("1.2, 43.4, 1.4, 43.6", (1.2, 43.4, 1.4, 43.6)),
     "features.external": ("[phenology]", (ExternalParams(name="phenology"),)),
     "ground_truth.source": ("parcels.gpkg", "parcels.gpkg"),

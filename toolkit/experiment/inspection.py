@@ -240,7 +240,8 @@ def _pixel_series(series: TileSeries, stack: FeatureStack, values: np.ndarray, v
     measured = values.reshape(*values.shape[:2], 1).astype(np.float32)
     raw = np.concatenate([compute_indices(measured, series.bands, stack.indices)[:, :, 0], measured[:, :, 0].T])
     raw[raw == NODATA] = np.nan
-    filled = stack.by_name(stack.regular(values, validity, series.dates))
+    regular, _ = stack.regular(values, validity, series.dates)
+    filled = stack.by_name(regular)
     return PixelSeries(
         bands=series.bands,
         dates=series.dates,

@@ -219,20 +219,9 @@ def band_of(role: str, bands: Sequence[str]) -> int:
     )
 
 
-def truncate_to_int16(values: np.ndarray, tolerance: float = 0.0) -> None:
-    """Clamp to int16 and cut decimals towards zero, in place, as the Orfeo ToolBox does when it writes int16.
-
-    Args:
-        values: C-contiguous float32.
-        tolerance: a value this close below the next whole number (away from zero) is taken as that number. Linear
-            interpolation between whole numbers over whole days is a whole number or at least 1 / gap away from one,
-            so half of that undoes the rounding of float32 without moving any other value.
-    """
-    _truncate(values.reshape(-1), np.float32(tolerance))
-
-
-INTERPOLATION_TOLERANCE = 1.25e-3
-"""Half of 1 / 400 days."""
+def truncate_to_int16(values: np.ndarray) -> None:
+    """Clamp float32 to int16 and cut decimals towards zero, in place, as the Orfeo ToolBox does to write int16."""
+    np.trunc(np.clip(values, -32768, 32767, out=values), out=values)
 
 
 @njit(nogil=True, cache=True)
@@ -266,10 +255,3 @@ def _spread_nodata(bands, indices):  # type: ignore[no-untyped-def]
         for j in range(band.size):
             if abs(band[j] - np.float32(NODATA)) < np.float32(0.1):
                 indices[:, j] = NODATA
-
-
-@njit(nogil=True, cache=True)
-def _truncate(values, tolerance):  # type: ignore[no-untyped-def]
-    for j in range(values.size):
-        value = values[j] + (tolerance if values[j] > 0 else -tolerance)
-        values[j] = np.trunc(min(max(value, np.float32(-32768)), np.float32(32767)))

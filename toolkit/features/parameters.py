@@ -77,7 +77,9 @@ class FeatureParams(Params):
         "Features to keep, by patterns of their names such as B8_* or ndvi_20180[4-9]*; their order stays. Empty: all.",
     )
     compatibility: Literal["none", "iota2"] = param(
-        "none", "`iota2` cuts reflectances and indices to whole numbers as iota2 does, for comparison with it."
+        "none",
+        "`iota2` gives iota2's exact numbers, for comparison with it: reflectances and indices cut to whole numbers, "
+        "years of 365 days, pixels that were never clear classified from zeros.",
     )
 
     @field_validator("indices")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toolkit.features.block import BlockPlace
+from toolkit.features.block import BlockPlace, inner
 from toolkit.features.stack import FeatureStack
+from toolkit.ground.bands import NODATA
 from toolkit.ground.grid import Block
 from toolkit.series.timeseries import TileSeries
 
@@ -25,8 +26,21 @@ class TileFeatures:
         Raises:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
         """
+        features, clear, _ = self.read_for_map(block)
+        return features, clear
+
+    def read_for_map(self, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `read`, and which pixels get a class: (y, x) bool, those that were ever clear; as iota2, ever measured.
+
+        Raises:
+            ProductError: a file cannot be read. FeatureError: an external feature fails.
+        """
         values, validity = self.series.read(block.padded(self.stack.padding))
-        return self.stack.compute(values, validity, self.series.dates, self.place(block))
+        features, clear = self.stack.compute(values, validity, self.series.dates, self.place(block))
+        seen = clear > 0
+        if self.stack.classifies_unseen:
+            seen |= inner((values != NODATA).any(axis=(0, 1)), self.stack.padding)
+        return features, clear, seen
 
     def read_pixels(self, row: np.ndarray, col: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features of pixels near each other: (feature, pixel) float32, and clear dates (pixel,) uint16.

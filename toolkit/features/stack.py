@@ -16,20 +16,15 @@ import numpy as np
 
 from toolkit.features.block import BlockPlace, FeatureBlock, inner
 from toolkit.features.chosen import ChosenFeature
-from toolkit.features.indices import (
-    INTERPOLATION_TOLERANCE,
-    check_indices,
-    compute_indices,
-    index_of,
-    label_of,
-    truncate_to_int16,
-)
+from toolkit.features.compatibility import fill_as_iota2, indices_as_iota2
+from toolkit.features.indices import check_indices, compute_indices, index_of, label_of
 from toolkit.features.loading import SourceFile
 from toolkit.features.parameters import FeatureParams
 from toolkit.features.selection import select_features
 from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError, did_you_mean
-from toolkit.series.gapfill import count_clear, fill_gaps
+from toolkit.series.gaps import count_clear
+from toolkit.series.methods import LINEAR, GapFilling, check_method, fill_series
 from toolkit.series.timeline import regular_dates
 from toolkit.series.timeseries import SeriesParams
 
@@ -46,6 +41,7 @@ class FeatureStack:
     external: tuple[ChosenFeature, ...] = ()
     select: tuple[str, ...] = ()
     """Patterns of the names to keep; empty for all."""
+    gap_filling: GapFilling = LINEAR
 
     @classmethod
     def of(
@@ -62,10 +58,16 @@ class FeatureStack:
             rasters: source in the data catalog -> file, which may hold `{tile}`, for those that features name.
 
         Raises:
-            ParameterError: an index needs a band that the series does not have, a file is absent, or a raster is not
-                among `rasters`.
+            ParameterError: an index or the gap-filling needs a band that the series does not have, the gaps are not
+                filled as iota2 does where that is asked for, a file is absent, or a raster is not among `rasters`.
         """
         check_indices(features.indices, series.bands)
+        check_method(series.gap_filling, series.bands)
+        if features.compatibility == "iota2" and series.gap_filling != LINEAR:
+            raise ParameterError(
+                "features.compatibility = iota2 needs series.gap_filling = {method: linear} without max_gap_days, not "
+                f"{series.gap_filling.method}; set one or the other"
+            )
         dates = regular_dates(series.start, series.end, series.step_days)
         external = tuple(
             ChosenFeature(
@@ -77,7 +79,15 @@ class FeatureStack:
             for one in features.external
         )
         days = tuple(str(day) for day in dates)
-        return cls(series.bands, days, features.indices, features.compatibility, external, features.select)
+        return cls(
+            series.bands,
+            days,
+            features.indices,
+            features.compatibility,
+            external,
+            features.select,
+            series.gap_filling,
+        )
 
     @property
     def days(self) -> np.ndarray:
@@ -119,6 +129,11 @@ class FeatureStack:
         """Pixels around a block that must be read for its features."""
         return max((one.padding for one in self.external), default=0)
 
+    @property
+    def classifies_unseen(self) -> bool:
+        """Whether a pixel that was measured but never clear has a class, from zeros."""
+        return self.compatibility == "iota2"
+
     def __len__(self) -> int:
         return len(self.names) if self.external or self.select else self._regular
 
@@ -132,7 +147,8 @@ class FeatureStack:
     def definitions(self) -> dict[str, str]:
         """What the features are, in words that differ where the values would: of the series, indices, functions."""
         whole = ", cut to whole numbers" if self.compatibility == "iota2" else ""
-        found = {"series": f"gap-filled reflectance x {REFLECTANCE_SCALE}{whole}"}
+        way = "" if self.gap_filling == LINEAR else f" ({self.gap_filling})"
+        found = {"series": f"gap-filled{way} reflectance x {REFLECTANCE_SCALE}{whole}"}
         kept, days = set(self.names), [day.replace("-", "") for day in self.dates]
         for index in map(index_of, self.indices):
             if any(f"{index.label}_{day}" in kept for day in days):
@@ -169,15 +185,17 @@ class FeatureStack:
             FeatureError: an external feature fails.
         """
         room = len(self.all_names) if self.external else 0
-        features, clear = self.regular(values, validity, dates, room), count_clear(validity)
+        features, clear = self.regular(values, validity, dates, room)
         if self.external:
             assert place is not None, "external features need to know where the block lies"
             self._compute_external(features, values, validity, dates, place)
             features, clear = inner(features, self.padding), inner(clear, self.padding)
         return (features if self.kept is None else features[self.kept]), clear
 
-    def regular(self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, room: int = 0) -> np.ndarray:
-        """The features that are bands and indices of the regular grid: see `compute`.
+    def regular(
+        self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, room: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The features that are bands and indices of the regular grid, and the number of usable dates: see `compute`.
 
         Args:
             room: how many features to make room for in all; those after the regular ones are left empty.
@@ -187,18 +205,21 @@ class FeatureStack:
         features = np.empty((max(room, self._regular), count), dtype=np.float32)
         split = len(self.dates) * len(self.bands)
         series = features[:split].reshape(len(self.dates), len(self.bands), count)
-        fill_gaps(
-            values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count), dates, self.days, series
-        )
-        if self.compatibility == "iota2":
-            truncate_to_int16(series, INTERPOLATION_TOLERANCE)
+        flat, clear_flat = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
         indices = features[split : self._regular].reshape(len(self.indices), len(self.dates), count)
-        compute_indices(series, self.bands, self.indices, indices)
-        if any(index_of(name).formula for name in self.indices):  # iota2's indices of zeros are 0 by themselves
-            indices[:, :, ~validity.reshape(len(validity), count).any(axis=0)] = 0
+        kept = None
         if self.compatibility == "iota2":
-            truncate_to_int16(indices)
-        return features.reshape(len(features), *pixels)
+            fill_as_iota2(flat, clear_flat, dates, self.days, series)
+            indices_as_iota2(series, self.bands, self.indices, indices)
+        else:
+            _, kept = fill_series(self.gap_filling, self.bands, flat, clear_flat, dates, self.days, series)
+            compute_indices(series, self.bands, self.indices, indices)
+        clear = count_clear(clear_flat)
+        if kept is not None:
+            clear[~kept] = 0  # no date of it is left: as never seen
+        if any(index_of(name).formula for name in self.indices):  # iota2's indices of zeros are 0 by themselves
+            indices[:, :, clear == 0] = 0
+        return features.reshape(len(features), *pixels), clear.reshape(pixels)
 
     def by_name(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """The regular features (feature, …) by index and band: each (date, …), indices first."""

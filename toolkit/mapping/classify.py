@@ -72,9 +72,8 @@ class BlockClassifier:
 
     def __call__(self, block: Block) -> dict[str, np.ndarray]:
         """`classes`, `confidence` and `validity` of a block, each (y, x)."""
-        features, clear = TileFeatures(self.series, self.stack).read(block)
+        features, clear, seen = TileFeatures(self.series, self.stack).read_for_map(block)
         classes, confidence = self.model.predict(features.reshape(len(self.stack), -1))
-        seen = clear > 0
         return {
             "classes": np.where(seen, classes.reshape(seen.shape), NO_CLASS).astype(np.uint8),
             "confidence": np.where(seen, confidence.reshape(seen.shape), 0).astype(np.uint8),
@@ -95,8 +94,8 @@ def classify_tile(
 ) -> dict[str, Path]:
     """Classify a tile into `folder/{classes,confidence,validity}.tif`.
 
-    A pixel that was never seen is 0 in all three. A run that was killed goes on where it stopped and ends with the
-    same bytes.
+    A pixel that was never seen is 0 in all three, save where `stack.classifies_unseen`. A run that was killed goes on
+    where it stopped and ends with the same bytes.
 
     Args:
         key: fingerprint of everything the map depends on.
