@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 DEMO   := data/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test check bench real docs pictures clean
+.PHONY: help env demo lab app test check bench bench-series bench-env real docs pictures clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
 env: $(VENV)/.ready  ## Make the virtual environment with the pinned packages
 
@@ -47,6 +47,16 @@ real: env  ## Run the whole chain on real images (their folder in LANDCOVER_REAL
 
 bench: env  ## Measure gap-filling, training and mapping
 	@$(BIN)/python benchmarks/speed.py
+
+bench-series: env  ## Measure gap-filling beside its peers
+	@$(BIN)/python benchmarks/series.py
+
+bench-env: .venv-bench/.ready  ## Install the peers that cannot live beside ours, for bench-series
+
+.venv-bench/.ready:
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check eo-learn==1.5.7 'numpy<2' numba scikit-learn
+	@touch $@
 
 docs: env  ## Write the reference of all parameters into docs/
 	@$(BIN)/landcover parameters > docs/parameters.md

@@ -28,6 +28,7 @@ _HOME = {
     "clean": "toolkit.experiment.verbs",
     "cross_validate": "toolkit.experiment.crossval",
     "demo": "toolkit.demo",
+    "external_feature": "toolkit.features.external",
     "figures": "toolkit.figures",
     "mosaic": "toolkit.experiment.verbs",
     "run": "toolkit.experiment.verbs",

@@ -96,6 +96,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _add_app(verbs.add_parser("app", help="open the workbench as a page in the browser", allow_abbrev=False))
     reference = verbs.add_parser("parameters", help="every parameter of an experiment, as Markdown")
     reference.set_defaults(command=_print_parameters)
+    features = verbs.add_parser(
+        "features", help="the indices and feature functions that there are, and an experiment's"
+    )
+    features.add_argument("experiment", type=Path, nargs="?", help="experiment file (YAML), to see its own too")
+    features.set_defaults(command=_print_features)
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
         usage = f"landcover {name} EXPERIMENT [--overwrite] [--background] [--PARAMETER VALUE ...]"
@@ -169,17 +174,26 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 def _value(text: str, annotation: Any) -> Any:
     """What a text means for a parameter declared so."""
     kind = kind_of(annotation)
-    if text.strip().lower() == "none" and (type(None) in get_args(annotation) or kind == "TABLE"):
-        return None if kind != "TABLE" else {}
+    if text.strip().lower() == "none" and type(None) in get_args(annotation):
+        return None
+    if text.strip().lower() == "none" and kind in ("LIST", "TABLE"):
+        return [] if kind == "LIST" else {}
     if kind == "TEXT":
         return text
     if kind == "TABLE" and not text.startswith("{"):
         text = f"{{{text.replace('=', ': ')}}}"
     try:
         value = yaml.safe_load(f"[{text}]" if kind == "LIST" and not text.startswith("[") else text)
-    except yaml.YAMLError:
-        value = text
+    except yaml.YAMLError:  # such as the patterns `*_20180711,B[24]_*`, which mean something else to YAML
+        value = [part.strip() for part in text.split(",")] if kind == "LIST" else text
     return [value] if kind == "LIST" and not isinstance(value, list) else value
+
+
+def _print_features(options: argparse.Namespace) -> None:
+    from toolkit.experiment.config import Experiment
+    from toolkit.experiment.feature_list import feature_list
+
+    print(feature_list(Experiment.load(options.experiment) if options.experiment else None))
 
 
 def _run_verb(options: argparse.Namespace) -> None:

@@ -68,6 +68,32 @@ def test_pixel_never_seen_is_zero_with_no_clear_date() -> None:
     assert clear[2] == 0
 
 
+def test_gaps_are_filled_by_the_method_of_the_experiment() -> None:
+    values, validity, dates = pixels(DATES)
+    validity[:] = True
+    plain = FeatureStack.of(series(), FeatureParams())
+    stack = FeatureStack.of(series(gap_filling={"method": "previous"}), FeatureParams())
+    assert stack.names == plain.names
+    features, _ = stack.compute(values, validity, dates)
+    at = stack.names.index("B8_20180730")
+    assert np.array_equal(features[at], values[2, 6])
+    assert not np.array_equal(plain.compute(values, validity, dates)[0][at], values[2, 6])
+
+
+def test_pixel_of_which_no_day_is_left_counts_as_never_seen() -> None:
+    values, validity, dates = pixels(DATES)
+    validity[:] = True
+    validity[1:, 2] = False
+    stack = FeatureStack.of(series(gap_filling={"method": "linear", "max_gap_days": 120}), FeatureParams())
+    features, clear = stack.compute(values.reshape(5, 10, 2, 3), validity.reshape(5, 2, 3), dates)
+    assert clear.ravel().tolist() == [5, 5, 1, 5, 5, 5]  # the day before its only date is left
+    assert np.flatnonzero(features.reshape(481, -1)[: 37 * 10, 2]).tolist() == list(range(10))
+    validity[0, 2], validity[1, 2] = False, True
+    strict = FeatureStack.of(series(gap_filling={"method": "linear", "max_gap_days": 20}), FeatureParams())
+    features, clear = strict.compute(values, validity, dates)
+    assert clear[2] == 0 and not features[:, 2].any()
+
+
 def test_iota2_compatibility_cuts_to_whole_numbers() -> None:
     stack = FeatureStack.of(series(), FeatureParams(compatibility="iota2"))
     values, validity, dates = pixels(DATES, 50)
@@ -90,6 +116,12 @@ def test_interpolated_whole_numbers_stay_whole_in_iota2_compatibility() -> None:
         assert features[0, 0] == 200, gap
 
 
+def test_iota2_compatibility_needs_its_gap_filling() -> None:
+    for other in ({"method": "akima"}, {"method": "linear", "max_gap_days": 60}):
+        with pytest.raises(ParameterError, match=r"needs series\.gap_filling = \{method: linear\}"):
+            FeatureStack.of(series(gap_filling=other), FeatureParams(compatibility="iota2"))
+
+
 def test_indices_may_be_left_out() -> None:
     assert len(FeatureStack.of(series(), FeatureParams(indices=()))) == 370
 
@@ -97,5 +129,8 @@ def test_indices_may_be_left_out() -> None:
 def test_index_without_its_band_is_refused() -> None:
     with pytest.raises(ParameterError, match="B11"):
         FeatureStack.of(series(bands=["B2", "B4", "B8"]), FeatureParams())
+    greenest = {"method": "composite", "statistic": "max_ndvi"}
+    with pytest.raises(ParameterError, match="max_ndvi needs B4"):
+        FeatureStack.of(series(bands=["B2", "B3"], gap_filling=greenest), FeatureParams(indices=()))
     with pytest.raises(ValueError, match="did you mean 'ndwi'"):
         FeatureParams(indices=("ndw",))

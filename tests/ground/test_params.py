@@ -1,9 +1,10 @@
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from toolkit.ground.errors import ParameterError, did_you_mean
-from toolkit.ground.params import Params, build, param
+from toolkit.ground.params import Params, build, default_of, kind_of, leaves, param
 
 
 class Inner(Params):
@@ -41,6 +42,47 @@ def test_message_has_value_place_and_mend(data: dict[str, object], words: list[s
         build(Outer, data, "here.yml")
     for word in words:
         assert word in str(caught.value)
+
+
+class Plain(Params):
+    way: Literal["plain"] = param("plain", "Plain.")
+    limit: int | None = param(None, "A limit.", ge=1)
+
+
+class Fancy(Params):
+    way: Literal["fancy"] = param("fancy", "Fancy.")
+    limit: int | None = param(None, "A limit.", ge=1)
+    width: int = param(3, "Width.", ge=1)
+
+
+class Chooser(Params):
+    section: Annotated[Plain | Fancy, Field(discriminator="way")] = param(Plain(), "One or the other.")
+
+
+def test_a_section_of_several_models_is_listed_as_one() -> None:
+    listed = dict(leaves(Chooser))
+    assert list(listed) == ["section.way", "section.limit", "section.width"]
+    assert kind_of(listed["section.way"].annotation) == "{plain,fancy}" and default_of(listed["section.way"]) == "plain"
+    assert listed["section.way"].description == "One or the other."
+    assert (listed["section.limit"].description, listed["section.width"].description) == ("A limit.", "fancy: Width.")
+    assert Fancy.model_fields["width"].description == "Width."
+
+
+@pytest.mark.parametrize(
+    ("section", "words", "place"),
+    [
+        ({"way": "fancy", "width": 0}, "here: section.width = 0", "section.width"),
+        ({"way": "fancy", "with": 1}, "section.with is not a parameter; did you mean 'width'", "section.with"),
+        ({"way": "plain", "width": 1}, "section.width is not a parameter", "section.width"),
+        ({"way": "fancyy"}, "section.way = 'fancyy': must be one of 'plain', 'fancy'; did you mean 'fancy'", "section"),
+        ({"width": 1}, "section.way is missing", "section"),
+    ],
+)
+def test_mistake_in_a_section_of_several_models(section: dict[str, object], words: str, place: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        build(Chooser, {"section": section}, "here")
+    assert words in str(caught.value)
+    assert caught.value.places == (place,)
 
 
 def test_params_are_frozen() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,27 @@ def test_seam_runs_through_the_middle_of_the_overlap(tmp_path: Path) -> None:
     assert (classes[:, :15] == 3).all() and (classes[:, 15:] == 9).all()
     swapped = mosaic_tiles([east, west], tmp_path / "n", NAMES)
     assert np.array_equal(read(swapped["classes"]), classes), "whatever the order of the tiles"
+
+
+def test_as_iota2_a_pixel_that_was_never_clear_is_classified_from_zeros(
+    series: TileSeries, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = replace(STACK, compatibility="iota2")
+    found = BlockClassifier(series, stack, model)(Block(0, 0, 40, 40))
+    assert not found["validity"][:5, :5].any()
+    wanted = model.predict(np.zeros((len(stack), 1), dtype=np.float32))
+    assert (found["classes"][:5, :5] == wanted[0][0]).all() and (found["confidence"][:5, :5] == wanted[1][0]).all()
+
+    read = TileSeries.read
+
+    def without_a_pixel(self: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        values, validity = read(self, block)
+        values[:, :, 0, 0] = -10000
+        return values, validity
+
+    monkeypatch.setattr(TileSeries, "read", without_a_pixel)
+    found = BlockClassifier(series, stack, model)(Block(0, 0, 40, 40))
+    assert found["classes"][0, 0] == 0 and found["classes"][0, 1] == wanted[0][0], "never measured: outside the image"
 
 
 def test_pixel_never_seen_in_one_tile_comes_from_the_other(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toolkit.series.gapfill import count_clear, fill_gaps
+from toolkit.series.gapfill import fill_gaps
+from toolkit.series.gaps import count_clear
 
 EPOCH = np.datetime64("2018-01-01")
 

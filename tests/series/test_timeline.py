@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from toolkit.ground.errors import ParameterError
-from toolkit.series.timeline import regular_dates
+from toolkit.series.timeline import in_years_of_365_days, regular_dates
 
 
 def test_published_grid_has_37_dates() -> None:
@@ -22,3 +22,9 @@ def test_end_counts_only_if_hit() -> None:
 def test_end_before_start_is_refused() -> None:
     with pytest.raises(ParameterError, match="before"):
         regular_dates(date(2018, 2, 1), date(2018, 1, 1), 10)
+
+
+def test_year_of_365_days_has_no_day_366() -> None:
+    given = np.array(["2019-12-31", "2020-01-01", "2020-02-29", "2020-12-31", "2021-01-01"], dtype="datetime64[D]")
+    found = in_years_of_365_days(given, np.datetime64("2019-06-01"))
+    assert (found - found[0]).astype(int).tolist() == [0, 1, 60, 366, 366]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import Field as PydanticField
 
 from toolkit.experiment.config import SECTIONS, Experiment, ExperimentParams
+from toolkit.features.parameters import ExternalParams
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import Params, build, param
@@ -35,7 +36,9 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "catalog": ("not/there/yet.yml", Path("not/there/yet.yml")),
     "runs": ("elsewhere", Path("elsewhere")),
     "series.source": ("theia", "theia"),
+    "series.gap_filling.max_gap_days": ("60", 60),
     "series.area": ("1.2, 43.4, 1.4, 43.6", (1.2, 43.4, 1.4, 43.6)),
+    "features.external": ("[phenology]", (ExternalParams(name="phenology"),)),
     "ground_truth.source": ("parcels.gpkg", "parcels.gpkg"),
     "ground_truth.layer": ("parcels", "parcels"),
     "ground_truth.class_field": ("CODE", "CODE"),

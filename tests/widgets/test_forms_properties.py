@@ -20,9 +20,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from toolkit.cli import _changes, _parser
 from toolkit.experiment.config import Experiment, ExperimentParams
 from toolkit.features.indices import INDICES
+from toolkit.features.parameters import ExternalParams
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
-from toolkit.ground.params import build, leaves, plain
+from toolkit.ground.params import build, keep_what_fits, leaves, plain
+from toolkit.series.timeseries import SeriesParams
 from toolkit.widgets.drafts import drafts_of
 from toolkit.widgets.forms import Form, form
 from toolkit.widgets.inputs import unwrap
@@ -36,12 +38,22 @@ TILES = ("31TCJ", "31TCK", "31TDJ", "30TYP")
 FIELDS = dict(leaves(ExperimentParams))
 
 WORDS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=12)
+EXTERNAL = st.builds(
+    ExternalParams,
+    name=st.just("mine"),
+    file=st.just("mine.py"),
+    params=st.dictionaries(st.sampled_from(["radius", "band"]), st.integers(1, 9) | st.sampled_from(["B4", "B8"])),
+)
+
 SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True),
     "series.tiles": st.lists(st.sampled_from(TILES), min_size=1, unique=True).map(tuple),
     "series.bands": st.lists(st.sampled_from(BAND_NAMES), min_size=1, unique=True).map(tuple),
     "series.area": st.none() | st.just((1.25, 43.5, 1.5, 43.75)) | st.just((-179.0, -80.0, 1e-07, 0.1)),
+    "series.gap_filling.window": st.integers(3, 182).map(lambda half: 2 * half + 1),
     "features.indices": st.lists(st.sampled_from(sorted(INDICES)), unique=True).map(tuple),
+    "features.external": st.lists(EXTERNAL, max_size=2).map(tuple),
+    "features.select": st.lists(st.sampled_from(["B8_*", "ndvi_2018*", "B[24]_*"]), unique=True).map(tuple),
     "split.leave_out_tile": st.none() | st.sampled_from(TILES),
     "sampling.class_caps": st.dictionaries(st.integers(1, 255), st.integers(1, 10**9), max_size=5),
 }
@@ -98,14 +110,20 @@ def targets(draw: st.DrawFn) -> ExperimentParams:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[leaf] = value
+    keep_what_fits(content["series"]["gap_filling"], SeriesParams.model_fields["gap_filling"])
     return build(ExperimentParams, content, "drawn")
 
 
 def at(params: ExperimentParams, path: str) -> Any:
     value: Any = params
-    for part in path.split("."):
+    for part in filter(None, path.split(".")):
         value = getattr(value, part)
     return value
+
+
+def paths_of(params: ExperimentParams) -> list[str]:
+    """The parameters that an experiment has; others belong to models of a section that were not chosen."""
+    return [path for path in FIELDS if hasattr(at(params, path.rpartition(".")[0]), path.rpartition(".")[2])]
 
 
 @cache
@@ -120,11 +138,11 @@ def desk() -> tuple[Experiment, Form]:
 def test_the_form_makes_any_experiment_field_by_field(target: ExperimentParams) -> None:
     experiment, edited = desk()
     experiment.replace(START)
-    rows = edited.fields
-    for path in FIELDS:
-        rows[path].input.value = rows[path]._input.show(at(target, path))
+    for path in paths_of(target):
+        row = edited.fields[path]
+        row.input.value = row._input.show(at(target, path))
     assert experiment.params == target
-    assert not any(row.refusal for row in rows.values())
+    assert not any(row.refusal for row in edited.fields.values())
 
 
 @settings(max_examples=60, deadline=None)
@@ -155,7 +173,8 @@ def parser() -> Any:
 @settings(max_examples=60, deadline=None)
 @given(target=targets())
 def test_the_command_s_options_make_the_same_experiment(target: ExperimentParams) -> None:
-    options = parser().parse_args(["run", "experiment.yml", *(option_of(path, at(target, path)) for path in FIELDS)])
+    given_options = (option_of(path, at(target, path)) for path in paths_of(target))
+    options = parser().parse_args(["run", "experiment.yml", *given_options])
     experiment = Experiment(START)
     experiment.set(_changes(options))
     assert experiment.params == target
@@ -205,12 +224,16 @@ class TwoForms(RuleBasedStateMachine):
         (self.folder / "experiment.yml").write_text(FILE)
         self.experiment = Experiment.load(self.folder / "experiment.yml")
         self.forms = [form(self.experiment), form(self.experiment), form(self.experiment, "series")]
-        self.rows = [one.fields for one in self.forms]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of each form; those of a section change with its model."""
+        return [one.fields for one in self.forms]
 
     @rule(data=st.data(), path=st.sampled_from(sorted(FIELDS)), which=st.integers(0, 1))
     def edit_in_a_form(self, data: st.DataObject, path: str, which: int) -> None:
-        row = self.rows[which][path]
-        row.input.value = row._input.show(data.draw(values_of(path)))
+        if (row := self.rows[which].get(path)) is not None:
+            row.input.value = row._input.show(data.draw(values_of(path)))
 
     @rule(path=st.sampled_from(["learning.epochs", "seed"]), which=st.integers(0, 1))
     def type_what_cannot_be(self, path: str, which: int) -> None:
@@ -219,8 +242,9 @@ class TwoForms(RuleBasedStateMachine):
 
     @rule(path=st.sampled_from(sorted(FIELDS)), which=st.integers(0, 1))
     def reset(self, path: str, which: int) -> None:
-        if self.rows[which][path].reset.layout.visibility == "visible":
-            self.rows[which][path].reset.click()
+        row = self.rows[which].get(path)
+        if row is not None and row.reset.layout.visibility == "visible":
+            row.reset.click()
 
     @rule(data=st.data(), path=st.sampled_from(sorted(FIELDS)))
     def set_in_a_cell(self, data: st.DataObject, path: str) -> None:

@@ -10,6 +10,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from toolkit.experiment.history import History
 from toolkit.experiment.parameters import SECTIONS as SECTIONS
 from toolkit.experiment.parameters import ExperimentParams
@@ -26,7 +28,7 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.nomenclature import Nomenclature
-from toolkit.ground.params import build, differences
+from toolkit.ground.params import build, differences, keep_what_fits, models_of
 from toolkit.ground.writing import write_text
 from toolkit.products.catalog import Catalog
 
@@ -171,14 +173,33 @@ class Experiment:
         flat.update(
             {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
         )
-        for path, value in flat.items():
+        for path in sorted(flat, key=lambda one: self._choice(one) is None):  # first what the others may depend on
             *parents, leaf = path.split(".")
             node = content
             for parent in parents:
-                self.get(path)
                 node = node[parent]
-            node[leaf] = value
+            node[leaf] = flat[path]
+            choice = self._choice(path)
+            if choice is not None:
+                keep_what_fits(node, choice)
         self._change(build(ExperimentParams, content, str(self.path)), self.path)
+
+    def _choice(self, path: str) -> FieldInfo | None:
+        """The section whose model this parameter chooses; None for any other parameter.
+
+        Raises:
+            ParameterError: no such parameter.
+        """
+        section, _, name = path.rpartition(".")
+        if not section:
+            self.get(path)
+            return None
+        outer, _, last = section.rpartition(".")
+        model = type(self.get(outer) if outer else self._params)
+        field = model.model_fields.get(last)
+        if field is None or all(name not in one.model_fields for one in models_of(field.annotation)):
+            self.get(path)
+        return field if field is not None and field.discriminator == name else None
 
     def replace(self, params: ExperimentParams) -> None:
         """Take other parameters; observers are told if they differ."""
@@ -232,8 +253,16 @@ class Experiment:
 
     @property
     def stack(self) -> FeatureStack:
-        """The features of each pixel."""
-        return FeatureStack.of(self._params.series, self._params.features)
+        """The features of each pixel. Files of external features are read, and imported when their names are needed.
+
+        Raises:
+            ParameterError: an index needs a band that the series has not, or a file is absent.
+            CatalogError: a raster for a feature is not in the catalog, or absent.
+        """
+        params = self._params
+        asked = {source for one in params.features.external for source in one.rasters.values()}
+        rasters = {source: self.data.layer(source, params.series.tiles) for source in asked}
+        return FeatureStack.of(params.series, params.features, self.path.parent, rasters)
 
     def _take_file(self, source: Path, path: Path) -> None:
         """Take the parameters of a file, and this path as the experiment's own."""

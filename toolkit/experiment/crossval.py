@@ -226,6 +226,7 @@ def _run_fold(
         seed=experiment.seed,
         nomenclature=nomenclature,
         feature_names=store.names,
+        definitions=store.definitions,
         dates=experiment.stack.days,
         folder=folder / "learning",
         key=record.without(GROWING).key,

@@ -94,5 +94,5 @@ def extract_over_tiles(
             progress = reporter.progress(step, f"extracting {one.tile}", (place, len(series)))
             workers = workers_within(one, stack, experiment.mapping, BLOCK)
             extract(one, stack, pixels[one.tile], store, key=key, workers=workers, progress=progress)
-    store.finish(stack.names, key)
+    store.finish(stack.names, key, stack.definitions)
     return store

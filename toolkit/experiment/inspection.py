@@ -23,7 +23,8 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.pixel_report import Mapped, PixelReport, PixelSeries, Place, Truth
 from toolkit.experiment.tiles import open_series
-from toolkit.features.indices import LABELS, compute_indices
+from toolkit.features.block import BlockPlace, inner
+from toolkit.features.indices import compute_indices
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, ProductError
@@ -185,9 +186,11 @@ class _Visit:
     def _pixel(self, place: Place) -> tuple[PixelSeries, np.ndarray]:
         """The series of a pixel, and its features (feature, 1)."""
         series, stack = self.series(place.tile), self.experiment.stack
-        values, validity = self._read(series, Block(place.row, place.col, 1, 1))
-        features, _ = stack.compute(values, validity, series.dates)
-        return _pixel_series(series, stack, values, validity, features), features.reshape(len(stack), 1)
+        block = Block(place.row, place.col, 1, 1)
+        values, validity = self._read(series, block.padded(stack.padding))
+        features, _ = stack.compute(values, validity, series.dates, BlockPlace(place.tile, series.grid, block))
+        middle = _pixel_series(series, stack, inner(values, stack.padding), inner(validity, stack.padding))
+        return middle, features.reshape(len(stack), 1)
 
     def _read(self, series: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """`series.read(block)`, every lane some of the dates."""
@@ -210,7 +213,8 @@ class _Visit:
         if not path.exists():
             raise ModelError("No model yet: `train` makes it")
         model = self.keep("model", _stamp(path), lambda: Model.load(self.folder.model))
-        model.check_features(self.experiment.stack.names)
+        stack = self.experiment.stack
+        model.check_features(stack.names, definitions=stack.definitions)
         shares = model.predict_probabilities(features)[:, 0]
         order = np.argsort(-shares, kind="stable")
         return dict(zip(model.nomenclature.codes[order].tolist(), shares[order].tolist(), strict=True))
@@ -238,26 +242,21 @@ class _Visit:
         return found
 
 
-def _pixel_series(
-    series: TileSeries, stack: FeatureStack, values: np.ndarray, validity: np.ndarray, features: np.ndarray
-) -> PixelSeries:
-    """Values (date, band, 1, 1), validity (date, 1, 1) and features (feature, 1, 1) by name."""
+def _pixel_series(series: TileSeries, stack: FeatureStack, values: np.ndarray, validity: np.ndarray) -> PixelSeries:
+    """Values (date, band, 1, 1) and validity (date, 1, 1) by name, before and after gap-filling."""
     measured = values.reshape(*values.shape[:2], 1).astype(np.float32)
     raw = np.concatenate([compute_indices(measured, series.bands, stack.indices)[:, :, 0], measured[:, :, 0].T])
     raw[raw == NODATA] = np.nan
-    split, days = len(stack.dates) * len(stack.bands), len(stack.dates)
-    filled = np.concatenate(
-        [features[split:].reshape(-1, days), features[:split].reshape(days, len(stack.bands)).T]  # indices, then bands
-    )
-    names = (*(LABELS[index] for index in stack.indices), *stack.bands)
+    regular, _ = stack.regular(values, validity, series.dates)
+    filled = stack.by_name(regular)
     return PixelSeries(
         bands=series.bands,
         dates=series.dates,
         values=values[:, :, 0, 0],
         validity=validity[:, 0, 0],
-        measured=dict(zip(names, raw, strict=True)),
+        measured=dict(zip(filled, raw, strict=True)),
         days=stack.days,
-        filled=dict(zip(names, filled, strict=True)),
+        filled={name: one[:, 0, 0] for name, one in filled.items()},
     )
 
 

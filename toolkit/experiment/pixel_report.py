@@ -9,12 +9,10 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from toolkit.features.indices import LABELS, SCALES
-from toolkit.ground.bands import BANDS, REFLECTANCE_SCALE
+from toolkit.features.indices import scale_of_label
+from toolkit.ground.bands import BANDS
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.series.curve import Curve
-
-SCALE_OF = {LABELS[name]: scale for name, scale in SCALES.items()}
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class PixelSeries:
-    """The time series of the pixel as the toolkit sees it. Reflectances are x 10000, NDVI and NDWI x 1000."""
+    """The time series of the pixel as the toolkit sees it: reflectances (and brightness) x 10000, indices x 1000."""
 
     bands: tuple[str, ...]
     dates: np.ndarray
@@ -88,7 +86,7 @@ class PixelSeries:
         return int(self.validity.sum())
 
     def curve(self, name: str, label: str = "", colour: str | None = None) -> Curve:
-        """An index or a band as it is drawn: reflectance from 0 to 1, NDVI and NDWI from -1 to 1.
+        """An index or a band as it is drawn: reflectance from 0 to 1, NDVI from -1 to 1.
 
         Args:
             name: one of `names`.
@@ -194,7 +192,7 @@ class PixelReport:
 
 def scale_of(name: str) -> float:
     """What an index or a band is multiplied by in `PixelSeries`."""
-    return SCALE_OF.get(name, REFLECTANCE_SCALE)
+    return scale_of_label(name)
 
 
 def meaning_of(name: str) -> str:

@@ -89,7 +89,8 @@ def given_values(params: Params) -> dict[str, Any]:
         if isinstance(value, Params):
             inner = given_values(value)
             if inner or field.is_required() or type(default) is not type(value):
-                given[name] = inner
+                key = field.discriminator  # by what the model of the section is told
+                given[name] = {key: getattr(value, key), **inner} if isinstance(key, str) else inner
         elif field.is_required() or value != default:
             given[name] = plain(value)
     return given

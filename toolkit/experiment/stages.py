@@ -14,7 +14,8 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, fingerprint_files
 from toolkit.experiment.steps import Step, standing
-from toolkit.experiment.tiles import product_files
+from toolkit.experiment.tiles import layer_files, product_files
+from toolkit.features.loading import SourceFile
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground_truth.vector_files import parts_of
 from toolkit.mapping.classify import LAYERS
@@ -131,8 +132,9 @@ def sample_step(experiment: Experiment) -> Step:
         "sample",
         (*SERIES, "split", "sampling", "seed"),
         (folder.class_counts, folder.samples / "stack.json", folder.polygons("train"), folder.polygons("test")),
-        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
+        inputs=fingerprint_files([*product_files(experiment), *layer_files(experiment)], experiment.path.parent),
         after=("clean",),
+        arguments=feature_sources(experiment),
     )
 
 
@@ -155,8 +157,11 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
         f"classify {tile}",
         SERIES,
         tuple(folder.tile(tile) / f"{layer}.tif" for layer in LAYERS),
-        inputs=fingerprint_files(product_files(experiment, [tile]), experiment.path.parent),
+        inputs=fingerprint_files(
+            [*product_files(experiment, [tile]), *layer_files(experiment, [tile])], experiment.path.parent
+        ),
         after=("train",),
+        arguments=feature_sources(experiment),
     )
 
 
@@ -184,11 +189,21 @@ def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
         CROSS_VALIDATION,
         (*SERIES, "split", "sampling", "learning", "seed"),
         (folder / "metrics.json", folder / "folds.png"),
-        inputs=fingerprint_files(product_files(experiment), experiment.path.parent),
+        inputs=fingerprint_files([*product_files(experiment), *layer_files(experiment)], experiment.path.parent),
         after=("clean",),
         may_grow=GROWING,
-        arguments={"by": by},
+        arguments={"by": by, **feature_sources(experiment)},
     )
+
+
+def feature_sources(experiment: Experiment) -> dict[str, str]:
+    """The hash of each file of external features, so that a changed function is noticed.
+
+    Raises:
+        ParameterError: a file is absent.
+    """
+    files = sorted({one.file for one in experiment.features.external if one.file})
+    return {f"sha256 of {file}": SourceFile.read(experiment.path.parent / file).sha256 for file in files}
 
 
 def ground_truth_file(experiment: Experiment) -> Path:

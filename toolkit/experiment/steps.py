@@ -20,8 +20,9 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, Record
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
-from toolkit.ground.params import Params
+from toolkit.ground.params import Params, plain
 from toolkit.ground.writing import write_text
+from toolkit.series.methods import LINEAR
 
 Standing = Literal["up to date", "waiting", "outdated"]
 EVENTS_A_SECOND = 4.0
@@ -30,6 +31,9 @@ NOTED_SHARE, LONGEST_SILENCE = 1 / 400, 5.0
 """Progress is written down once in this share of the time that a step runs, at least every so many seconds: the file
 of a training of ten hours has less than two megabytes."""
 
+
+AS_BEFORE: Mapping[str, Params] = {"series.gap_filling": LINEAR}
+"""Sections that came later, and the values that mean what was done before: with these they are not part of a record."""
 
 Observer = Callable[[Event], None]
 """Called with each event; must be short."""
@@ -240,12 +244,14 @@ def _other_results(step: Step, made: Record, wanted: Record, folder: RunFolder) 
 
 
 def _flatten(path: str, value: Any) -> dict[str, Any]:
+    if AS_BEFORE.get(path) == value:
+        return {}
     if isinstance(value, Params):
         return {
             name: leaf
             for child in type(value).model_fields
             for name, leaf in _flatten(f"{path}.{child}", getattr(value, child)).items()
         }
-    if value == {}:  # an empty table is as none, as in results made before there was such a parameter
+    if value in ({}, ()):  # nothing given is as in results made before there was such a parameter
         return {}
-    return {path: json.loads(json.dumps(value, default=str))}
+    return {path: json.loads(json.dumps(plain(value), default=str))}

@@ -9,6 +9,7 @@ from typing import Any
 
 from toolkit.experiment.config import Experiment
 from toolkit.ground.streaming import Progress, no_progress
+from toolkit.products.catalog import TILE
 from toolkit.series.timeseries import TileSeries, in_period
 
 
@@ -42,6 +43,18 @@ def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) ->
         for product in in_period(tile, catalog.products(params.source, tile), params)
         for path in product.inputs(params.bands)
     ]
+
+
+def layer_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:
+    """The rasters that external features read.
+
+    Raises:
+        CatalogError: one is not in the catalog, or absent.
+    """
+    tiles = tiles or experiment.series.tiles
+    asked = sorted({source for one in experiment.features.external for source in one.rasters.values()})
+    files = {experiment.data.layer(source, tiles).replace(TILE, tile) for source in asked for tile in tiles}
+    return [Path(file) for file in sorted(files)]
 
 
 def images_key(experiment: Experiment) -> tuple[Any, ...]:

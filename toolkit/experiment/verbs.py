@@ -138,13 +138,15 @@ def train(
     def work(reporter: Reporter, record: Record) -> str | Stopped:
         nonlocal watched
         watched = True
-        samples = SampleStore(folder.samples).load(experiment.sampling.min_clear_dates)
+        store = SampleStore(folder.samples)
+        samples = store.load(experiment.sampling.min_clear_dates)
         result = train_network(
             TrainingSamples(samples.features, samples.codes, sources_of(folder, samples.polygons)),
             experiment.learning,
             seed=experiment.seed,
             nomenclature=experiment.nomenclature,
-            feature_names=experiment.stack.names,
+            feature_names=store.names,
+            definitions=store.definitions,
             dates=experiment.stack.days,
             folder=folder.learning,
             key=record.without(GROWING).key,

@@ -1,27 +1,85 @@
-"""Spectral indices of a gap-filled series, by iota2's definitions (Inglada et al. 2017, Remote Sensing 9(1), 95).
+"""Spectral indices of a gap-filled series.
+
+Three are by iota2's definitions (Inglada et al. 2017, Remote Sensing 9(1), 95):
 
     NDVI       = 1000 (NIR - red) / (NIR + red)          0 where |NIR + red| < 1e-5
     NDWI       = 1000 (SWIR - NIR) / (SWIR + NIR)        the sign is opposite to Gao's (1996)
     brightness = sqrt(sum over all bands of band²)       in units of reflectance x 10000
 
 NIR is B8, or B8A where a series has no B8; red is B4; SWIR is B11.
+
+All others are formulas of reflectances from 0 to 1, as papers write them, and are stored x 1000: those of
+`indices.csv`, and a person's own, `my_index = (B8 - B4) / (B8 + B4 + 0.5)`. Where a formula has no value it is 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
 
 import numpy as np
 from numba import njit
 
-from toolkit.ground.bands import NODATA, REFLECTANCE_SCALE
+from toolkit.features.formula import Formula, parse_formula, pointed
+from toolkit.features.formula_machine import compute_formula
+from toolkit.ground.bands import BAND_NAMES, NODATA, REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError, did_you_mean
 
 EPSILON = 1e-5
+INDEX_SCALE = 1000
+"""What an index is multiplied by as a feature; only iota2's brightness is in another unit."""
 ROLES = {"red": ("B4",), "nir": ("B8", "B8A"), "swir": ("B11",)}
+NAME = re.compile(r"[A-Za-z]\w{0,31}")
 
-Index = Callable[[np.ndarray, Sequence[str], np.ndarray], None]
+Kernel = Callable[[np.ndarray, Sequence[str], np.ndarray], None]
 """Takes series (date, band, pixel) float32, the bands' names, and writes out (date, pixel) float32."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """A spectral index."""
+
+    name: str
+    """As the experiment names it."""
+    label: str
+    """How its features begin: `NDVI_20180101`."""
+    written: str
+    """Its formula."""
+    meaning: str = ""
+    source: str = ""
+    scale: int = INDEX_SCALE
+    """What it is multiplied by as a feature."""
+    kernel: Kernel | None = None
+    """What computes it; None for a formula."""
+    roles: tuple[str, ...] = ()
+    """Roles of the bands that the kernel needs."""
+    formula: Formula | None = None
+
+    def check(self, bands: Sequence[str]) -> None:
+        """Refuse where its bands are absent.
+
+        Raises:
+            ParameterError: with the band it needs.
+        """
+        for role in self.roles:
+            band_of(role, bands)
+        for band in self.formula.bands if self.formula else ():
+            if band not in bands:
+                raise ParameterError(
+                    f"features.indices: {self.name} needs {band}, which is not in series.bands = {', '.join(bands)}; "
+                    "add the band, or take the index away"
+                )
+
+    def write(self, series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> None:
+        """Compute it: series (date, band, pixel) to out (date, pixel), both float32."""
+        if self.kernel:
+            self.kernel(series, bands, out)
+        elif self.formula:
+            compute_formula(self.formula, series, bands, self.scale, out)
 
 
 def ndvi(series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> None:
@@ -39,11 +97,69 @@ def brightness(series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> Non
     _norm(series, out)
 
 
-INDICES: dict[str, Index] = {"ndvi": ndvi, "ndwi": ndwi, "brightness": brightness}
-LABELS = {"ndvi": "NDVI", "ndwi": "NDWI", "brightness": "Brightness"}
-SCALES = {"ndvi": 1000, "ndwi": 1000, "brightness": REFLECTANCE_SCALE}
-"""What an index is multiplied by as a feature."""
-NEEDS = {"ndvi": ("nir", "red"), "ndwi": ("swir", "nir"), "brightness": ()}
+def _published() -> Iterator[Index]:
+    """iota2's indices, then those of the list that ships with the toolkit."""
+    iota2 = "Inglada et al. 2017, doi:10.3390/rs9010095"
+    yield Index(
+        "ndvi", "NDVI", "(B8 - B4) / (B8 + B4)", "normalised difference vegetation index", iota2,
+        kernel=ndvi, roles=("nir", "red"),
+    )  # fmt: skip
+    yield Index(
+        "ndwi", "NDWI", "(B11 - B8) / (B11 + B8)", "normalised difference water index by iota2's sign", iota2,
+        kernel=ndwi, roles=("swir", "nir"),
+    )  # fmt: skip
+    yield Index(
+        "brightness", "Brightness", "root of the sum of squares of all bands", "norm of all bands", iota2,
+        REFLECTANCE_SCALE, brightness,
+    )  # fmt: skip
+    text = (resources.files("toolkit.features") / "indices.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        formula = parse_formula(row["formula"])
+        yield Index(row["name"], row["label"], row["formula"], row["meaning"], row["source"], formula=formula)
+
+
+INDICES: dict[str, Index] = {one.name: one for one in _published()}
+"""The indices that an experiment may name."""
+
+_BY_LABEL = {one.label: one for one in INDICES.values()}
+
+
+@lru_cache(maxsize=1000)
+def index_of(text: str) -> Index:
+    """The index that an experiment names, or that it defines by `name = formula`.
+
+    Raises:
+        ParameterError: it is not known, or the formula is none; the message points at the character.
+    """
+    name, is_formula, _ = text.partition("=")
+    if not is_formula:
+        key = text.strip().lower()
+        if key not in INDICES:
+            if not NAME.fullmatch(key):
+                raise ParameterError(f"index {text!r}: a formula needs a name; write `mine = {text.strip()}`")
+            raise ParameterError(f"index {text!r} is not known{did_you_mean(key, INDICES)}")
+        return INDICES[key]
+    place, name = len(name) - len(name.lstrip()), name.strip()
+    if not NAME.fullmatch(name):
+        problem = "a name is missing before the = sign" if not name else f"{name!r} is no name"
+        raise pointed(text, place, f"{problem}; letters, digits and _ are allowed, at most 32")
+    taken = {*INDICES, *(label.lower() for label in _BY_LABEL), *(band.lower() for band in BAND_NAMES)}
+    if name.lower() in taken:
+        raise pointed(text, place, f"{name!r} has a meaning already; choose another name")
+    formula = parse_formula(text, text.index("=") + 1)
+    return Index(name, name, formula.text, "your own", formula=formula)
+
+
+def label_of(text: str) -> str:
+    """How the features of an index begin, by what an experiment calls it."""
+    return index_of(text).label
+
+
+def scale_of_label(label: str) -> int:
+    """What the features of an index, or of a band, are multiplied by."""
+    if label in BAND_NAMES:
+        return REFLECTANCE_SCALE
+    return _BY_LABEL[label].scale if label in _BY_LABEL else INDEX_SCALE
 
 
 def compute_indices(
@@ -55,7 +171,7 @@ def compute_indices(
         series: (date, band, pixel) float32, reflectance x 10000. Where any band of a date is -10000, the indices of
             that date are -10000.
         bands: name of each band.
-        names: indices wanted.
+        names: indices wanted, as an experiment names or defines them.
         out: (index, date, pixel) float32 to write into.
 
     Returns:
@@ -67,11 +183,12 @@ def compute_indices(
     check_indices(names, bands)
     if out is None:
         out = np.empty((len(names), series.shape[0], series.shape[2]), dtype=np.float32)
+    indices = [index_of(name) for name in names]
     # Date by date, so that the bands of a date are still in the processor's cache for its last index.
     for d in range(len(series)):
         one = series[d : d + 1]
-        for name, target in zip(names, out, strict=True):
-            INDICES[name](one, bands, target[d : d + 1])
+        for index, target in zip(indices, out, strict=True):
+            index.write(one, bands, target[d : d + 1])
         _spread_nodata(series[d], out[:, d])
     return out
 
@@ -83,10 +200,7 @@ def check_indices(names: Sequence[str], bands: Sequence[str]) -> None:
         ParameterError: with the index and the bands it needs.
     """
     for name in names:
-        if name not in INDICES:
-            raise ParameterError(f"features.indices: {name!r} is not known{did_you_mean(name, INDICES)}")
-        for role in NEEDS[name]:
-            band_of(role, bands)
+        index_of(name).check(bands)
 
 
 def band_of(role: str, bands: Sequence[str]) -> int:
@@ -105,20 +219,9 @@ def band_of(role: str, bands: Sequence[str]) -> int:
     )
 
 
-def truncate_to_int16(values: np.ndarray, tolerance: float = 0.0) -> None:
-    """Clamp to int16 and cut decimals towards zero, in place, as the Orfeo ToolBox does when it writes int16.
-
-    Args:
-        values: C-contiguous float32.
-        tolerance: a value this close below the next whole number (away from zero) is taken as that number. Linear
-            interpolation between whole numbers over whole days is a whole number or at least 1 / gap away from one,
-            so half of that undoes the rounding of float32 without moving any other value.
-    """
-    _truncate(values.reshape(-1), np.float32(tolerance))
-
-
-INTERPOLATION_TOLERANCE = 1.25e-3
-"""Half of 1 / 400 days."""
+def truncate_to_int16(values: np.ndarray) -> None:
+    """Clamp float32 to int16 and cut decimals towards zero, in place, as the Orfeo ToolBox does to write int16."""
+    np.trunc(np.clip(values, -32768, 32767, out=values), out=values)
 
 
 @njit(nogil=True, cache=True)
@@ -152,10 +255,3 @@ def _spread_nodata(bands, indices):  # type: ignore[no-untyped-def]
         for j in range(band.size):
             if abs(band[j] - np.float32(NODATA)) < np.float32(0.1):
                 indices[:, j] = NODATA
-
-
-@njit(nogil=True, cache=True)
-def _truncate(values, tolerance):  # type: ignore[no-untyped-def]
-    for j in range(values.size):
-        value = values[j] + (tolerance if values[j] > 0 else -tolerance)
-        values[j] = np.trunc(min(max(value, np.float32(-32768)), np.float32(32767)))

@@ -5,6 +5,7 @@
     ├─ CatalogError       an entry of the data catalog
     ├─ ProductError       an image or a mask: absent, cut short, of the wrong size
     ├─ GroundTruthError   polygons: no CRS, no class field, unknown class, outside the tiles
+    ├─ FeatureError       a feature function that a person wrote: it fails, or gives what no network can take
     ├─ SampleError        nothing to draw, or samples that do not fit the network
     ├─ ModelError         a saved model that does not fit what it is asked to classify
     └─ RunFolderError     a run folder made with other parameters, in use, or a full disk
@@ -40,6 +41,10 @@ class ProductError(LandcoverError):
 
 class GroundTruthError(LandcoverError):
     """The ground truth cannot be used as it is."""
+
+
+class FeatureError(LandcoverError):
+    """An external feature fails, or gives what cannot be used."""
 
 
 class SampleError(LandcoverError):

@@ -46,6 +46,10 @@ class Block:
         """`(rows, columns)` to cut the block out of an array over the whole grid."""
         return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
 
+    def padded(self, pixels: int) -> Block:
+        """The block with so many pixels more on each side."""
+        return Block(self.row - pixels, self.col - pixels, self.height + 2 * pixels, self.width + 2 * pixels)
+
     def of(self, grid: GeoBox) -> GeoBox:
         """The grid of the block itself; it may reach beyond `grid`."""
         affine = grid.affine * Affine.translation(self.col, self.row)

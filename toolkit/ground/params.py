@@ -10,7 +10,8 @@ The YAML file, the widget form, the command-line option and the documentation ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from datetime import date
 from enum import Enum
 from types import UnionType
@@ -18,7 +19,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, 
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticUndefined
 
 from toolkit.ground.errors import ParameterError, did_you_mean
 
@@ -44,10 +45,10 @@ class Params(BaseModel):
 ParamsT = TypeVar("ParamsT", bound=Params)
 
 
-class FrozenTable(dict[int, int]):
+class FrozenTable(dict[Any, Any]):
     """A table that cannot be changed, sorted by its keys: parameters are frozen all through."""
 
-    def __init__(self, rows: Mapping[int, int]) -> None:
+    def __init__(self, rows: Mapping[Any, Any]) -> None:
         super().__init__(sorted(rows.items()))
 
     def __hash__(self) -> int:  # type: ignore[override]
@@ -100,18 +101,56 @@ def build(model: type[ParamsT], data: Mapping[str, Any], place: str) -> ParamsT:
         details = error.errors()
         lines = [_explain(detail, model) for detail in details]
         refusal = ParameterError(f"{place}: " + "; ".join(lines))
-        refusal.places = tuple(".".join(map(str, _path(detail))) for detail in details)
+        refusal.places = tuple(".".join(map(str, _place(detail["loc"], model)[0])) for detail in details)
         raise refusal from None
 
 
 def leaves(model: Any, path: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Dotted path and declaration of every parameter, those of inner sections too."""
+    """Dotted path and declaration of every parameter, those of inner sections too.
+
+    Where a section is one of several models, told apart by a field, that field lists them all, and what only some of
+    them have says so.
+    """
     for name, field in model.model_fields.items():
-        inner, place = field.annotation, f"{path}.{name}".lstrip(".")
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from leaves(inner, place)
+        place, models = f"{path}.{name}".lstrip("."), models_of(field.annotation)
+        if len(models) > 1:
+            yield from _choice_leaves(models, field, place)
+        elif models:
+            yield from leaves(models[0], place)
         else:
             yield place, field
+
+
+def models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """The models that a section may be; none for a plain parameter."""
+    if get_origin(annotation) is Annotated:
+        return models_of(get_args(annotation)[0])
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    models = tuple(one for one in members if isinstance(one, type) and issubclass(one, BaseModel))
+    return models if len(models) == len(members) else ()
+
+
+def keep_what_fits(values: dict[str, Any], section: FieldInfo) -> None:
+    """Drop, from the values of a section of several models, what the model that they name does not have."""
+    named = values.get(str(section.discriminator))
+    for model in models_of(section.annotation):
+        if named in get_args(model.model_fields[str(section.discriminator)].annotation):
+            for name in values.keys() - model.model_fields.keys():
+                del values[name]
+
+
+def _choice_leaves(models: tuple[type[BaseModel], ...], field: FieldInfo, path: str) -> Iterator[tuple[str, FieldInfo]]:
+    key = str(field.discriminator)
+    tags = {model: get_args(model.model_fields[key].annotation)[0] for model in models}
+    default = PydanticUndefined if field.is_required() else getattr(field.default, key)
+    every = Literal[tuple(tags.values())]  # type: ignore[valid-type]
+    yield f"{path}.{key}", FieldInfo(annotation=every, default=default, description=field.description)  # type: ignore[arg-type]
+    for name in dict.fromkeys(name for model in models for name in model.model_fields if name != key):
+        owners = [model for model in models if name in model.model_fields]
+        found = copy(owners[0].model_fields[name])
+        if len(owners) < len(models):
+            found.description = f"{' or '.join(tags[one] for one in owners)}: {found.description}"
+        yield f"{path}.{name}", found
 
 
 def differences(before: BaseModel, after: BaseModel, path: str = "") -> dict[str, Any]:
@@ -140,7 +179,7 @@ def plain(value: Any) -> Any:
 
 
 def kind_of(annotation: Any) -> str:
-    """What to write for a value: `N`, `X`, `TEXT`, `LIST`, `TABLE`, `{a,b}`."""
+    """What to write for a value: `N`, `X`, `TEXT`, `LIST`, `TABLE`, `VALUES`, `{a,b}`."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "{" + ",".join(map(str, parts)) + "}"
@@ -151,7 +190,7 @@ def kind_of(annotation: Any) -> str:
     if origin in (tuple, list):
         return "LIST"
     if origin is dict:
-        return "TABLE"
+        return "TABLE" if parts == (int, int) else "VALUES"
     return {bool: "BOOL", int: "N", float: "X", date: "DATE"}.get(annotation, "TEXT")
 
 
@@ -172,7 +211,7 @@ def default_of(field: FieldInfo) -> str:
     extra = field.json_schema_extra
     unit = extra.get("unit") if isinstance(extra, dict) else None
     value = field.default
-    if value is None or value == {}:
+    if value is None or value in ({}, ()):
         return "none"
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return f"{text} {unit}" if unit else text
@@ -180,29 +219,43 @@ def default_of(field: FieldInfo) -> str:
 
 def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """One pydantic error as a sentence with the value, the place and the mend."""
-    path = _path(detail)
+    path, owner = _place(detail["loc"], model)
     name = ".".join(str(part) for part in path)
     if detail["type"] == "extra_forbidden":
-        owner = _model_at(model, path[:-1])
         return f"{name} is not a parameter{did_you_mean(str(path[-1]), owner.model_fields)}"
     if detail["type"] == "missing":
         return f"{name} is missing: give it a value"
+    if detail["type"].startswith("union_tag"):
+        key, known = detail["ctx"]["discriminator"].strip("'"), detail["ctx"].get("expected_tags", "")
+        tag = detail["ctx"].get("tag")
+        if tag is None:
+            return f"{name}.{key} is missing: give it a value"
+        return (
+            f"{name}.{key} = {tag!r}: must be one of {known}{did_you_mean(tag, known.replace(chr(39), '').split(', '))}"
+        )
     message = detail["msg"].removeprefix("Value error, ")
     if not name or (detail["type"] == "value_error" and isinstance(detail["input"], Mapping)):
         return message
     return f"{name} = {detail['input']!r}: {message[:1].lower()}{message[1:]}"
 
 
-def _path(detail: ErrorDetails) -> list[Any]:
-    """Where an error is, without what pydantic adds for unions and keys."""
-    return [part for part in detail["loc"] if not (isinstance(part, str) and "[" in part)]
+def _place(location: Sequence[Any], model: type[BaseModel]) -> tuple[list[Any], type[BaseModel]]:
+    """Where an error is, without what pydantic adds for unions and keys; and the model that its last part is of."""
+    path: list[Any] = []
+    inner: tuple[type[BaseModel], ...] = (model,)
+    owner = model
+    for part in location:
+        if len(inner) > 1:  # pydantic names the member of the union
+            inner = (next((one for one in inner if part in _names_of(one)), inner[0]),)
+        elif not (isinstance(part, str) and "[" in part):
+            path.append(part)
+            owner = inner[0] if inner else owner
+            field = owner.model_fields.get(part) if inner and isinstance(part, str) else None
+            inner = models_of(field.annotation) if field else ()
+    return path, owner
 
 
-def _model_at(model: type[BaseModel], path: list[Any]) -> type[BaseModel]:
-    for part in path:
-        field = model.model_fields.get(part) if isinstance(part, str) else None
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return model
-        model = inner
-    return model
+def _names_of(model: type[BaseModel]) -> set[str]:
+    """By what pydantic may name a member of a union: its class, or a literal by which it is told apart."""
+    literals = (one.annotation for one in model.model_fields.values() if get_origin(one.annotation) is Literal)
+    return {model.__name__, *(str(word) for literal in literals for word in get_args(literal))}

@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -55,6 +55,8 @@ class Model:
     seed: int
     best: dict[str, Any]
     """`epoch` of the weights, and the metrics of that epoch on the valid samples."""
+    definitions: dict[str, str] = field(default_factory=dict)
+    """What the features are (unit, formula, function), in words; empty in models of earlier versions."""
     versions: dict[str, str] = field(default_factory=lambda: software_versions())
     device: torch.device = field(default_factory=lambda: torch.device("cpu"), repr=False)
 
@@ -99,13 +101,23 @@ class Model:
         part.replace(folder)
         shutil.rmtree(before, ignore_errors=True)
 
-    def check_features(self, names: Sequence[str], place: str = "the feature stack") -> None:
-        """Hold these names against the model's.
+    def check_features(
+        self,
+        names: Sequence[str],
+        place: str = "the feature stack",
+        definitions: Mapping[str, str] | None = None,
+    ) -> None:
+        """Hold these names, and what they mean, against the model's.
+
+        Args:
+            definitions: what the features are: see `FeatureStack.definitions`.
 
         Raises:
-            ModelError: they differ; the message names the first that are missing, unexpected or in another place.
+            ModelError: they differ; the message names the first that are missing, unexpected, in another place, or
+                computed otherwise.
         """
         if tuple(names) == self.feature_names:
+            _check_definitions(self.definitions, definitions or {}, place)
             return
         missing = [name for name in self.feature_names if name not in set(names)]
         unexpected = [name for name in names if name not in set(self.feature_names)]
@@ -188,6 +200,7 @@ class Model:
             "format": FORMAT,
             "network": self.params.model_dump(mode="json"),
             "feature_names": list(self.feature_names),
+            "definitions": self.definitions,
             "nomenclature": {"name": self.nomenclature.name, "classes": classes},
             "dates": np.datetime_as_string(self.dates.astype("datetime64[D]")).tolist(),
             "seed": self.seed,
@@ -214,6 +227,7 @@ class Model:
             dates=np.array(document["dates"], dtype="datetime64[D]"),
             seed=document["seed"],
             best=document["best"],
+            definitions=document.get("definitions", {}),
             versions=document["versions"],
             device=device,
         )
@@ -223,6 +237,15 @@ class Model:
             f"Model({self.params.name}: {len(self.feature_names)} features, {len(self.nomenclature)} classes, "
             f"epoch {self.best['epoch']}, F-score {self.best['f_score']:.3f})"
         )
+
+
+def _check_definitions(then: Mapping[str, str], now: Mapping[str, str], place: str) -> None:
+    for name in then.keys() & now.keys():
+        if then[name] != now[name]:
+            raise ModelError(
+                f"{place} has another {name} than the model was trained with: {now[name]}; it was {then[name]}. "
+                "Use the features of the training, or train again"
+            )
 
 
 def software_versions() -> dict[str, str]:

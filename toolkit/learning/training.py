@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -84,6 +84,7 @@ def train_network(
     dates: np.ndarray,
     folder: Path,
     key: str,
+    definitions: Mapping[str, str] | None = None,
     callbacks: Sequence[Callback] = (),
     stop: StopSignal | None = None,
     overwrite: bool = False,
@@ -101,6 +102,7 @@ def train_network(
         dates: time grid of the features, datetime64[D] (date,); kept with the model.
         folder: receives `model/` (at each better epoch), `history.csv` and `state.safetensors` (at each epoch).
         key: fingerprint of the samples and of the parameters, `epochs` aside, which may be raised to go on.
+        definitions: what the features are, in words; kept with the model.
         callbacks: called after `history.csv` is written.
         stop: asked before each batch.
         overwrite: begin again where the folder holds the state of another training, or of more epochs.
@@ -124,7 +126,7 @@ def train_network(
             device=str(fitting.device),
         )
         days = np.asarray(dates, "datetime64[D]")
-        packing = _Packing(params, tuple(feature_names), nomenclature, days, seed, standardiser)
+        packing = _Packing(params, tuple(feature_names), nomenclature, days, seed, standardiser, definitions or {})
         watchers = [HistoryFile(folder / HISTORY), *callbacks]
         return _Training(fitting, run, watchers, stop, folder, key, packing).go(state)
 
@@ -139,6 +141,7 @@ class _Packing:
     dates: np.ndarray
     seed: int
     standardiser: Standardiser
+    definitions: Mapping[str, str]
 
     def model(self, state: TrainingState) -> Model:
         """The model of the best epoch. (Its seconds stay out: two equal trainings write equal files.)"""
@@ -151,6 +154,7 @@ class _Packing:
             dates=self.dates,
             seed=self.seed,
             best={name: value for name, value in state.best.items() if name != "seconds"},
+            definitions=dict(self.definitions),
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.params import Params, param
@@ -44,18 +45,19 @@ class MappingParams(Params):
 def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
     """Memory that reading a block and computing its features takes at its peak, bytes a pixel."""
     dates, bands = len(series.acquisitions), len(series.bands)
-    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * len(stack) + RESULT_BYTES)
+    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * stack.held + RESULT_BYTES)
 
 
 def block_size(series: TileSeries, stack: FeatureStack, memory_gb: float, workers: int) -> int:
-    """The largest block that keeps all workers within the memory, pixels a side."""
+    """The largest block that keeps all workers within the memory, pixels a side without padding."""
     pixels = max(memory_gb - BASE_MEMORY, 0.25) * 1e9 / workers / bytes_a_pixel(series, stack)
-    return next((size for size in BLOCK_SIZES if size * size <= pixels), BLOCK_SIZES[-1])
+    return next((size for size in BLOCK_SIZES if (size + 2 * stack.padding) ** 2 <= pixels), BLOCK_SIZES[-1])
 
 
 def workers_within(series: TileSeries, stack: FeatureStack, params: MappingParams, size: int) -> int:
     """How many blocks of this size, pixels a side, may be worked on at the same time within the memory."""
-    block = min(size, series.grid.shape[0]) * min(size, series.grid.shape[1]) * bytes_a_pixel(series, stack)
+    height, width = (min(size, length) + 2 * stack.padding for length in series.grid.shape)
+    block = height * width * bytes_a_pixel(series, stack)
     fitting = int(max(params.memory_gb - BASE_MEMORY, 0) * 1e9 // block)
     return max(1, min(params.workers or os.cpu_count() or 1, fitting))
 
@@ -70,10 +72,8 @@ class BlockClassifier:
 
     def __call__(self, block: Block) -> dict[str, np.ndarray]:
         """`classes`, `confidence` and `validity` of a block, each (y, x)."""
-        values, validity = self.series.read(block)
-        features, clear = self.stack.compute(values, validity, self.series.dates)
+        features, clear, seen = TileFeatures(self.series, self.stack).read_for_map(block)
         classes, confidence = self.model.predict(features.reshape(len(self.stack), -1))
-        seen = clear > 0
         return {
             "classes": np.where(seen, classes.reshape(seen.shape), NO_CLASS).astype(np.uint8),
             "confidence": np.where(seen, confidence.reshape(seen.shape), 0).astype(np.uint8),
@@ -94,8 +94,8 @@ def classify_tile(
 ) -> dict[str, Path]:
     """Classify a tile into `folder/{classes,confidence,validity}.tif`.
 
-    A pixel that was never seen is 0 in all three. A run that was killed goes on where it stopped and ends with the
-    same bytes.
+    A pixel that was never seen is 0 in all three, save where `stack.classifies_unseen`. A run that was killed goes on
+    where it stopped and ends with the same bytes.
 
     Args:
         key: fingerprint of everything the map depends on.
@@ -104,9 +104,10 @@ def classify_tile(
     Raises:
         ModelError: the model was trained on other features.
         ProductError: a file cannot be read.
+        FeatureError: an external feature fails.
         RunFolderError: the disk is full.
     """
-    model.check_features(stack.names)
+    model.check_features(stack.names, definitions=stack.definitions)
     # One thread for the network in each worker: the workers are the parallelism.
     workers = params.workers or os.cpu_count() or 1
     size = block_size(series, stack, params.memory_gb, workers)

@@ -14,7 +14,7 @@ a source with `data_type`, `uri` (with placeholders such as `{tile}`), `driver` 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -71,6 +71,21 @@ class RasterSource(Params):
     metadata: SourceMetadata = param(..., "Origin and licence.")
 
 
+class RasterioDriver(Params):
+    """Any raster file that GDAL reads."""
+
+    name: Literal["rasterio"] = param(..., "Driver.")
+
+
+class LayerSource(Params):
+    """A raster for external features, such as an elevation model."""
+
+    data_type: Literal["RasterDataset"] = param(..., "Kind of source.")
+    uri: str = param(..., "File; may hold `{tile}`.")
+    driver: RasterioDriver = param(..., "How it is read.")
+    metadata: SourceMetadata = param(..., "Origin and licence.")
+
+
 class VectorSource(Params):
     """A source of polygons."""
 
@@ -82,6 +97,13 @@ class VectorSource(Params):
 
 SOURCE_TYPES: dict[str, type[Params]] = {"RasterDataset": RasterSource, "GeoDataFrame": VectorSource}
 
+WANTED = {
+    RasterSource: "a RasterDataset of images (driver theia)",
+    LayerSource: "a RasterDataset of one file (driver rasterio)",
+    VectorSource: "a GeoDataFrame",
+}
+"""Kinds of sources in words."""
+
 TILE = "{tile}"
 """The one placeholder of a `uri`: the tile's name."""
 
@@ -92,7 +114,7 @@ class Catalog:
 
     path: Path
     meta: Meta
-    sources: Mapping[str, RasterSource | VectorSource]
+    sources: Mapping[str, RasterSource | LayerSource | VectorSource]
 
     @classmethod
     def load(cls, path: str | Path) -> Catalog:
@@ -127,6 +149,20 @@ class Catalog:
         found = find_theia(root, reflectance=source.driver.reflectance)
         return sorted({product.tile for product in found})
 
+    def layer(self, name: str, tiles: Sequence[str]) -> str:
+        """The file of a raster for features, which may hold `{tile}`.
+
+        Args:
+            tiles: for which it must be there.
+
+        Raises:
+            CatalogError: no such source, or a file is absent.
+        """
+        source = self._source(name, LayerSource)
+        for tile in tiles:
+            self._locate(source.uri.replace(TILE, tile), name)
+        return str((self.path.parent / self.meta.root).resolve() / source.uri)
+
     def vector(self, name: str) -> Path:
         """The file of a source of polygons.
 
@@ -141,8 +177,10 @@ class Catalog:
             raise CatalogError(f"source {name!r} is not in {self.path}{did_you_mean(name, self.sources)}")
         source = self.sources[name]
         if not isinstance(source, kind):
-            wanted = next(key for key, value in SOURCE_TYPES.items() if value is kind)
-            raise CatalogError(f"source {name!r} of {self.path} is a {source.data_type}; a {wanted} is needed here")
+            raise CatalogError(
+                f"source {name!r} of {self.path} is a {source.data_type} ({source.driver.name}); {WANTED[kind]} is "
+                "needed here"
+            )
         return source
 
     def _locate(self, uri: str, name: str) -> Path:
@@ -165,7 +203,9 @@ def _entry(name: str, entry: Any, path: Path) -> Any:
     if kind not in SOURCE_TYPES:
         raise CatalogError(f"{place}: data_type {kind!r} is not known{did_you_mean(str(kind), SOURCE_TYPES)}")
     _check_braces(str(entry.get("uri", "")), kind, place)
-    return build(SOURCE_TYPES[kind], entry, place)
+    driver = entry.get("driver")
+    is_layer = kind == "RasterDataset" and isinstance(driver, dict) and driver.get("name") == "rasterio"
+    return build(LayerSource if is_layer else SOURCE_TYPES[kind], entry, place)
 
 
 def _check_braces(uri: str, kind: str, place: str) -> None:

@@ -9,6 +9,7 @@ import shapely
 from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
 
+from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.streaming import Progress, no_progress, stream
@@ -67,7 +68,7 @@ class PixelFeatures:
     """Work on a block for `stream`: the features of the sampled pixels in it."""
 
     def __init__(self, series: TileSeries, stack: FeatureStack, row: np.ndarray, col: np.ndarray) -> None:
-        self.series, self.stack = series, stack
+        self.features = TileFeatures(series, stack)
         self.row, self.col = row, col
 
     def inside(self, block: Block) -> np.ndarray:
@@ -79,11 +80,7 @@ class PixelFeatures:
     def __call__(self, block: Block) -> dict[str, np.ndarray]:
         """`position` (pixel,), `features` (pixel, feature) float32 and `clear` (pixel,) uint16."""
         position = self.inside(block)
-        row, col = self.row[position], self.col[position]
-        window = Block(row.min(), col.min(), int(np.ptp(row)) + 1, int(np.ptp(col)) + 1)
-        values, validity = self.series.read(window)
-        row, col = row - window.row, col - window.col
-        features, clear = self.stack.compute(values[:, :, row, col], validity[:, row, col], self.series.dates)
+        features, clear = self.features.read_pixels(self.row[position], self.col[position])
         return {"position": position, "features": np.ascontiguousarray(features.T), "clear": clear}
 
 
@@ -104,7 +101,7 @@ def extract(
         key: fingerprint of everything the features depend on; an extraction that was killed goes on with it.
 
     Raises:
-        ProductError: a file cannot be read. RunFolderError: the disk is full.
+        ProductError: a file cannot be read. FeatureError: an external feature fails. RunFolderError: the disk is full.
     """
     work = PixelFeatures(series, stack, pixels["row"], pixels["col"])
     wanted = [block for block in blocks(series.grid.shape, BLOCK) if len(work.inside(block))]

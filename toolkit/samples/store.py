@@ -1,7 +1,7 @@
 """Samples on disk: one folder a tile, with plain NumPy files that can be mapped into memory.
 
 samples/
-  stack.json                feature names, in order
+  stack.json                feature names, in order, and their definitions
   31TCJ/pixels.npy          (sample,) row, col, polygon, code
   31TCJ/clear.npy           (sample,) uint16, number of clear dates
   31TCJ/features.npy        (sample, feature) float32
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -71,9 +72,14 @@ class SampleStore:
         path = self.folder / tile / "key"
         return path.is_file() and path.read_text(encoding="utf-8") == key
 
-    def finish(self, names: Sequence[str], key: str) -> None:
-        """Feature names and the fingerprint of what the samples were made from, once every tile is written."""
-        write_text(self.folder / "stack.json", json.dumps({"key": key, "features": list(names)}, indent=1))
+    def finish(self, names: Sequence[str], key: str, definitions: Mapping[str, str] | None = None) -> None:
+        """Feature names and the fingerprint of what the samples were made from, once every tile is written.
+
+        Args:
+            definitions: what the features are: see `FeatureStack.definitions`.
+        """
+        content = {"key": key, "features": list(names), "definitions": dict(definitions or {})}
+        write_text(self.folder / "stack.json", json.dumps(content, indent=1))
 
     def clear_away(self, but: str) -> None:
         """Take samples away, but those of tiles made from this fingerprint; blocks in the making know their own."""
@@ -94,10 +100,23 @@ class SampleStore:
         Raises:
             SampleError: the store was never finished.
         """
+        return list(self._stack["features"])
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What the features are, in words; empty in stores of earlier versions.
+
+        Raises:
+            SampleError: the store was never finished.
+        """
+        return dict(self._stack.get("definitions", {}))
+
+    @property
+    def _stack(self) -> dict[str, Any]:
         path = self.folder / "stack.json"
         if not path.is_file():
             raise SampleError(f"{self.folder} holds no finished samples; run `sample` first")
-        return list(json.loads(path.read_text(encoding="utf-8"))["features"])
+        return dict(json.loads(path.read_text(encoding="utf-8")))
 
     @cached_property
     def tiles(self) -> list[str]:

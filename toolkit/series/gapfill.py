@@ -1,8 +1,9 @@
-"""Gap-filling: from irregular, cloudy dates to a regular grid of days. Pure arrays.
+"""Gap-filling between neighbours: linear, nearest, previous. From irregular, cloudy dates to a regular grid of days.
 
 Linear interpolation in time between the nearest usable dates before and after; the ends are held; a pixel that is
 never usable is 0 everywhere and has no clear date. These are the semantics of the Orfeo ToolBox's temporal
-gap-filling that iota2 uses (Inglada et al. 2017, Remote Sensing 9(1), 95), with true day counts.
+gap-filling that iota2 uses (Inglada et al. 2017, Remote Sensing 9(1), 95), with true day counts. Nearest and previous
+are the same walk with weights of 0 and 1.
 
 The kernel walks once forward over the dates, keeping the last usable value of every pixel and band by a bitwise
 select (no branches, so the compiler makes vector instructions of it), takes a snapshot at each output date, then
@@ -12,19 +13,28 @@ in the processor's cache.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
+
+from toolkit.series.flat_series import FlatSeries
 
 RUN = 512
 """Pixels a run: 37 snapshots of 10 bands take 380 kB."""
 
+LINEAR, NEAREST, PREVIOUS, WHOLE = range(4)
+"""How the values before and after an output date become one; `WHOLE` is linear, cut to whole numbers."""
+
 
 def fill_gaps(
-    values: np.ndarray, validity: np.ndarray, dates: np.ndarray, output_dates: np.ndarray, out: np.ndarray | None = None
+    values: np.ndarray,
+    validity: np.ndarray,
+    dates: np.ndarray,
+    output_dates: np.ndarray,
+    out: np.ndarray | None = None,
+    *,
+    whole: bool = False,
 ) -> np.ndarray:
-    """Fill the gaps of a series onto other dates.
+    """Fill the gaps of a series onto other dates, linearly.
 
     Args:
         values: (date, band, …) int16; the trailing axes (y, x or pixel) are any.
@@ -32,6 +42,7 @@ def fill_gaps(
         dates: (date,) acquisition days in ascending order, datetime64[D]; a day may stand twice.
         output_dates: (output date,) ascending, datetime64[D].
         out: (output date, band, …) float32, C-contiguous, to write into.
+        whole: cut decimals towards zero, exactly: what is a whole number stays it, over gaps of any length.
 
     Returns:
         (output date, band, …) float32; 0 where a pixel has no usable date.
@@ -39,45 +50,27 @@ def fill_gaps(
     Raises:
         ValueError: shapes that do not fit, or dates not in order.
     """
-    _check(values, validity, dates, output_dates)
-    pixels = values.shape[2:]
-    shape = (len(output_dates), values.shape[1], *pixels)
-    if out is None:
-        out = np.empty(shape, dtype=np.float32)
-    elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
-        raise ValueError(f"out is {out.dtype} {out.shape}; C-contiguous float32 {shape} is needed")
-    origin = min(dates[0], output_dates[0]) if len(dates) else output_dates[0]
-    days, output_days = _days(dates, origin), _days(output_dates, origin)
-    count = math.prod(pixels)
-    _scan(
-        np.ascontiguousarray(values).reshape(len(dates), values.shape[1], count),
-        np.ascontiguousarray(validity).view(np.uint8).reshape(len(dates), count),
-        days,
-        output_days,
-        np.searchsorted(days, output_days, side="right"),
-        out.reshape(*shape[:2], count),
-    )
-    return out
+    return _fill(FlatSeries.of(values, validity, dates, output_dates, out), WHOLE if whole else LINEAR)
 
 
-def count_clear(validity: np.ndarray) -> np.ndarray:
-    """Number of usable dates of each pixel, uint16, from a validity of shape (date, …)."""
-    return validity.astype(bool).sum(axis=0, dtype=np.uint16)
+def fill_nearest(
+    values: np.ndarray, validity: np.ndarray, dates: np.ndarray, output_dates: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
+    """As `fill_gaps`, by the usable date that is nearest in time; of two as near, the earlier."""
+    return _fill(FlatSeries.of(values, validity, dates, output_dates, out), NEAREST)
 
 
-def _check(values: np.ndarray, validity: np.ndarray, dates: np.ndarray, output_dates: np.ndarray) -> None:
-    if values.dtype != np.int16:
-        raise ValueError(f"values are {values.dtype}; int16 is needed")
-    if values.shape[:1] + values.shape[2:] != validity.shape or len(dates) != len(values):
-        raise ValueError(f"values {values.shape}, validity {validity.shape} and {len(dates)} dates do not fit")
-    for name, series in (("dates", dates), ("output_dates", output_dates)):
-        if np.any(np.diff(series.astype("datetime64[D]")) < np.timedelta64(0)):
-            raise ValueError(f"{name} must ascend")
+def fill_previous(
+    values: np.ndarray, validity: np.ndarray, dates: np.ndarray, output_dates: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
+    """As `fill_gaps`, by the last usable date on or before; before the first one, by the first."""
+    return _fill(FlatSeries.of(values, validity, dates, output_dates, out), PREVIOUS)
 
 
-def _days(dates: np.ndarray, origin: np.datetime64) -> np.ndarray:
-    """True days since `origin` (leap years count), int16: selected by bits, like the values; 89 years at most."""
-    return (dates.astype("datetime64[D]") - origin.astype("datetime64[D]")).astype(np.int16)
+def _fill(series: FlatSeries, way: int) -> np.ndarray:
+    seen = np.searchsorted(series.days, series.output_days, side="right")
+    scan(series.values, series.validity, series.days, series.output_days, seen, way, series.out)
+    return series.result
 
 
 EXACT = {"contract", "nsz"}
@@ -87,8 +80,8 @@ NEVER_AFTER = np.int16(32767)
 
 
 @njit(nogil=True, cache=True, fastmath=EXACT)
-def _scan(values, validity, days, output_days, seen, out):  # type: ignore[no-untyped-def]
-    """`seen[d]` is the number of acquisitions on or before output date d."""
+def scan(values, validity, days, output_days, seen, way, out):  # type: ignore[no-untyped-def]
+    """`seen[d]` is the number of acquisitions on or before output date d; the rest is as in `FlatSeries`."""
     dates, bands, pixels = values.shape
     outputs = output_days.size
     last = np.empty((bands, RUN), np.int16)
@@ -117,12 +110,15 @@ def _scan(values, validity, days, output_days, seen, out):  # type: ignore[no-un
         d = outputs - 1
         for t in range(dates, -1, -1):
             while d >= 0 and seen[d] == t:
-                _weigh(before_day[d], last_day, output_days[d], weight)
-                for b in range(bands):
-                    first, second, target = before[d, b], last[b], out[d, b, start : start + n]
-                    for j in range(n):
-                        a = np.float32(first[j])
-                        target[j] = a + weight[j] * (np.float32(second[j]) - a)
+                if way == WHOLE:
+                    _blend_whole(before[d], last, before_day[d], last_day, output_days[d], start, n, out[d])
+                else:
+                    _weigh(before_day[d], last_day, output_days[d], way, weight)
+                    for b in range(bands):
+                        first, second, target = before[d, b], last[b], out[d, b, start : start + n]
+                        for j in range(n):
+                            a = np.float32(first[j])
+                            target[j] = a + weight[j] * (np.float32(second[j]) - a)
                 d -= 1
             if t > 0:
                 _take(values[t - 1], keep[t - 1], days[t - 1], start, n, last, last_day)
@@ -139,11 +135,35 @@ def _take(values, keep, day, start, n, last, last_day):  # type: ignore[no-untyp
             old[j] = (old[j] & keep[j]) | (new[j] & ~keep[j])
 
 
-@njit(nogil=True, cache=True, fastmath=EXACT, inline="always")
-def _weigh(before, after, day, weight):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True, fastmath=EXACT)
+def _weigh(before, after, day, way, weight):  # type: ignore[no-untyped-def]
     """Share of the later value. Ends are held; a pixel never seen has both values 0."""
     for j in range(weight.size):
         since = np.float32(np.int32(day) - np.int32(before[j]))
         gap = np.float32(max(np.int32(after[j]) - np.int32(before[j]), np.int32(1)))
         share = np.float32(1) if before[j] == NEVER_BEFORE else since / gap
         weight[j] = np.float32(0) if after[j] == NEVER_AFTER else share
+    if way == NEAREST:
+        for j in range(weight.size):
+            weight[j] = np.float32(weight[j] > np.float32(0.5))
+    elif way == PREVIOUS:
+        for j in range(weight.size):
+            weight[j] = np.float32(weight[j] == np.float32(1))
+
+
+@njit(nogil=True, cache=True)
+def _blend_whole(first, second, before, after, day, start, n, out):  # type: ignore[no-untyped-def]
+    """Linear, cut to whole numbers towards zero.
+
+    Exact: numerator and denominator are whole numbers that float64 holds, so a quotient that is a whole number comes
+    out as it, and one that is not is further from it than rounding reaches.
+    """
+    for b in range(first.shape[0]):
+        for j in range(n):
+            if before[j] == NEVER_BEFORE:
+                out[b, start + j] = second[b, j]
+            elif after[j] == NEVER_AFTER:
+                out[b, start + j] = first[b, j]
+            else:
+                since, until = np.float64(day) - before[j], np.float64(after[j]) - day
+                out[b, start + j] = np.trunc((first[b, j] * until + second[b, j] * since) / (since + until))

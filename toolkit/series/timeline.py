@@ -20,3 +20,14 @@ def regular_dates(start: date, end: date, step_days: int) -> np.ndarray:
     if end < start:
         raise ParameterError(f"series.end = {end} is before series.start = {start}; exchange them")
     return np.arange(np.datetime64(start), np.datetime64(end) + 1, step_days, dtype="datetime64[D]")
+
+
+def in_years_of_365_days(dates: np.ndarray, first: np.datetime64) -> np.ndarray:
+    """The same dates on a calendar without leap years, counted from the year of `first` on, datetime64[D].
+
+    Day 366 of a leap year falls on the first day of the next year. That is how iota2 counts.
+    """
+    year = dates.astype("datetime64[Y]")
+    day = dates.astype("datetime64[D]") - year.astype("datetime64[D]")
+    count = (year - first.astype("datetime64[Y]")).astype(int)
+    return np.datetime64(0, "D") + day + 365 * count.astype("timedelta64[D]")

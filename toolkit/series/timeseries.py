@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from odc.geo.geobox import GeoBox
@@ -21,6 +21,7 @@ from toolkit.ground.params import Params, param
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
 from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_window
+from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.resampling import REACH, Method, upsample
 
 
@@ -35,6 +36,7 @@ class SeriesParams(Params):
     margin_days: int = param(
         30, "Acquisitions up to this long before the start and after the end serve too.", unit="days", ge=0, le=366
     )
+    gap_filling: GapFilling = param(LINEAR, "How gaps are filled, and the grid of days is made.")
     bands: tuple[str, ...] = param(BAND_NAMES, "Bands, in the order of the features.", min_length=1)
     resampling: Method = param("bilinear", "How 20 m bands come onto the 10 m grid.")
     area: tuple[float, float, float, float] | None = param(
@@ -50,6 +52,12 @@ class SeriesParams(Params):
         "What to do with a date on which a mask was not delivered that others have: stop, leave the date out, or take "
         "the date as clear. `accept` is also needed for a series without any cloud mask.",
     )
+
+    @field_validator("gap_filling", mode="before")
+    @classmethod
+    def _usual_method(cls, section: Any) -> Any:
+        """A section that names no method is of the usual one."""
+        return {"method": LINEAR.method, **section} if isinstance(section, Mapping) else section
 
     @field_validator("tiles")
     @classmethod

@@ -16,7 +16,7 @@ from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_frame import PanelFrame
 from toolkit.widgets.picking import Suggestion
-from toolkit.widgets.sections import Desk, Group, WholeGroup, make_row
+from toolkit.widgets.sections import Desk, Group, WholeGroup, make_choice, make_row
 from toolkit.widgets.suggestions import HINTED, Hints
 
 if TYPE_CHECKING:
@@ -131,8 +131,16 @@ class Form(Panel):
             return WholeGroup(desk)
         self.experiment.get(self._section)
         parent, _, name = self._section.rpartition(".")
-        model = type(self.experiment.get(parent) if parent else self.experiment.params)
+        model = self._model_of(parent)
+        if parent:  # the parameter that chooses the model of its section knows them all
+            outer, _, last = parent.rpartition(".")
+            choice = make_choice(desk, parent, self._model_of(outer).model_fields[last])
+            if choice and choice.key == name:
+                return choice.field
         return make_row(desk, self._section, model.model_fields[name])
+
+    def _model_of(self, path: str) -> type[Any]:
+        return type(self.experiment.get(path) if path else self.experiment.params)
 
 
 def _beside(message: str, place: str, path: str, value: Any) -> str:

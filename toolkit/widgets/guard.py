@@ -73,5 +73,7 @@ class ErrorBox(W.HTML):
 
 
 def message_html(message: str) -> str:
-    """A message of refusal or failure as HTML."""
-    return f"<div role='alert' style='color:{RED};line-height:1.35;padding:4px 0'>{escape(message)}</div>"
+    """A message of refusal or failure as HTML; further lines, a formula and the mark below it, keep their columns."""
+    head, _, lines = message.partition("\n")
+    below = f"<pre style='margin:0;color:inherit'>{escape(lines)}</pre>" if lines else ""
+    return f"<div role='alert' style='color:{RED};line-height:1.35;padding:4px 0'>{escape(head)}{below}</div>"

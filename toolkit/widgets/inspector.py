@@ -15,7 +15,7 @@ import traitlets
 
 from toolkit.experiment.inspection import PixelReader
 from toolkit.experiment.pixel_report import PixelReport, meaning_of
-from toolkit.features.indices import LABELS
+from toolkit.features.indices import label_of
 from toolkit.ground.errors import LandcoverError, ParameterError
 from toolkit.series.curve import COLOURS, Curve
 from toolkit.widgets.background import Background
@@ -168,7 +168,7 @@ class PixelInspector(Panel):
         params = self.experiment.params
         if (params.series, params.features) != self._seen:
             self._seen = params.series, params.features
-            self._offer_quantities([*(LABELS[name] for name in params.features.indices), *params.series.bands])
+            self._offer_quantities([*(label_of(name) for name in params.features.indices), *params.series.bands])
             self._cold = list(params.series.tiles)
             self._background.ask()
 

@@ -34,7 +34,7 @@ class Group:
 
     def __init__(self, desk: Desk, path: str, info: FieldInfo | None) -> None:
         self.path, self._desk = path, desk
-        self._choice = _choice(desk, path, info)
+        self._choice = make_choice(desk, path, info)
         self._model: type | None = None
         self._value: BaseModel | None = None
         self._members: dict[str, Field | Group] = {}
@@ -176,7 +176,7 @@ def make_row(desk: Desk, path: str, info: FieldInfo, *, folded: bool = False) ->
     return Field(path, info, desk.reports, desk.look, picks=path in AT_ONCE or path in FROM_FILES)
 
 
-def _choice(desk: Desk, path: str, info: FieldInfo | None) -> ModelChoice | None:
+def make_choice(desk: Desk, path: str, info: FieldInfo | None) -> ModelChoice | None:
     """The row that chooses the model, where a section allows several."""
     models, optional = _models(info) if info else ((), False)
     if len(models) + optional < 2 or info is None:

@@ -9,12 +9,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from toolkit.experiment.stages import ground_truth_file
-from toolkit.features.indices import INDICES, LABELS
+from toolkit.features.indices import INDICES
+from toolkit.features.loading import SHIPPED, shipped_function
 from toolkit.ground.bands import SENTINEL2
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import shipped_names
+from toolkit.ground.params import plain
 from toolkit.ground_truth.vector_files import fields_of, layers_of
+from toolkit.products.catalog import RasterSource, VectorSource
 from toolkit.widgets.background import Background
 from toolkit.widgets.picking import Suggestion
 
@@ -30,10 +35,10 @@ def _names(words: Collection[Any]) -> list[Suggestion]:
     return [Suggestion(str(word)) for word in words]
 
 
-def _sources(experiment: Experiment, kind: str) -> list[Suggestion]:
+def _sources(experiment: Experiment, kind: type) -> list[Suggestion]:
     """The catalog's sources of one kind."""
     found = experiment.data.sources.items()
-    return [Suggestion(name, one.metadata.category or "") for name, one in found if one.data_type == kind]
+    return [Suggestion(name, one.metadata.category or "") for name, one in found if isinstance(one, kind)]
 
 
 def _files_beside(experiment: Experiment, suffixes: Collection[str], but: Collection[str] = ()) -> list[Suggestion]:
@@ -43,7 +48,7 @@ def _files_beside(experiment: Experiment, suffixes: Collection[str], but: Collec
 
 
 def _polygons(experiment: Experiment) -> list[Suggestion]:
-    return [*_sources(experiment, "GeoDataFrame"), *_files_beside(experiment, {".gpkg", ".shp", ".geojson", ".fgb"})]
+    return [*_sources(experiment, VectorSource), *_files_beside(experiment, {".gpkg", ".shp", ".geojson", ".fgb"})]
 
 
 def _class_fields(experiment: Experiment) -> list[Suggestion]:
@@ -53,16 +58,32 @@ def _class_fields(experiment: Experiment) -> list[Suggestion]:
     return _names([*(name for name in fields if name in whole), *(name for name in fields if name not in whole)])
 
 
+def _functions(experiment: Experiment) -> list[Suggestion]:
+    """What external features would be with one more of those that ship, all its parameters written out."""
+    params = experiment.params
+    middle = params.series.start + (params.series.end - params.series.start) / 2
+    found = []
+    for name in SHIPPED:
+        function = shipped_function(name)
+        fields = function.params.model_fields.items()
+        values = {key: middle if one.is_required() else one.default for key, one in fields}
+        entries = [*plain(params.features.external), {"name": name, "params": plain(values)}]
+        text = yaml.safe_dump(entries, default_flow_style=True, sort_keys=False, width=10_000)
+        found.append(Suggestion(text.strip(), function.meaning))
+    return found
+
+
 AT_ONCE: Mapping[str, Finder] = {
     "series.bands": lambda _: [Suggestion(one.name, f"{one.meaning}, {one.resolution} m") for one in SENTINEL2],
-    "features.indices": lambda _: [Suggestion(name, LABELS.get(name, "")) for name in INDICES],
+    "features.indices": lambda _: [Suggestion(name, one.meaning) for name, one in INDICES.items()],
+    "features.external": _functions,
     "split.leave_out_tile": lambda experiment: _names(experiment.series.tiles),
 }
 """Dotted path -> what is suggested, known without a look at any file."""
 
 FROM_FILES: Mapping[str, Finder] = {
     "catalog": lambda experiment: _files_beside(experiment, {".yml", ".yaml"}, {experiment.path.name}),
-    "series.source": lambda experiment: _sources(experiment, "RasterDataset"),
+    "series.source": lambda experiment: _sources(experiment, RasterSource),
     "series.tiles": lambda experiment: _names(experiment.data.tiles(experiment.series.source)),
     "ground_truth.source": _polygons,
     "ground_truth.layer": lambda experiment: _names(layers_of(ground_truth_file(experiment))),

@@ -1,0 +1,53 @@
+"""What features there are, in words: indices, functions with their parameters, and those of an experiment."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from toolkit.experiment.config import Experiment
+from toolkit.features.external import ExternalFunction
+from toolkit.features.indices import INDICES
+from toolkit.features.loading import SHIPPED, shipped_function
+from toolkit.features.stack import FeatureStack
+from toolkit.ground.params import bounds_of, default_of, kind_of
+
+
+def feature_list(experiment: Experiment | None = None) -> str:
+    """Indices and functions that ship; of an experiment its own functions and its features too.
+
+    Raises:
+        LandcoverError: the experiment's features cannot be what it says.
+    """
+    stack = experiment.stack if experiment else None
+    functions = {name: shipped_function(name) for name in SHIPPED}
+    functions |= {f"{one}": one.function for one in (stack.external if stack else ()) if one.source}
+    parts = ["Indices, for features.indices", *(f"  {one.name:<15} {one.written}" for one in INDICES.values())]
+    parts += ["", "Functions, for features.external"]
+    parts += [line for name, function in functions.items() for line in _described(name, function)]
+    return "\n".join([*parts, *(_counted(stack) if stack else ())])
+
+
+def _described(name: str, function: ExternalFunction) -> list[str]:
+    lines = [f"  {name:<15} {function.meaning}", f"  {'':<15} gives {', '.join(function.outputs)}"]
+    for key, field in function.params.model_fields.items():
+        facts = [
+            kind_of(field.annotation),
+            bounds_of(field),
+            f"default {default_of(field)}" if default_of(field) else "required",
+        ]
+        lines.append(f"  {'':<15} {key}: {field.description or ''} ({', '.join(filter(None, facts))})")
+    return lines
+
+
+def _counted(stack: FeatureStack) -> list[str]:
+    """The features of an experiment, those of one series of dates in one line."""
+
+    def series(name: str) -> str:
+        head, _, day = name.rpartition("_")
+        return head if day.isdigit() and len(day) == 8 else name
+
+    counts: dict[str, int] = {}
+    for head, names in groupby(stack.names, series):
+        counts[head] = counts.get(head, 0) + len(list(names))
+    lines = [f"  {head:<15} {f'on {count} dates' if count > 1 else ''}".rstrip() for head, count in counts.items()]
+    return ["", f"Features of the experiment: {len(stack)}", *lines]

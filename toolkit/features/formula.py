@@ -1,0 +1,237 @@
+"""Formulas of spectral indices, as text: `(B8 - B4) / (B8 + B4 + 0.5)`.
+
+They know the bands, numbers, `+ - * / **`, parentheses, and the functions below; nothing of a formula is run as Python.
+A formula becomes a short program for a stack machine, `formula_machine`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from toolkit.ground.bands import BAND_NAMES
+from toolkit.ground.errors import ParameterError, did_you_mean
+
+LONGEST = 500
+"""Characters of a formula."""
+DEEPEST = 30
+"""Parentheses and signs one in another, and values that wait for others."""
+
+
+class Code(IntEnum):
+    """What the machine does. Each but the first two takes its values from the stack and leaves one there."""
+
+    BAND = 0
+    NUMBER = 1
+    ADD = 2
+    SUBTRACT = 3
+    MULTIPLY = 4
+    DIVIDE = 5
+    POWER = 6
+    SQUARE = 7
+    NEGATE = 8
+    SQRT = 9
+    ABS = 10
+    EXP = 11
+    LOG = 12
+    MIN = 13
+    MAX = 14
+
+
+FUNCTIONS = {
+    "sqrt": (Code.SQRT, 1),
+    "abs": (Code.ABS, 1),
+    "exp": (Code.EXP, 1),
+    "log": (Code.LOG, 1),
+    "min": (Code.MIN, 2),
+    "max": (Code.MAX, 2),
+}
+"""Name of each function to its code and number of values; `log` is the natural logarithm."""
+
+SUMS = {"+": Code.ADD, "-": Code.SUBTRACT}
+PRODUCTS = {"*": Code.MULTIPLY, "/": Code.DIVIDE}
+TWO = frozenset({*SUMS.values(), *PRODUCTS.values(), Code.POWER, Code.MIN, Code.MAX})
+"""Codes that take two values."""
+
+TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z]\w*)|(?P<sign>\*\*|[-+*/(),]))"
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One instruction: a code, and the band or the number of the first two."""
+
+    code: Code
+    band: str = ""
+    number: float = 0.0
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula that was understood."""
+
+    text: str
+    steps: tuple[Step, ...] = field(repr=False)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Bands that it needs, in their order."""
+        used = {step.band for step in self.steps}
+        return tuple(band for band in BAND_NAMES if band in used)
+
+    @property
+    def depth(self) -> int:
+        """Values that stand on the stack at most."""
+        height = most = 0
+        for step in self.steps:
+            height += 1 if step.code in (Code.BAND, Code.NUMBER) else -1 if step.code in TWO else 0
+            most = max(most, height)
+        return most
+
+
+def parse_formula(text: str, start: int = 0) -> Formula:
+    """Understand a formula.
+
+    Args:
+        text: the formula, or a line that holds it from `start` to its end.
+
+    Raises:
+        ParameterError: it is none; the message says why and points at the character.
+    """
+    if len(text) > LONGEST:
+        raise ParameterError(f"a formula has at most {LONGEST} characters, this one {len(text)}")
+    reader = _Reader(text, start)
+    reader.expression(0)
+    if reader.kind != "end":
+        raise reader.refusal(f"{reader.token!r} is not expected here; an operator such as + is missing")
+    formula = Formula(text[start:].strip(), tuple(reader.steps))
+    if not formula.bands:
+        raise reader.refusal("a formula needs at least one band, such as B8", start)
+    if formula.depth > DEEPEST:
+        raise reader.refusal(f"more than {DEEPEST} values wait for others; write it with fewer parentheses", start)
+    return formula
+
+
+def pointed(text: str, position: int, problem: str) -> ParameterError:
+    """An error that shows a line, and under it the character that it is about."""
+    return ParameterError(f"at character {position + 1}, {problem}\n    {text}\n    {' ' * position}^")
+
+
+class _Reader:
+    """Reads a formula from left to right, one token ahead, and writes the program."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self.text, self.steps = text, list[Step]()
+        self.kind, self.token, self.place, self._next = "", "", start, start
+        self.advance()
+
+    def advance(self) -> None:
+        """Go to the next token."""
+        rest = len(self.text) - len(self.text[self._next :].lstrip())
+        if rest == len(self.text):
+            self.kind, self.token, self.place = "end", "", len(self.text.rstrip())
+            return
+        match = TOKEN.match(self.text, self._next)
+        if match is None:
+            raise pointed(
+                self.text, rest, f"{self.text[rest]!r} has no meaning in a formula{_instead(self.text[rest])}"
+            )
+        assert match.lastgroup is not None
+        self.kind, self.token = match.lastgroup, match[match.lastgroup]
+        self.place, self._next = match.start(match.lastgroup), match.end()
+
+    def refusal(self, problem: str, position: int | None = None) -> ParameterError:
+        """An error at the present token."""
+        return pointed(self.text, self.place if position is None else position, problem)
+
+    def expression(self, depth: int) -> None:
+        """Products joined by + and -."""
+        self._joined(SUMS, self._product, depth)
+
+    def _product(self, depth: int) -> None:
+        """Signed values joined by * and /."""
+        self._joined(PRODUCTS, self._signed, depth)
+
+    def _joined(self, codes, part, depth: int) -> None:  # type: ignore[no-untyped-def]
+        part(depth)
+        while self.kind == "sign" and self.token in codes:
+            code = codes[self.token]
+            self.advance()
+            part(depth)
+            self.steps.append(Step(code))
+
+    def _signed(self, depth: int) -> None:
+        if self.kind == "sign" and self.token in SUMS:
+            negative = self.token == "-"
+            self.advance()
+            self._signed(self._deeper(depth))
+            if negative:
+                self.steps.append(Step(Code.NEGATE))
+            return
+        self._power(depth)
+
+    def _power(self, depth: int) -> None:
+        """A value, and what it is raised to; `-B4 ** 2` is `-(B4 ** 2)`, and `B4 ** 2 ** 3` is `B4 ** (2 ** 3)`."""
+        self._value(depth)
+        if (self.kind, self.token) != ("sign", "**"):
+            return
+        self.advance()
+        begun = len(self.steps)
+        self._signed(self._deeper(depth))
+        short = {2.0: Code.SQUARE, 0.5: Code.SQRT}
+        exponent = self.steps[begun:]
+        if len(exponent) == 1 and exponent[0].code is Code.NUMBER and exponent[0].number in short:
+            self.steps[begun:] = [Step(short[exponent[0].number])]
+        else:
+            self.steps.append(Step(Code.POWER))
+
+    def _value(self, depth: int) -> None:
+        kind, token, place = self.kind, self.token, self.place
+        if kind == "end":
+            raise self.refusal("the formula ends too early; a band or a number is missing")
+        if kind == "sign" and token != "(":
+            raise self.refusal(f"a band or a number is missing before {token!r}")
+        self.advance()
+        if kind == "number":
+            self.steps.append(Step(Code.NUMBER, number=float(token)))
+        elif kind == "sign":
+            self.expression(self._deeper(depth))
+            self._close(place)
+        elif (self.kind, self.token) == ("sign", "("):
+            self._call(token, place, depth)
+        elif token.upper() in BAND_NAMES:
+            self.steps.append(Step(Code.BAND, band=token.upper()))
+        else:
+            raise self.refusal(f"{token!r} is not a band{did_you_mean(token.upper(), BAND_NAMES)}", place)
+
+    def _call(self, name: str, place: int, depth: int) -> None:
+        if name not in FUNCTIONS:
+            raise self.refusal(f"{name!r} is not a function{did_you_mean(name, FUNCTIONS)}", place)
+        code, wanted = FUNCTIONS[name]
+        opened, given = self.place, 0
+        while given == 0 or (self.kind, self.token) == ("sign", ","):
+            self.advance()
+            self.expression(self._deeper(depth))
+            given += 1
+        self._close(opened)
+        if given != wanted:
+            raise self.refusal(f"{name} takes {wanted} value{'s' * (wanted > 1)}, not {given}", place)
+        self.steps.append(Step(code))
+
+    def _close(self, opened: int) -> None:
+        if (self.kind, self.token) != ("sign", ")"):
+            if self.kind == "end":
+                raise self.refusal("this parenthesis is never closed", opened)
+            raise self.refusal(f"{self.token!r} is not expected here; an operator such as + is missing")
+        self.advance()
+
+    def _deeper(self, depth: int) -> int:
+        if depth >= DEEPEST:
+            raise self.refusal(f"the formula is nested more than {DEEPEST} deep")
+        return depth + 1
+
+
+def _instead(sign: str) -> str:
+    return {"^": "; write ** for a power", "=": "; one = stands between the name and the formula"}.get(sign, "")

@@ -1,0 +1,98 @@
+"""What is computed from the gap-filled series, as parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, field_validator, model_validator
+
+from toolkit.features.indices import index_of
+from toolkit.features.loading import shipped_function
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.params import FrozenTable, Params, build, param
+
+
+def _frozen_values(values: Mapping[str, Any]) -> FrozenTable:
+    return FrozenTable({name: _plain_value(name, value) for name, value in values.items()})
+
+
+def _plain_value(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_plain_value(name, one) for one in value)
+    if value is None or isinstance(value, bool | int | float | str | date):
+        return value
+    raise ValueError(f"{name} = {value!r}: a number, a text, a day, yes or no, or a list of these is needed")
+
+
+Values = Annotated[dict[str, Any], AfterValidator(_frozen_values)]
+"""Parameters by name, checked by whoever knows their declaration."""
+
+
+class ExternalParams(Params):
+    """An external feature: a Python function by its name."""
+
+    name: str = param(..., "Name of the function.", pattern=r"^[A-Za-z_]\w*$")
+    file: str | None = param(
+        None, "Python file that it is in, relative to the experiment file. Empty: one that ships with the toolkit."
+    )
+    params: Values = param({}, "Its parameters.")
+    rasters: Annotated[dict[str, str], AfterValidator(FrozenTable)] = param(
+        {}, "Rasters that it reads: its own name for each, and the source in the data catalog."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, data: Any) -> Any:
+        """A text is the name of a function that ships with the toolkit."""
+        return {"name": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _known(self) -> ExternalParams:
+        """Those of a person's own function are checked when its file is imported, which loading never does."""
+        if self.file is None:
+            try:
+                build(shipped_function(self.name).params, self.params, f"features.external, {self.name}")
+            except ParameterError as error:
+                raise ValueError(str(error)) from None
+        return self
+
+
+class FeatureParams(Params):
+    """What is computed from the gap-filled series."""
+
+    indices: tuple[str, ...] = param(
+        ("ndvi", "ndwi", "brightness"),
+        "Spectral indices of every date, by name, or your own by a formula of reflectances from 0 to 1: "
+        "`mine = (B8 - B4) / (B8 + B4 + 0.5)`.",
+    )
+    external: tuple[ExternalParams, ...] = param(
+        (),
+        "Features by Python functions: `texture` and `phenology` ship with the toolkit; one of your own is written "
+        "{name: mine, file: my_features.py, params: {radius: 3}}.",
+    )
+    select: tuple[str, ...] = param(
+        (),
+        "Features to keep, by patterns of their names such as B8_* or ndvi_20180[4-9]*; their order stays. Empty: all.",
+    )
+    compatibility: Literal["none", "iota2"] = param(
+        "none",
+        "`iota2` gives iota2's exact numbers, for comparison with it: reflectances and indices cut to whole numbers, "
+        "years of 365 days, pixels that were never clear classified from zeros.",
+    )
+
+    @field_validator("indices")
+    @classmethod
+    def _known_indices(cls, indices: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            found = [index_of(one) for one in indices]
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
+        labels = [one.label.lower() for one in found]
+        twice = next((label for label in labels if labels.count(label) > 1), None)
+        if twice:
+            raise ValueError(f"index {twice!r} stands twice; name it once")
+        return tuple(
+            one.name if text.strip().lower() == one.name else text for text, one in zip(indices, found, strict=True)
+        )

@@ -1,0 +1,109 @@
+"""The methods of gap-filling: one of them is chosen in an experiment, `series: {gap_filling: {method: whittaker}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from toolkit.ground.params import param
+from toolkit.series.akima import AkimaParams, fill_akima
+from toolkit.series.composites import CompositeParams, fill_composite, ndvi_bands, seen_periods
+from toolkit.series.gapfill import fill_gaps, fill_nearest, fill_previous
+from toolkit.series.gaps import GapParams, empty_long_gaps
+from toolkit.series.savitzky_golay import SavitzkyGolayParams, fill_savitzky_golay
+from toolkit.series.whittaker import WhittakerParams, fill_whittaker
+
+
+class LinearParams(GapParams):
+    """Linear between the clear dates before and after."""
+
+    method: Literal["linear"] = param("linear", "Linear between the clear dates before and after.")
+
+
+LINEAR = LinearParams()
+"""The method of an experiment that names none."""
+
+
+class NearestParams(GapParams):
+    """The clear date nearest in time."""
+
+    method: Literal["nearest"] = param("nearest", "The clear date nearest in time.")
+
+
+class PreviousParams(GapParams):
+    """The last clear date."""
+
+    method: Literal["previous"] = param("previous", "The last clear date.")
+
+
+GapFilling = Annotated[
+    LinearParams
+    | NearestParams
+    | PreviousParams
+    | AkimaParams
+    | WhittakerParams
+    | SavitzkyGolayParams
+    | CompositeParams,
+    Field(discriminator="method"),
+]
+"""The parameters of one method, told apart by its name."""
+
+
+def check_method(params: GapFilling, bands: Sequence[str]) -> None:
+    """Refuse a method whose bands are absent.
+
+    Raises:
+        ParameterError: with the bands it needs.
+    """
+    if isinstance(params, CompositeParams) and params.statistic == "max_ndvi":
+        ndvi_bands(bands)
+
+
+def fill_series(
+    params: GapFilling,
+    bands: Sequence[str],
+    values: np.ndarray,
+    validity: np.ndarray,
+    dates: np.ndarray,
+    output_dates: np.ndarray,
+    out: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Fill the gaps of a series by the method that is chosen.
+
+    Args:
+        bands: name of each band.
+        values, validity, dates, output_dates, out: as `fill_gaps`.
+
+    Returns:
+        filled: (output date, band, …) float32; 0 where a pixel has no usable date, or the gap is too long to fill.
+        kept: (…) bool, whether a pixel keeps any date; None where no gap is too long.
+
+    Raises:
+        ParameterError: the method needs a band that is not there.
+        ValueError: as `fill_gaps`.
+    """
+    given = (values, validity, dates, output_dates, out)
+    match params:
+        case LinearParams():
+            filled = fill_gaps(*given)
+        case NearestParams():
+            filled = fill_nearest(*given)
+        case PreviousParams():
+            filled = fill_previous(*given)
+        case AkimaParams():
+            filled = fill_akima(*given)
+        case WhittakerParams():
+            filled = fill_whittaker(*given, smoothing=params.smoothing)
+        case SavitzkyGolayParams():
+            filled = fill_savitzky_golay(*given, window=params.window, order=params.order)
+        case CompositeParams():
+            red, nir = ndvi_bands(bands) if params.statistic == "max_ndvi" else (0, 0)
+            filled = fill_composite(*given, statistic=params.statistic, red=red, nir=nir)
+    if params.max_gap_days is None:
+        return filled, None
+    if isinstance(params, CompositeParams):  # a composite stands for its whole period
+        validity, dates = seen_periods(validity, dates, output_dates), output_dates
+    return filled, empty_long_gaps(filled, validity, dates, output_dates, params.max_gap_days)
