@@ -300,7 +300,11 @@ def _serve_app(options: argparse.Namespace) -> None:
     from toolkit.experiment.config import Experiment
 
     Experiment.load(options.experiment)  # a mistake in it is told here, not on the page
-    serve(options.experiment, port=options.port, browser=not options.no_browser)
+
+    def tell(address: str) -> None:
+        print(f"The workbench is at {address}\nCtrl-C ends it; a job that runs goes on.", flush=True)
+
+    serve(options.experiment, port=options.port, browser=not options.no_browser, tell=tell)
 
 
 def _print_parameters(options: argparse.Namespace) -> None:

@@ -78,7 +78,10 @@ def test_all_curves_are_drawn_in_their_colours(drawn: Callable[..., Page], theme
     page = drawn(state(63, epochs=200, best=57, phase="running", part=0.3, left=61), theme, scale=2)
     oa = {"light": "0072b2", "dark": "56b4e9"}[theme]
     assert {rgb(one) for one in (oa, "d55e00", "009e73", "9aa3ad", "cc79a7")} <= colours(page)
-    assert page.locator(".lc-caption").inner_text() == "Training: epoch 63 of 200 · best 57 · about 61 s left"
+    assert (
+        page.locator(".lc-caption").inner_text()
+        == "Training: epoch 63 of 200 · best 57 (F-score 0.698) · about 61 s left"
+    )
     page.screenshot(path=artefacts / f"curves_{theme}.png")
 
 
@@ -95,7 +98,7 @@ def test_nothing_moves_when_an_epoch_is_added(drawn: Callable[..., Page]) -> Non
     page.evaluate("next => window.change(next)", state(12, phase="done", epochs=20, best=12))
     page.wait_for_timeout(100)
     assert page.locator("canvas").bounding_box() == empty
-    assert page.locator(".lc-caption").inner_text() == "Done: epoch 12 of 20 · best 12"
+    assert page.locator(".lc-caption").inner_text() == "Done: epoch 12 of 20 · best 12 (F-score 0.489)"
 
 
 def test_a_burst_of_updates_never_blanks_the_canvas(drawn: Callable[..., Page]) -> None:
@@ -139,3 +142,8 @@ def test_ticks_are_round(
 ) -> None:
     ticks = drawn(state(0)).evaluate("range => window.curves.ticks(...range)", [low, high, count])
     assert ticks == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("low", "expected"), [(0.95, 0.9), (1, 0.9), (0.6, 0.6), (0.45, 0.4), (0.15, 0), (-0.3, -0.4)])
+def test_axis_of_metrics_begins_below_the_lowest(drawn: Callable[..., Page], low: float, expected: float) -> None:
+    assert drawn(state(0)).evaluate("low => window.curves.lowerEnd(low)", low) == pytest.approx(expected)

@@ -71,3 +71,10 @@ def test_best_epoch():
     assert best_epoch(rows(0.2, 0.9, 0.9), "f_score") == 2
     assert best_epoch(rows(0.2, 0.9), "train_loss") == 1
     assert best_epoch(rows(None, None), "f_score") is None
+
+
+@pytest.mark.parametrize(("low", "end"), [(0.97, 0.9), (0.86, 0.8), (0.8, 0.8), (0.52, 0.5), (0.49, 0.4), (0.1, 0.0)])
+def test_the_axis_of_metrics_begins_below_the_lowest_value(low, end):
+    assert curves_figure(rows(0.98, low, oa=0.99, kappa=0.98)).axes[1].get_ylim() == pytest.approx((end, 1))
+    beside = curves_figure(rows(0.98, oa=0.99, kappa=0.98), compare={"other": rows(low, oa=0.99, kappa=0.98)})
+    assert beside.axes[1].get_ylim() == pytest.approx((end, 1))

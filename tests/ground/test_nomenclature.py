@@ -38,7 +38,9 @@ def test_index_is_contiguous_whatever_the_codes(tmp_path: Path) -> None:
         ("code,label,colour\n1,Wheat,ffff00\n", "line 2"),
         ("code,label,colour\n1,Wheat,#ffff00\n1,Corn,#ff0000\n", "stands twice"),
         ("code,label,colour\n0,Wheat,#ffff00\n", "1 to 255"),
-        ("class,label\n1,Wheat\n", "line 2"),
+        ("class,label\n1,Wheat\n", "line 1: the header must be `code,label,colour`, not `class,label`"),
+        ("code,name,color\n1,Wheat,#ffff00\n", "line 1: the header must be `code,label,colour`"),
+        ("", "line 1: the header must be `code,label,colour`"),
     ],
 )
 def test_bad_file_is_refused(tmp_path: Path, text: str, words: str) -> None:

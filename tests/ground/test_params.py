@@ -94,3 +94,12 @@ def test_params_are_frozen() -> None:
 def test_did_you_mean_lists_when_nothing_is_near() -> None:
     assert did_you_mean("zzz", ["b", "a"]) == "; known: a, b"
     assert did_you_mean("zzz", []) == ""
+
+
+def test_a_refused_value_is_cut() -> None:
+    value: list[object] = ["word" * 100] * 10
+    for _ in range(40):
+        value = [value] * 10  # as aliases in YAML make it: too much to be written out
+    with pytest.raises(ParameterError) as error:
+        build(Outer, {"name": "n", "rate": value, "how": "x" * 10_000}, "experiment.yml")
+    assert len(str(error.value)) < 800 and " …" in str(error.value)

@@ -625,3 +625,16 @@ def test_error_of_a_callback_is_shown_in_the_form(experiment: Experiment, monkey
 
 def test_form_is_a_widget(experiment: Experiment) -> None:
     assert isinstance(form(experiment), Form) and isinstance(form(experiment), W.VBox)
+
+
+@pytest.mark.parametrize("path", ["series.start", "series.end"])
+def test_a_year_half_typed_is_refused_beside_the_field(experiment: Experiment, path: str) -> None:
+    before, edited = experiment.params, form(experiment, "series")
+    row = edited.fields[path]
+    for year in (2, 20, 201):
+        row.input.value = date(year, 1, 1)
+        assert "1972-07-23" in row.refusal and not row.is_waiting
+        assert experiment.params == before and not experiment.can_undo
+    row.input.value = date(2018, 6, 1)
+    assert row.refusal == "" and experiment.get(path) == date(2018, 6, 1)
+    assert "1972-07-23 to 2100-01-01" in row.row.children[0].value

@@ -75,7 +75,7 @@ def values_of(path: str) -> st.SearchStrategy[Any]:
 BOUNDS = ("ge", "gt", "le", "lt")
 
 
-def _of_kind(kind: Any, bounds: dict[str, float]) -> st.SearchStrategy[Any]:
+def _of_kind(kind: Any, bounds: dict[str, Any]) -> st.SearchStrategy[Any]:
     low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
     if get_origin(kind) is Literal:
         return st.sampled_from(get_args(kind))
@@ -91,7 +91,7 @@ def _of_kind(kind: Any, bounds: dict[str, float]) -> st.SearchStrategy[Any]:
         bool: st.booleans(),
         str: WORDS.filter(lambda text: text.lower() != "none"),
         Path: WORDS.map(Path),
-        date: st.dates(date(2015, 7, 1), date(2026, 12, 31)),
+        date: st.dates(low or date.min, high or date.max),
     }
     return simple[kind]
 

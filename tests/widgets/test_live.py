@@ -254,7 +254,7 @@ def test_job_s_training_is_shown_from_its_files(elsewhere: Experiment) -> None:
     stage = Stage("train", "running", "epoch 4 of 200", 31, 2000, left=90.0)
     curves.show_job(job, JobStatus("running", (Stage("clean", "done"), stage)))
     assert points(curves)[:, 0].tolist() == [1, 2, 3]
-    assert curves.status == {"phase": "running", "epochs": 200, "best": 3, "part": 0.0155, "left": 90.0}
+    assert curves.status == {"phase": "running", "epochs": 200, "best": 3, "low": 0.4, "part": 0.0155, "left": 90.0}
     curves.show_job(job, JobStatus("failed", (Stage("train", "failed"),), "full disk"))
     assert curves.status["phase"] == "failed"
 
@@ -325,3 +325,11 @@ def test_script_and_style_load_nothing_from_elsewhere() -> None:
     for path in [*folder.glob("*.js"), *folder.glob("*.css")]:
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"https?://|@import|\bimport\s*[\s({\"']|url\(", text), path.name
+
+
+def test_the_lowest_metric_is_kept_though_points_are_thinned_out(clock: Clock, elsewhere: Experiment) -> None:
+    history = [{**row(epoch), "oa": 0.9, "kappa": 0.9, "f_score": 0.9} for epoch in range(1, 2000)]
+    history[998] |= {"kappa": 0.3, "oa": float("nan")}
+    assert live.lowest_metric(history) == 0.3
+    assert live.lowest_metric(history[:10], 0.2) == 0.2
+    assert live.lowest_metric([]) == 1

@@ -25,8 +25,9 @@ from toolkit.webmap.layers import RasterLayer
 from toolkit.webmap.registry import Route
 from toolkit.widgets import ClassMap
 from toolkit.widgets.leaflet import MOST_POLYGONS, polygon_shapes
-from toolkit.widgets.map_content import Content, class_areas
+from toolkit.widgets.map_content import Content, class_areas, products_by_date
 from toolkit.widgets.map_rasters import NOTHING
+from toolkit.widgets.maps import NO_DATE
 
 NAMES = Nomenclature.load("oso_23")
 
@@ -265,6 +266,24 @@ def test_another_run_beside(folder: RunFolder, map_of: Any, server: Server) -> N
     (added,) = [layers for layers in server.layers.values() if layers[0].files == (other.map(),)]
     shown.comparison.mode.value = "Map"
     assert shown.comparison.second is None and added not in server.layers.values()
+
+
+def test_an_image_lies_over_the_classes_and_can_be_held_against_them(finished_demo: Path) -> None:
+    experiment = Experiment.load(finished_demo)
+    shown = ClassMap(experiment, inspect=False)
+    assert shown.settle()
+    days = [day for day in shown.date.options if day != NO_DATE]
+    assert days == sorted(days) and len(days) > 3
+    shown.date.value = days[1]
+    assert [name for name in on_the_map(shown) if name in ("Image", "Classification")] == ["Classification", "Image"]
+    assert f"True colour {days[1]}" in shown.comparison.against.options
+    shown.kind.value = "False colour"
+    assert f"False colour {days[1]}" in shown.comparison.against.options
+    shown.date.value = NO_DATE
+    assert "Image" not in shown.layers.names and f"True colour {days[1]}" not in shown.comparison.against.options
+    experiment.set({"series.start": days[-1], "series.end": days[-1], "series.margin_days": 0})
+    assert list(products_by_date(experiment)) == [days[-1]], "images outside of the period are not offered"
+    shown.close()
 
 
 def test_a_place_or_a_tile_is_gone_to(folder: RunFolder, map_of: Any) -> None:

@@ -78,7 +78,7 @@ def test_a_closed_panel_leaves_no_observer_and_no_widget(
     assert watchers(experiment) or isinstance(shown, ClassMap)
     shown.close()
     assert watchers(experiment) == 0
-    left = [one for name, one in _instances.items() if name in seen() - before]
+    left = [_instances[name] for name in seen() - before]
     assert not [one for one in left if isinstance(one, W.DOMWidget) and not isinstance(one, WebMap)]
     assert not [one.layers for one in left if isinstance(one, WebMap) and one.layers + one.controls]
 

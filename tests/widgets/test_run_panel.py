@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from toolkit import Experiment, train
+from toolkit import Experiment, sample, train
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.stages import VERBS, Stage
 from toolkit.ground.errors import ParameterError, RunFolderError
@@ -130,7 +130,9 @@ def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) 
     for panel in (first, second):
         assert states(panel) == {"train": "stopped"}
         assert panel.stage_list.state["headline"].startswith("Stopped: train, begun ")
-        assert not panel.resume_button.disabled and not panel.run_button.disabled and panel.stop_button.disabled
+        assert not panel.run_button.disabled and panel.stop_button.disabled
+    assert not first.resume_button.disabled and first.stage_list.state["headline"].endswith("Resume goes on from there")
+    assert second.resume_button.disabled, "its experiment, that of the file, asks for fewer epochs than there are"
     reached = len(first.curves.history)
     assert first.curves.status["phase"] == "stopped"
 
@@ -143,23 +145,50 @@ def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) 
 
 def test_refusal_is_shown_with_its_mend_which_is_one_click_away(demo: Experiment, open_panel: Open) -> None:
     panel = open_panel(demo, verb="sample")
-    assert panel.overwrite.layout.visibility == "hidden"
+    assert panel.overwrite.layout.visibility == "hidden" and panel.resume_button.disabled
     demo.set({"sampling.max_per_class": 20})
     assert panel.settle()
     assert states(panel) == {"sample": "outdated"}
     assert panel.overwrite.layout.visibility == "visible"
+    assert open_panel(demo, verb="sample").overwrite.layout.visibility == "visible", "before anything was run"
     panel.run_button.click()
-    assert panel.job is not None and panel.job.wait(ENOUGH) and panel.settle()
-    assert states(panel) == {"sample": "failed"}
-    assert is_shown(panel.job_problem)
-    assert "max_per_class = 150 (now 20)" in panel.job_problem.value and "overwrite" in panel.job_problem.value
-    assert panel.overwrite.layout.visibility == "visible"
+    assert panel.job is None and Job.latest(demo) is None, "no process was started"
+    assert "max_per_class = 150 (now 20)" in panel.problem.value
+    assert f"Tick “{run_panel.REPLACE}”" in panel.problem.value
     panel.overwrite.value = True
     panel.run_button.click()
     assert panel.job.wait(ENOUGH) and panel.settle()
     assert states(panel) == {"sample": "done"}, panel.job.error
-    assert not is_shown(panel.job_problem)
+    assert not is_shown(panel.job_problem) and not is_shown(panel.problem)
     assert panel.overwrite.layout.visibility == "hidden" and not panel.overwrite.value
+    assert panel.resume_button.disabled
+
+
+def test_a_refused_job_speaks_of_the_box_and_resume_waits_for_its_parameters(
+    demo: Experiment, open_panel: Open
+) -> None:
+    before = demo.sampling.max_per_class
+    demo.set({"sampling.max_per_class": 20})
+    job = Job.start(demo, "sample", thread=True)
+    assert job.wait(ENOUGH) and job.state == "failed" and "--overwrite" in job.error
+    panel = open_panel(demo, verb="sample")
+    assert f"replace it: tick “{run_panel.REPLACE}”" in panel.job_problem.value
+    assert "overwrite" not in panel.job_problem.value
+    assert not panel.resume_button.disabled
+    demo.set({"sampling.max_per_class": 30})
+    assert panel.settle() and panel.resume_button.disabled
+    demo.set({"sampling.max_per_class": before})
+    assert panel.settle() and not panel.resume_button.disabled
+
+
+def test_results_made_anew_in_a_cell_are_seen_after_a_refusal(demo: Experiment, open_panel: Open) -> None:
+    demo.set({"sampling.max_per_class": 20})
+    panel = open_panel(demo, verb="sample")
+    sample(demo, overwrite=True)
+    panel.run_button.click()
+    assert is_shown(panel.problem) and panel.settle()
+    panel.run_button.click()
+    assert panel.job is not None and panel.job.wait(ENOUGH) and panel.job.state == "done"
 
 
 def test_panel_follows_the_experiment_to_another_run_folder(demo: Experiment, open_panel: Open) -> None:

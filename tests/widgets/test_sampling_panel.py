@@ -95,8 +95,13 @@ def test_colours_by_class(panel: SamplingPanel, experiment: Experiment) -> None:
     assert panel.settle()
     for one in panel.polygons.data["features"]:
         assert one["properties"]["style"]["fillColor"] == experiment.nomenclature.colour(one["properties"]["code"])
+    for one in experiment.nomenclature.classes:
+        assert f"<i class='lc-colour' style='background:{one.colour}'></i>{one.label}" in panel.table.value
+    assert "solid: train" in panel.outlines.value and "dashed: test" in panel.outlines.value
+    assert "left out" not in panel.outlines.value
     panel.colours.value = BY_ROLE
     assert panel.settle()
+    assert "lc-colour" not in panel.table.value and panel.outlines.value == ""
     assert panel.polygons.data["features"][0]["properties"]["style"]["fillColor"] == ROLE_COLOURS["train"]
 
 

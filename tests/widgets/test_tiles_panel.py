@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,27 @@ def test_every_tile_of_the_source_has_a_footprint_and_a_name(panel: TilesPanel) 
 
 def test_a_click_takes_a_tile_in_and_out(panel: TilesPanel, experiment: Experiment) -> None:
     click(panel, "31TCK")
-    assert experiment.series.tiles == ("31TCJ", "31TDK", "31TCK")
+    assert experiment.series.tiles == ("31TCJ", "31TCK", "31TDK")
     assert footprints(panel)["31TCK"] == footprints(panel)["31TCJ"]
     click(panel, "31TCJ")
-    assert experiment.series.tiles == ("31TDK", "31TCK")
+    assert experiment.series.tiles == ("31TCK", "31TDK")
     assert panel.settle()
-    assert list(rows(panel.dates.value)) == ["31TDK", "31TCK"]
+    assert list(rows(panel.dates.value)) == ["31TCK", "31TDK"]
+
+
+@pytest.mark.parametrize("order", ["JKD", "DJK", "KDJ"])
+def test_tiles_put_back_stand_where_they_stood(panel: TilesPanel, experiment: Experiment, order: str) -> None:
+    tiles = tuple({"J": "31TCJ", "K": "31TCK", "D": "31TDK"}[one] for one in order)
+    experiment.set({"series.tiles": tiles})
+    for tile in (tiles[0], tiles[1], tiles[0], tiles[1]):
+        click(panel, tile)
+    assert experiment.series.tiles == tiles and panel.problem.value == ""
+
+
+def test_a_new_tile_comes_in_order_or_last() -> None:
+    assert module.put_in("31TCK", ["31TCJ", "31TDK"], ["31TCJ", "31TDK"]) == ["31TCJ", "31TCK", "31TDK"]
+    assert module.put_in("31TCJ", ["31TCK"], ["31TCK", "31TDJ"]) == ["31TCJ", "31TCK", "31TDJ"]
+    assert module.put_in("31TCK", ["31TDK", "31TCJ"], ["31TDK", "31TCJ"]) == ["31TDK", "31TCJ", "31TCK"]
 
 
 def test_the_last_tile_stays(panel: TilesPanel, experiment: Experiment) -> None:
@@ -89,7 +105,7 @@ def test_dates_are_those_of_the_tiles(panel: TilesPanel, experiment: Experiment)
         dates = acquisitions(experiment, tile)
         inside = dates[dates["why"] != "outside of the period"]
         assert row.count("<i class=") == len(inside)
-        assert f"{dates['used'].sum()} dates" in row
+        assert f"{dates['used'].sum()} dates" in row and " of " not in row.rsplit("lc-count", 1)[1]
         for one in inside.itertuples():
             assert f"{one.date:%Y-%m-%d} · {one.platform} · {one.clear_share:.0%} clear" in row
 
@@ -177,7 +193,44 @@ def test_axis_goes_from_margin_to_margin() -> None:
     assert str(axis.first) == "2017-12-12" and axis.at(axis.first) == 0
     assert str(axis.last) == "2019-01-16" and axis.at(axis.last) == 100
     assert [str(day) for day in axis.months][:3] == ["2018-01-01", "2018-03-01", "2018-05-01"]
-    assert len(Axis(series(start="2015-01-01", end="2020-12-31")).months) <= 12
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("2018-01-01", "2018-12-27"), ("2018-02-10", "2018-05-01"), ("1972-07-23", "2100-01-01")]
+)
+def test_names_of_months_have_room(start: str, end: str) -> None:
+    axis = Axis(series(start=start, end=end))
+    kept = [day for day in axis.months if not axis.is_between(day)]
+    assert 2 <= len(axis.months) <= 8
+    for days, room in ((axis.months, 10), (kept, 14)):  # percent: 32 of 320 pixels, and of 228
+        places = [axis.at(day) for day in days]
+        assert min(after - before for before, after in pairwise(places)) > room
+
+
+def test_a_year_stands_below_the_first_month_and_each_january() -> None:
+    def names(**changes: Any) -> list[str]:
+        return re.findall(r"<b[^>]*>(.*?)</b>", strips_html({}, series(**changes)))
+
+    assert names()[:3] == ["Jan<br>2018", "Mar", "May"]
+    shown = names(start="2018-03-10", end="2019-06-10", margin_days=0)
+    assert shown == ["May<br>2018", "Jul", "Sep", "Nov", "Jan<br>2019", "Mar", "May"]
+    assert names(start="2000-01-01", end="2020-12-31")[:3] == ["2000", "2005", "2010"]
+
+
+def test_months_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    at = Axis.at
+    monkeypatch.setattr(Axis, "at", lambda axis, day: looked.append(day) or at(axis, day))
+    strips_html({}, series(start="1972-07-23", end="2100-01-01", step_days=366))
+    assert len(looked) < 200
+
+
+def test_dates_on_which_nothing_was_measured_are_told_apart() -> None:
+    days = pd.date_range("2018-02-01", periods=4)
+    shares = {"data_share": [1.0, 0.0, 1.0, 0.0], "clear_share": [1.0, None, 1.0, None]}
+    table = pd.DataFrame({"date": days, "platform": "A", **shares}).assign(used=True, why="")
+    assert "2 of 4 dates with data · gap 2 d" in rows(strips_html({"31TCJ": table}, series()))["31TCJ"]
+    assert "2 dates · gap 2 d" in rows(strips_html({"31TCJ": table[table["data_share"] > 0]}, series()))["31TCJ"]
 
 
 def test_marks_tell_what_is_known() -> None:

@@ -24,6 +24,9 @@ from toolkit.ground.params import Params, plain
 from toolkit.ground.writing import write_text
 from toolkit.series.methods import LINEAR
 
+BY_OVERWRITE = "overwrite=True, on the command line --overwrite"
+"""How results of other parameters are replaced; a panel says it otherwise."""
+
 Standing = Literal["up to date", "waiting", "outdated"]
 EVENTS_A_SECOND = 4.0
 
@@ -239,7 +242,7 @@ def _other_results(step: Step, made: Record, wanted: Record, folder: RunFolder) 
     differences = "; ".join(made.differences(wanted)[:4])
     return (
         f"{folder.root} holds a result of `{step.name}` made with {differences}. Give the experiment another `name`, "
-        "or replace it: overwrite=True, on the command line --overwrite"
+        f"or replace it: {BY_OVERWRITE}"
     )
 
 

@@ -62,6 +62,7 @@ def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer
         GroundTruthError: no CRS, no class field, a class that is not in the nomenclature, no polygon in the tiles.
         ProductError, CatalogError: the tiles' images are not found or not readable.
     """
+    experiment.nomenclature  # noqa: B018 - a mistake in it is told before any image is looked at
     folder = RunFolder(experiment.folder)
 
     def work(reporter: Reporter, record: Record) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from toolkit.figures.style import (
@@ -16,6 +17,7 @@ from toolkit.figures.style import (
     METRIC_COLOURS,
     METRIC_LABELS,
     NORMAL,
+    PAPER,
     SMALL,
     SOFT,
     StaticFigure,
@@ -57,7 +59,7 @@ def curves_figure(
         _lay_beside(axes, names, compare)
         _draw(axes, epochs, {name: _column(history, name) for name in names})
         _mark(axes, best, _kept(history, best) if axes is right else "")
-    right.set_ylim(min(0.0, right.get_ylim()[0]), 1)
+    right.set_ylim(lower_end(right), 1)
     left.set_ylim(0, left.get_ylim()[1] * 1.02)
     if compare:
         lines = [Line2D([], [], color=SOFT, linewidth=1.8), *(_sample(i) for i in range(len(compare)))]
@@ -68,6 +70,19 @@ def curves_figure(
     for axes, names in ((left, LOSSES), (right, METRICS)):
         _label_ends(axes, epochs, {name: _column(history, name) for name in names})
     return figure
+
+
+def lower_end(axes: Axes) -> float:
+    """The lower end of an axis of metrics: in steps of 0.1 from 0.5 to 0.9, of 0.2 below. As in widgets/curves.js."""
+    values = [
+        np.asarray(line.get_ydata(), dtype=float) for line in axes.lines if line.get_transform() == axes.transData
+    ]
+    known = np.concatenate([one[np.isfinite(one)] for one in values] or [np.empty(0)])
+    if not len(known):
+        return 0.0
+    low = float(known.min())
+    steps = 10 if low >= 0.5 else 5
+    return min(0.9, float(np.floor(low * steps + 1e-6)) / steps)
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]], select_by: str) -> float | None:
@@ -136,6 +151,7 @@ def _mark(axes: Axes, best: float | None, words: str) -> None:
             ha="right" if late else "left",
             fontsize=SMALL,
             color=INK,
+            path_effects=[withStroke(linewidth=3, foreground=PAPER)],
         )
 
 

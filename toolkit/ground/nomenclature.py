@@ -127,8 +127,12 @@ def _text(path: Path) -> str:
 
 
 def _read(text: str, place: str) -> list[LandCoverClass]:
+    reader = csv.DictReader(text.splitlines())
+    header = reader.fieldnames or []
+    if not {"code", "label", "colour"} <= set(header):
+        raise ParameterError(f"{place}, line 1: the header must be `code,label,colour`, not `{','.join(header)[:80]}`")
     classes = []
-    for number, row in enumerate(csv.DictReader(text.splitlines()), start=2):
+    for number, row in enumerate(reader, start=2):
         try:
             code, label, colour = int(row["code"]), row["label"].strip(), row["colour"].strip().lower()
             if not re.fullmatch("#[0-9a-f]{6}", colour):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from datetime import date
 from enum import Enum
+from reprlib import Repr
 from types import UnionType
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 
@@ -22,6 +23,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticUndefined
 
 from toolkit.ground.errors import ParameterError, did_you_mean
+
+LONGEST_VALUE = 200
+"""Characters of a refused value that a message tells."""
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxset = 3, 20, 20, 20, 20
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 2 * LONGEST_VALUE
 
 
 class Params(BaseModel):
@@ -38,7 +46,7 @@ class Params(BaseModel):
             kind = kind_of(field.annotation) if field is not None else ""
             inner = (*value, *value.values()) if isinstance(value, Mapping) and kind == "TABLE" else (value,)
             if kind in ("N", "X", "TABLE") and any(isinstance(one, bool) for one in inner):
-                raise ValueError(f"{name} = {value}: a number is needed, not yes or no")
+                raise ValueError(f"{name} = {_brief(value)}: a number is needed, not yes or no")
         return data
 
 
@@ -230,13 +238,18 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
         tag = detail["ctx"].get("tag")
         if tag is None:
             return f"{name}.{key} is missing: give it a value"
-        return (
-            f"{name}.{key} = {tag!r}: must be one of {known}{did_you_mean(tag, known.replace(chr(39), '').split(', '))}"
-        )
+        meant = did_you_mean(tag, known.replace("'", "").split(", "))
+        return f"{name}.{key} = {_brief(tag)}: must be one of {known}{meant}"
     message = detail["msg"].removeprefix("Value error, ")
     if not name or (detail["type"] == "value_error" and isinstance(detail["input"], Mapping)):
         return message
-    return f"{name} = {detail['input']!r}: {message[:1].lower()}{message[1:]}"
+    return f"{name} = {_brief(detail['input'])}: {message[:1].lower()}{message[1:]}"
+
+
+def _brief(value: Any) -> str:
+    """A value in a message; one without end, as YAML's aliases can make it, is cut before it is written out."""
+    words = _SHORT.repr(value)
+    return words if len(words) <= LONGEST_VALUE else f"{words[:LONGEST_VALUE]} …"
 
 
 def _place(location: Sequence[Any], model: type[BaseModel]) -> tuple[list[Any], type[BaseModel]]:

@@ -24,14 +24,17 @@ from toolkit.products.raster import check_integer, check_whole, close_rasters, g
 from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.resampling import REACH, Method, upsample
 
+FIRST_DAY, LAST_DAY = date(1972, 7, 23), date(2100, 1, 1)
+"""Days that a series may have: from the launch of the first Landsat on. A year half typed is none of them."""
+
 
 class SeriesParams(Params):
     """Which images, over which period, on which grid of days."""
 
     source: str = param(..., "Source of images in the data catalog.")
     tiles: tuple[str, ...] = param(..., "Sentinel-2 tiles, such as 31TCJ.", min_length=1)
-    start: date = param(..., "First day of the regular grid.")
-    end: date = param(..., "Last day of the regular grid.")
+    start: date = param(..., "First day of the regular grid.", ge=FIRST_DAY, le=LAST_DAY)
+    end: date = param(..., "Last day of the regular grid.", ge=FIRST_DAY, le=LAST_DAY)
     step_days: int = param(10, "Step of the regular grid.", unit="days", ge=1, le=366)
     margin_days: int = param(
         30, "Acquisitions up to this long before the start and after the end serve too.", unit="days", ge=0, le=366

@@ -1,7 +1,7 @@
 """The Jupyter server's part: squares of the layers that its kernels put on maps, for whoever is logged in.
 
     <base URL>landcover/check                                   {"landcover": version}
-    <base URL>landcover/squares/<key>/<zoom>/<x>/<y>.png        200 a picture, 204 nothing there, 404 no such layer
+    <base URL>landcover/squares/<key>/<zoom>/<x>/<y>.png        200 a picture, 404 no such layer
 
 Loaded at the server's start, so it imports little; rasterio and its friends come with the first square. Pictures are
 made in threads: the server goes on answering meanwhile.
@@ -13,6 +13,7 @@ import asyncio
 import atexit
 import json
 import os
+from base64 import b64decode
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ THREADS = min(4, os.cpu_count() or 1)
 """Squares made at a time. Each thread has handles of its own, and so decodes strips of its own."""
 MOST_BYTES = 64 * 2**20
 """Pictures kept to be sent again."""
+NOTHING = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNgYGBgAAAABQABeqhXUAAAAABJRU5ErkJggg==")
+"""A transparent pixel, where a layer shows nothing: maps leave what they showed before where no picture comes."""
 SECONDS = 24 * 3600
 """How long a browser keeps a square; another content has another URL."""
 
@@ -129,9 +132,7 @@ class SquareHandler(_Handler):
             return
         lasting = self.get_argument("v", "") == version
         self.set_header("Cache-Control", f"private, max-age={SECONDS}" if lasting else "private, no-cache")
-        if picture is None:
-            self.set_status(204)
-        self.finish(picture, set_content_type="image/png")
+        self.finish(picture or NOTHING, set_content_type="image/png")
 
     def on_connection_close(self) -> None:
         """Do not make what nobody waits for any more: the map was moved on."""

@@ -5,6 +5,7 @@
     widgets.RunPanel(experiment)                               runs steps beside the kernel, attaches to what runs
     train(experiment, callbacks=[widgets.LiveCurves()])        curves that grow
     widgets.ClassMap(experiment)                               the map, swiped, compared, clicked
+    widgets.ResultPanel(experiment)                            how good the map is
     widgets.PixelInspector(experiment)                         one pixel: class, probabilities, series
     widgets.Workbench(experiment)                              all of it on one page
 
@@ -23,6 +24,7 @@ _HOME = {
     "LiveCurves": "live",
     "NetworkPanel": "network_panel",
     "PixelInspector": "inspector",
+    "ResultPanel": "result_panel",
     "RunPanel": "run_panel",
     "SamplingPanel": "sampling_panel",
     "TilesPanel": "tiles_panel",

@@ -15,14 +15,15 @@ export function ticks(low, high, count) {
 /** Colours and font of the page, JupyterLab's where there is one. */
 export function theme(element) {
   const style = getComputedStyle(element);
+  const dark = document.body.dataset.jpThemeLight === "false";
   const read = (name, fallback) => style.getPropertyValue(name).trim() || fallback;
   return {
     text: read("--jp-ui-font-color1", style.color || "#222"),
     quiet: read("--jp-ui-font-color2", "#777"),
     line: read("--jp-border-color1", "#bbb"),
     grid: read("--jp-border-color3", "#eee"),
-    back: read("--jp-layout-color0", "#fff"),
-    dark: document.body.dataset.jpThemeLight === "false",
+    back: read("--jp-layout-color0", dark ? "#111" : "#fff"),
+    dark,
     font: read("--jp-ui-font-family", "system-ui, sans-serif"),
   };
 }

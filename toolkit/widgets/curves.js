@@ -1,17 +1,18 @@
 // Follows chart.js. Live curves of a training on a canvas: loss on the left, OA, Kappa and F-score on the right.
 //
 // The model has `points`, little-endian float32 of shape (point, 6): epoch, train loss, valid loss, OA, Kappa, F-score;
-// `status`: {epochs, best, phase, part, left}; and `compared`: [{name, points}], trainings beside, drawn thin and dashed.
+// `status`: {epochs, best, low, phase, part, left}; and `compared`: [{name, points}], trainings beside, drawn thin and dashed.
 // Each change draws the whole picture once, in one frame.
 
 const COLUMNS = 6;
+const F_SCORE = 5;
 const HEIGHT = 300;
 const DASHES = [[6, 3], [2, 2], [9, 3, 2, 3], [4, 6], [12, 4], [2, 5]];
 const PANELS = [
   { title: "Loss", series: [
     { column: 1, name: "train", colour: "#9aa3ad" },
     { column: 2, name: "valid", colour: "#cc79a7" } ] },
-  { title: "Valid metrics", fixed: [0, 1], series: [
+  { title: "Valid metrics", upTo: 1, series: [
     { column: 3, name: "OA", colour: "#0072b2", dark: "#56b4e9" },
     { column: 4, name: "Kappa", colour: "#d55e00" },
     { column: 5, name: "F-score", colour: "#009e73" } ] },
@@ -24,10 +25,19 @@ export function rows(view) {
   return Array.from({ length: values.length / COLUMNS }, (_, i) => values.subarray(i * COLUMNS, (i + 1) * COLUMNS));
 }
 
-/** The range of a panel, widened to whole ticks so that it seldom moves. */
-function range(panel, points) {
+/**
+ * The lower end of an axis of metrics, whose upper end is 1: in steps of 0.1 from 0.5 to 0.9, of 0.2 below. As
+ * `lower_end` in figures/curves.py.
+ */
+export function lowerEnd(low) {
+  const steps = low >= 0.5 ? 10 : 5;
+  return Math.min(0.9, Math.floor(low * steps + 1e-6) / steps);
+}
+
+/** The range of a panel, widened to whole ticks so that it seldom moves; `low`: of the metrics, of points not sent too. */
+function range(panel, points, low) {
   const all = points.flatMap((row) => panel.series.map((one) => row[one.column])).filter(Number.isFinite);
-  if (panel.fixed) return [Math.min(panel.fixed[0], Math.floor(Math.min(0, ...all) * 5) / 5), panel.fixed[1]];
+  if (panel.upTo) return [all.length ? lowerEnd(Math.min(...all, low ?? panel.upTo)) : 0, panel.upTo];
   const high = all.length ? Math.max(1e-6, ...all) : 1;
   const marks = ticks(0, high, 4);
   const step = marks[1] - marks[0] || high;
@@ -42,7 +52,7 @@ function lastEpoch(points, asked) {
 }
 
 class Panel {
-  constructor(spec, box, points, others, asked, look) {
+  constructor(spec, box, points, others, status, look) {
     this.spec = spec;
     this.series = spec.series.map((one) => ({ ...one, colour: (look.dark && one.dark) || one.colour }));
     this.points = points;
@@ -53,8 +63,8 @@ class Panel {
     this.top = box.top + 40;
     this.bottom = box.bottom - 40;
     this.x0 = 1;
-    this.x1 = Math.max(...[points, ...others].map((one) => lastEpoch(one, asked)));
-    [this.y0, this.y1] = range(spec, [points, ...others].flat());
+    this.x1 = Math.max(...[points, ...others].map((one) => lastEpoch(one, status.epochs)));
+    [this.y0, this.y1] = range(spec, [points, ...others].flat(), status.low);
   }
 
   x(epoch) { return this.left + ((epoch - this.x0) / (this.x1 - this.x0)) * (this.right - this.left); }
@@ -64,9 +74,10 @@ class Panel {
 
   draw(c, shown, best) {
     this.axes(c);
-    if (best) this.mark(c, best, `best ${best}`, this.bottom - 6, this.look.quiet, [4, 3]);
+    if (best) this.upright(c, best, this.look.quiet, [4, 3]);
     this.others.forEach((points, i) => this.series.forEach((one) => this.beside(c, points, one, DASHES[i % DASHES.length])));
     this.series.forEach((one) => this.curve(c, one));
+    if (best) this.words(c, best, `best ${best}`, this.bottom - 6, this.look.quiet);
     if (shown.hover) this.cursor(c, shown.row);
     this.legend(c, shown.row);
   }
@@ -103,16 +114,26 @@ class Panel {
     c.font = `12px ${this.look.font}`;
   }
 
-  /** A vertical line at an epoch, with words beside it. */
-  mark(c, epoch, words, y, colour, dash) {
+  /** A vertical line at an epoch. */
+  upright(c, epoch, colour, dash) {
     const x = Math.round(this.x(epoch)) + 0.5;
     c.setLineDash(dash);
     stroke(c, colour, [[x, this.top], [x, this.bottom]]);
     c.setLineDash([]);
+  }
+
+  /** Words beside an epoch's line; what is drawn below them stops short of them. */
+  words(c, epoch, words, y, colour) {
+    const x = Math.round(this.x(epoch)) + 0.5;
     const flip = x + 8 + c.measureText(words).width > this.right;
     c.textAlign = flip ? "right" : "left";
+    c.strokeStyle = this.look.back;
+    c.lineWidth = 4;
+    c.lineJoin = "round";
+    c.strokeText(words, x + (flip ? -6 : 6), y);
+    c.lineWidth = 1;
     c.fillStyle = colour;
-    c.fillText(words, x + (flip ? -5 : 5), y);
+    c.fillText(words, x + (flip ? -6 : 6), y);
     c.textAlign = "left";
   }
 
@@ -147,8 +168,9 @@ class Panel {
   }
 
   cursor(c, row) {
-    this.mark(c, row[0], `epoch ${row[0]}`, this.top + 12, this.look.text, []);
+    this.upright(c, row[0], this.look.text, []);
     this.series.forEach((one) => this.dot(c, [this.x(row[0]), this.y(row[one.column])], one.colour));
+    this.words(c, row[0], `epoch ${row[0]}`, this.top + 12, this.look.text);
   }
 
   legend(c, row) {
@@ -168,13 +190,15 @@ class Panel {
   }
 }
 
-/** The sentence above the curves. */
-export function caption(status, row) {
+/** The sentence above the curves; `points`: those sent, the best epoch among them. */
+export function caption(status, points) {
+  const row = points[points.length - 1];
   if (!row && !status.phase) return "Waiting for the first epoch";
   const epoch = row ? row[0] : 0;
   const head = { running: "Training", stopped: "Stopped", failed: "Failed", done: "Done" }[status.phase] || "";
   const parts = [`${head}: epoch ${epoch}${status.epochs ? ` of ${status.epochs}` : ""}`];
-  if (status.best) parts.push(`best ${status.best}`);
+  const kept = status.best && points.find((one) => one[0] === status.best);
+  if (status.best) parts.push(`best ${status.best}${kept ? ` (F-score ${number(kept[F_SCORE])})` : ""}`);
   if (status.phase === "running" && status.left != null) parts.push(`about ${duration(status.left)} left`);
   return parts.join(" · ");
 }
@@ -198,7 +222,7 @@ function draw(canvas, model, pointer) {
   const half = width / 2;
   const panels = PANELS.map((spec, i) => {
     const box = { left: i * half, right: (i + 1) * half, top: 0, bottom: height };
-    return new Panel(spec, box, points, others, status.epochs, look);
+    return new Panel(spec, box, points, others, status, look);
   });
   const shown = shownRow(points, pointer, panels);
   panels.forEach((panel) => panel.draw(c, shown, status.best));
@@ -226,7 +250,7 @@ function render({ model, el }) {
   let pointer = null;
   const now = () => {
     const points = rows(model.get("points")), status = model.get("status");
-    words.textContent = caption(status, points[points.length - 1]);
+    words.textContent = caption(status, points);
     canvas.setAttribute("aria-label", words.textContent);
     progress.style.width = `${100 * (status.part || 0)}%`;
     progress.style.visibility = status.phase === "running" ? "visible" : "hidden";

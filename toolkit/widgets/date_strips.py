@@ -16,9 +16,11 @@ from toolkit.series.timeseries import SeriesParams
 MOST_TICKS = 130
 """Days of the regular grid that are drawn at most: nearer together they are no ticks any more."""
 
-MOST_MONTHS = 12
-"""Months that are named at most."""
+MOST_NAMES = 8
+"""Months that are named at most; where the strip is narrow, the page shows every second one."""
 
+STEPS = (1, 2, 3, 6, 12, 24, 60, 120, 240)
+"""Months from one name to the next."""
 
 LAST_NAME = 93
 """Percent of the width after which there is no room for the name of a month."""
@@ -30,6 +32,12 @@ class Axis:
     def __init__(self, params: SeriesParams) -> None:
         margin = np.timedelta64(params.margin_days, "D")
         self.first, self.last = np.datetime64(params.start) - margin, np.datetime64(params.end) + margin
+        months = np.arange(self.first.astype("M8[M]"), self.last.astype("M8[M]") + 1)
+        self.step = next((step for step in STEPS if len(months) <= step * MOST_NAMES), STEPS[-1])
+        """Months from one name to the next."""
+        first_days = months[months.astype(int) % self.step == 0].astype("M8[D]")
+        self.months = [day for day in first_days if self.holds(day) and self.at(day) <= LAST_NAME]
+        """First days of the months that are named."""
 
     def at(self, day: np.datetime64) -> float:
         """Where a day is, percent."""
@@ -39,13 +47,9 @@ class Axis:
         """Whether a day is on the axis."""
         return bool(self.first <= day <= self.last)
 
-    @property
-    def months(self) -> list[np.datetime64]:
-        """First days of months: of each, or of every second, third, sixth or twelfth."""
-        months = np.arange(self.first.astype("M8[M]"), self.last.astype("M8[M]") + 1)
-        step = next((step for step in (1, 2, 3, 6) if len(months) <= step * MOST_MONTHS), 12)
-        first_days = months[months.astype(int) % step == 0].astype("M8[D]")
-        return [day for day in first_days if self.holds(day) and self.at(day) <= LAST_NAME]
+    def is_between(self, day: np.datetime64) -> bool:
+        """Whether a month is left out where the strip is narrow; never a January that stands among other months."""
+        return bool(day.astype("M8[M]").astype(int) // self.step % 2)
 
 
 def strips_html(dates: Mapping[str, pd.DataFrame | None], params: SeriesParams) -> str:
@@ -73,9 +77,13 @@ def _summary(dates: pd.DataFrame) -> str:
     if dates.empty:
         return "no image in this source"
     used = int(dates["used"].sum())
-    known = dates.loc[dates["used"], "data_share"].notna().all()
+    shares = dates.loc[dates["used"], "data_share"]
+    known = shares.notna().all()
     gap = longest_gap(dates) if known else None
-    return f"{used} date{'s' * (used != 1)}" + (f" · gap {gap} d" if gap is not None else "")
+    held = int((shares > 0).sum()) if known else used
+    words = f"{used} date{'s' * (used != 1)}"
+    words = words if held == used else f"{held} of {words} with data"
+    return words + (f" · gap {gap} d" if gap is not None else "")
 
 
 def _mark(one: Any, axis: Axis) -> str:
@@ -100,7 +108,7 @@ def _day(one: Any) -> np.datetime64:
 
 
 def _axis_row(axis: Axis, params: SeriesParams) -> str:
-    months = "".join(f"<b style='left:{axis.at(day)}%'>{_month_name(day, axis)}</b>" for day in axis.months)
+    months = "".join(_month(day, axis) for day in axis.months)
     days = regular_dates(params.start, params.end, params.step_days)
     ticks = "".join(f"<u style='left:{axis.at(day)}%'></u>" for day in days) if len(days) <= MOST_TICKS else ""
     period = f"left:{axis.at(np.datetime64(params.start))}%;right:{100 - axis.at(np.datetime64(params.end)):.2f}%"
@@ -111,9 +119,14 @@ def _axis_row(axis: Axis, params: SeriesParams) -> str:
     )
 
 
-def _month_name(day: np.datetime64, axis: Axis) -> str:
+def _month(day: np.datetime64, axis: Axis) -> str:
+    """The name of a month, with the year below where it is the first one or begins one; the year alone among years."""
+    first = axis.months[: 2 if axis.is_between(axis.months[0]) else 1]
     text = pd.Timestamp(day)
-    return f"{text:%b}&nbsp;{text:%Y}" if day == axis.months[0] or text.month == 1 else f"{text:%b}"
+    month, year = f"{text:%b}", f"{text:%Y}"
+    words = year if axis.step >= 12 else f"{month}<br>{year}" if day in first or text.month == 1 else month
+    kind = " class='lc-between'" if axis.is_between(day) else ""
+    return f"<b{kind} style='left:{axis.at(day)}%'>{words}</b>"
 
 
 def _legend() -> str:

@@ -82,6 +82,8 @@ class Asked:
         kind, optional = unwrap(info.annotation)
         names = ("ge", "gt", "le", "lt")
         bounds = {name: getattr(one, name) for one in info.metadata for name in names if hasattr(one, name)}
+        if kind not in (int, float):  # a day that is out of bounds is refused in words, by the experiment
+            bounds = {}
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
         lower, upper = bounds.get("gt", bounds.get("ge")), bounds.get("lt", bounds.get("le"))
         return cls(

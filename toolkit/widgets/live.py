@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from base64 import b64encode
@@ -37,6 +38,8 @@ PHASES = {"running": "running", "stopped": "stopped", "failed": "failed"}
 
 COLUMNS = ("epoch", "train_loss", "valid_loss", "oa", "kappa", "f_score")
 """Columns of `LiveCurves.points`."""
+
+METRICS = ("oa", "kappa", "f_score")
 
 INTERVAL = 0.1
 """Seconds between two updates at least: Jupyter drops messages that come faster than it can pass on."""
@@ -75,7 +78,8 @@ class LiveCurves(anywidget.AnyWidget, Callback):
     points = traitlets.Bytes(b"").tag(sync=True)
     """float32, little-endian, of shape (point, 6): a row of `COLUMNS` an epoch, thinned out to `MAX_POINTS`."""
     status = traitlets.Dict().tag(sync=True)
-    """epochs asked for, best epoch, phase (running, stopped, failed, done), part of the training done, seconds left."""
+    """epochs asked for, best epoch, lowest metric, phase (running, stopped, failed, done), part of the training done,
+    seconds left."""
     compared = traitlets.List().tag(sync=True)
     """A dict with `name` and `points` for each training beside."""
 
@@ -140,6 +144,7 @@ class LiveCurves(anywidget.AnyWidget, Callback):
             "phase": phase if done or phase == "running" else None,
             "epochs": asked,
             "best": best_epoch(self._history, experiment.learning),
+            "low": lowest_metric(self._history),
             "part": round(stage.done / stage.total, 4) if stage and stage.total else round(done / asked, 4),
             "left": stage.left if stage else None,
         }
@@ -161,6 +166,7 @@ class LiveCurves(anywidget.AnyWidget, Callback):
         self._history = list(run.history)
         self._state = {"phase": "running"}
         self._select_by = run.params.select_column
+        self._state["low"] = lowest_metric(self._history)
         self._note(run)
         self._deliver()
         if self._show and self._handle is None and threading.current_thread() is threading.main_thread():
@@ -174,6 +180,7 @@ class LiveCurves(anywidget.AnyWidget, Callback):
     def on_epoch_end(self, run: TrainingRun, row: Row) -> None:
         """Add the epoch to the curves."""
         self._history.append(row)
+        self._state["low"] = lowest_metric([row], self._state["low"])
         self._note(run)
         self._deliver_when_due()
 
@@ -266,6 +273,11 @@ def best_epoch(history: Sequence[Row], params: LearningParams) -> int | None:
     """The epoch whose weights are kept: the first with the best value; None where there is none yet."""
     column, sign = params.select_column, -1 if params.select_by == "loss" else 1
     return max(history, key=lambda row: sign * row[column])["epoch"] if history else None
+
+
+def lowest_metric(history: Sequence[Row], before: float = 1.0) -> float:
+    """The lowest metric of these rows, at most `before`: the axis must not jump because points are thinned out."""
+    return min([before, *(row[name] for row in history for name in METRICS if math.isfinite(row[name]))])
 
 
 def _history_of(run: Run) -> list[Row]:

@@ -44,7 +44,8 @@ class Comparison:
         """The map beside, while there is one."""
         self.mode = W.ToggleButtons(options=[MAP, SWIPE, BESIDE], tooltips=_TOOLTIPS)
         self.mode.style.button_width = "auto"
-        self.against = W.Dropdown(options=list(BASE_MAPS), value=STREETS, layout=W.Layout(width="190px"))
+        self.against = W.Dropdown(options=list(BASE_MAPS), value=STREETS, description="against")
+        self.against.layout.width, self.against.style.description_width = "250px", "initial"
         self.against.layout.display = "none"
         self.views = W.HBox([view], layout=W.Layout(width="100%"))
         self.views.add_class("lc-views")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,15 +119,20 @@ def image_layers(products: Iterable[Product], kind: str) -> Rasters:
 
 
 def products_by_date(experiment: Experiment) -> dict[str, list[Product]]:
-    """The products of the experiment's tiles by day, ISO format, in order. Looks at folders, opens no image.
+    """The products of the experiment's tiles by day, ISO format, in order: those of the period and its margin.
+
+    Looks at folders, opens no image.
 
     Raises:
         CatalogError: the catalog or the source is absent.
     """
     found: dict[str, list[Product]] = {}
+    margin = timedelta(experiment.series.margin_days)
+    first, last = np.datetime64(experiment.series.start - margin), np.datetime64(experiment.series.end + margin)
     for tile in experiment.series.tiles:
         for product in experiment.data.products(experiment.series.source, tile):
-            found.setdefault(str(product.date), []).append(product)
+            if first <= product.date <= last:
+                found.setdefault(str(product.date), []).append(product)
     return dict(sorted(found.items()))
 
 

@@ -125,7 +125,7 @@ class ClassMap(Panel):
         self.legend.chosen = list(codes)
 
     def show_image(self, day: str | None, kind: str = "True colour") -> None:
-        """Show the images of a day under the classification, those of another day no longer.
+        """Show the images of a day over the other rasters, those of another day no longer.
 
         Args:
             day: ISO format; None for no image.
@@ -136,11 +136,12 @@ class ClassMap(Panel):
         with self._changing:
             if rasters:
                 self.layers.put_rasters(IMAGE, rasters, on=True)
-                self.layers.move(IMAGE, len(self.layers.names))
+                self.layers.move(IMAGE, -len(self.layers.names))
                 self.layers.switches[IMAGE].value = True
             elif IMAGE in self.layers.names:
                 self.layers.drop(IMAGE)
             self.layers.lay()
+            self.comparison.refresh()
 
     def go_to(self, text: str) -> None:
         """Move to a place such as `43.6012, 1.4321` and look at its pixel; or to a tile by its name.

@@ -17,6 +17,11 @@ async function ask(model) {
   model.save_changes();
 }
 
+/** The end of dragging a divider is no click on the map below it. */
+function keepFromMap(event) {
+  if (event.target.classList?.contains("leaflet-sbs-range")) event.stopPropagation();
+}
+
 function measure() {
   for (const later of [50, 300]) setTimeout(() => window.dispatchEvent(new Event("resize")), later);
 }
@@ -27,9 +32,11 @@ export default {
     const again = () => ask(model);
     model.on("change:url", again);
     model.on("change:laid_out", measure);
+    document.addEventListener("click", keepFromMap, true);
     return () => {
       model.off("change:url", again);
       model.off("change:laid_out", measure);
+      document.removeEventListener("click", keepFromMap, true);
     };
   },
 };

@@ -18,11 +18,12 @@ import anywidget
 import ipywidgets as W
 import traitlets
 
-from toolkit.experiment.config import Experiment
+from toolkit.experiment.config import Experiment, ExperimentParams
 from toolkit.experiment.job_status import JobStatus
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.stages import CROSS_VALIDATION, VERBS, Stage, stage_names, stages
-from toolkit.ground.errors import RunFolderError
+from toolkit.experiment.steps import BY_OVERWRITE
+from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.widgets.background import Background, Poller
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.live import LiveCurves
@@ -101,8 +102,9 @@ class RunPanel(Panel):
         """Start a job for the chosen verb, with the experiment as it is, saved or not.
 
         Raises:
-            RunFolderError: something is at work in the run folder already.
+            RunFolderError: something is at work in the run folder already, or results there would have to be replaced.
         """
+        self._refuse_to_replace()
         self._begin(self.verb.value, self.overwrite.value)
 
     def stop(self) -> None:
@@ -118,10 +120,8 @@ class RunPanel(Panel):
             RunFolderError: something is at work in the run folder already.
         """
         if self.job is not None:
-            same = self.job.experiment.params == self.experiment.params
-            self._begin(
-                self.job.verb, self.overwrite.value or (same and self.job.order.arguments.get("overwrite", False))
-            )
+            overwrite = self._is_job_of_now and self.job.order.arguments.get("overwrite", False)
+            self._begin(self.job.verb, self.overwrite.value or overwrite)
 
     async def ended(self) -> None:
         """Wait for the end of the job, `await panel.ended()`; the buttons go on answering meanwhile.
@@ -161,6 +161,24 @@ class RunPanel(Panel):
         self._controls = W.HBox(buttons)
         self._controls.add_class("lc-controls")
 
+    def _refuse_to_replace(self) -> None:
+        """Say at once what a job would say after a while: results are there, and the box is not ticked."""
+        found = self._shown.outdated
+        if found and not self.overwrite.value and self._shown.is_known_of(self.experiment):
+            self._look_into_folder()  # a verb called in a cell may have made them anew
+            raise RunFolderError(
+                f"the results of `{found[0].name}` are outdated: {found[0].message}. Tick “{REPLACE}”, or give the "
+                "experiment another `name`"
+            )
+
+    @property
+    def _is_job_of_now(self) -> bool:
+        """Whether the job was started with the parameters as they are now."""
+        try:
+            return self.job is not None and self.job.experiment.params == self.experiment.params
+        except ParameterError:  # those of the job are none any more
+            return False
+
     def _begin(self, verb: str, overwrite: bool) -> None:
         try:
             job = Job.start(self.experiment, verb, overwrite=overwrite)
@@ -193,7 +211,14 @@ class RunPanel(Panel):
         self._look_into_folder()
 
     def _look_into_folder(self) -> None:
-        self._standing.ask(Experiment(self.experiment.params, self.experiment.path), self.verb.value)
+        experiment = Experiment(self.experiment.params, self.experiment.path)
+        self._standing.ask(experiment, self.verb.value, self._job_that_is_over())
+
+    def _job_that_is_over(self) -> str | None:
+        """Empty where there was no job; None while one runs, or was not looked at yet."""
+        if self.job is None:
+            return ""
+        return self.job.id if self._shown.status is not None and self._shown.status.is_over else None
 
     def _take_standing(self, found: _Standing) -> None:
         """What is in the run folder was looked at, in another thread."""
@@ -201,7 +226,7 @@ class RunPanel(Panel):
             self.folder_problem.clear()
             if found.folder == self.experiment.folder and found.verb == self.verb.value:
                 self._shown.standing = found
-                self._shown.is_stale = False
+                self._shown.is_stale = found.after is None or found.after != self._job_that_is_over()
                 self._draw()
                 self._show_curves()
 
@@ -230,14 +255,20 @@ class RunPanel(Panel):
             running = self._shown.is_running
             self.verb.disabled = self.run_button.disabled = running
             self.stop_button.disabled = status is None or status.state != "running"
-            self.resume_button.disabled = status is None or status.state not in ("stopped", "failed")
-            outdated = not running and self._shown.is_outdated
+            self.resume_button.disabled = not self._can_resume(status)
+            refused = status is not None and "overwrite" in status.error  # the state of another training is no result
+            outdated = not running and (refused or bool(self._shown.outdated))
             self.overwrite.layout.visibility = "visible" if outdated else "hidden"
             self.overwrite.value = self.overwrite.value and outdated
             if status is not None and status.error:
-                self.job_problem.show(status.error + (f". Here: tick “{REPLACE}”" if outdated else ""))
+                self.job_problem.show(_for_the_panel(status.error))
             else:
                 self.job_problem.clear()
+
+    def _can_resume(self, status: JobStatus | None) -> bool:
+        """Whether the last job did not end well, and would not be refused now."""
+        broken = status is not None and status.state in ("stopped", "failed")
+        return broken and (self._is_job_of_now or not self._shown.outdated)
 
     def _headline(self, status: JobStatus | None) -> str:
         if self.job is None or status is None:
@@ -247,7 +278,7 @@ class RunPanel(Panel):
         if status.state == "running":
             begun = any(one.state != "waiting" for one in status.stages)
             return f"Running: {what}, since {since}" if begun else f"Starting: {what}"
-        mend = ". Resume goes on from there" if status.state == "stopped" else ""
+        mend = ". Resume goes on from there" if status.state == "stopped" and self._can_resume(status) else ""
         return f"{WORDS[status.state]}: {what}, begun {since}{mend}"
 
     def _show_curves(self) -> None:
@@ -270,13 +301,16 @@ class _Standing:
     """What was found in a run folder for a verb."""
 
     folder: Any
+    params: ExperimentParams
     verb: str
+    after: str | None
+    """The job that was over by then; None where one was still at work."""
     stages: tuple[Stage, ...]
 
 
-def _standing_of(experiment: Experiment, verb: str) -> _Standing:
+def _standing_of(experiment: Experiment, verb: str, after: str | None) -> _Standing:
     """Look at every input file: not for a callback."""
-    return _Standing(experiment.folder, verb, tuple(stages(experiment, verb)))
+    return _Standing(experiment.folder, experiment.params, verb, after, tuple(stages(experiment, verb)))
 
 
 @dataclass
@@ -295,9 +329,13 @@ class _Shown:
         return self.status is not None and not self.status.is_over
 
     @property
-    def is_outdated(self) -> bool:
-        """Whether results are there that a run would be refused to replace."""
-        return any(one.state == "outdated" for one in self._found())
+    def outdated(self) -> list[Stage]:
+        """The stages whose results a run would be refused to replace."""
+        return [one for one in self._found() if one.state == "outdated"]
+
+    def is_known_of(self, experiment: Experiment) -> bool:
+        """Whether what was found is how it stands to the parameters as they are now."""
+        return not self.is_stale and self.standing is not None and self.standing.params == experiment.params
 
     def rows(self, names: list[str]) -> list[Stage]:
         """The stages of these names."""
@@ -316,6 +354,12 @@ class _Shown:
 
     def _found(self) -> tuple[Stage, ...]:
         return self.standing.stages if self.standing and self.standing.folder == self.folder else ()
+
+
+def _for_the_panel(error: str) -> str:
+    """An error of a job, which speaks of calls and commands, for one who has a box to tick."""
+    box = f"tick “{REPLACE}”"
+    return error.replace(BY_OVERWRITE, box).replace("train with overwrite", box)
 
 
 def _row(stage: Stage) -> dict[str, Any]:

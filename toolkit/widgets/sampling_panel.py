@@ -27,7 +27,7 @@ from toolkit.widgets.leaflet import (
 )
 from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_parts import beside, forms_of
-from toolkit.widgets.sampling_table import ROLE_COLOURS, ROLE_WORDS, classes_html
+from toolkit.widgets.sampling_table import ROLE_COLOURS, ROLE_WORDS, classes_html, outlines_html, roles_of
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
@@ -68,7 +68,7 @@ class SamplingPanel(Panel):
         self.polygons = shapes_layer([], "Polygons", hover=self.problem.guard(self._tell, clears=False))
         for layer in (self.tiles, self.polygons):
             self.map.add(layer)
-        self.under_pointer, self.state, self.table, self.note = (W.HTML() for _ in range(4))
+        self.under_pointer, self.state, self.outlines, self.table, self.note = (W.HTML() for _ in range(5))
         self._preview = shared_preview(experiment)
         self._wanted: Any = None
         self._drawn: Any = None
@@ -93,7 +93,7 @@ class SamplingPanel(Panel):
     def _lay_out(self) -> None:
         for line in (self.under_pointer, self.state, self.note):
             line.add_class("lc-line")
-        above = W.HBox([self.colours, self.state])
+        above = W.HBox([self.colours, self.outlines, self.state])
         above.add_class("lc-above")
         right = [above, self.map, self.under_pointer, self.unread, self.table, self.note]
         super().__init__(beside([*self.forms, self.problem], right))
@@ -111,7 +111,10 @@ class SamplingPanel(Panel):
     def _look(self, colours: str) -> Preview:
         """In a thread: the table, then the map where it changed."""
         preview = self._preview.look()
-        self.table.value = classes_html(preview.table)
+        by_class = colours == BY_CLASS
+        classes = {one.code: one.colour for one in preview.nomenclature.classes}
+        self.table.value = classes_html(preview.table, classes if by_class else None)
+        self.outlines.value = outlines_html(roles_of(preview.table)) if by_class else ""
         if list(preview.grids.values()) != self._seen:
             set_shapes(self.tiles, tile_shapes(preview.grids, {**TILE_STYLE, "interactive": False}))
             look_at(self.map, map(grid_bounds, preview.grids.values()), HEIGHT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -15,35 +16,57 @@ ROLE_COLOURS = {"train": "#0072b2", "test": "#e69f00", "left_out": "#cc79a7"}
 ROLE_WORDS = {"train": "train", "test": "test", "left_out": "left out"}
 
 
-def classes_html(table: pd.DataFrame) -> str:
+OUTLINES = {"train": "solid", "test": "dashed", "left_out": "dotted"}
+"""How the polygons of each role are outlined on the map, where their colour is that of their class."""
+
+
+def outlines_html(roles: list[str]) -> str:
+    """What the outlines on the map mean."""
+    parts = "".join(
+        f"<i style='border-top-style:{OUTLINES[role]}'></i>{OUTLINES[role]}: {ROLE_WORDS[role]}" for role in roles
+    )
+    return f"<span class='lc-quiet lc-outlines'>Outlines{parts}</span>"
+
+
+def roles_of(table: pd.DataFrame) -> list[str]:
+    """The roles that polygons have; those left out only where there are any."""
+    return [role for role in ROLES if role != "left_out" or table["left_out"].any()]
+
+
+def classes_html(table: pd.DataFrame, colours: Mapping[int, str] | None = None) -> str:
     """One row a class, and their sum.
 
     Args:
         table: as `Preview.table`.
+        colours: code -> `#rrggbb` of its class, shown before its name; None where the map is not in these colours.
     """
-    roles = [role for role in ROLES if role != "left_out" or table["left_out"].any()]
+    roles = roles_of(table)
     most = {
         "polygons": max(int(table[list(ROLES)].sum(axis=1).max()), 1),
         "pixels": max(int(table["available"].max()), 1),
     }
     tiles = list(table.columns[table.columns.get_loc("pixels") + 1 :])
-    rows = "".join(_row(row, roles, tiles, most) for row in table.to_dict("records"))
+    rows = "".join(_row(row, roles, tiles, most, _swatch(row, colours)) for row in table.to_dict("records"))
     head = (
         f"<th>Class</th><th colspan='2'>Polygons {_key(roles)}</th><th colspan='2'>Pixels drawn of those available</th>"
     )
     return f"<table class='lc-classes'><thead><tr>{head}</tr></thead><tbody>{rows}</tbody>{_foot(table, roles)}</table>"
 
 
-def _row(row: dict[str, Any], roles: list[str], tiles: list[str], most: dict[str, int]) -> str:
+def _row(row: dict[str, Any], roles: list[str], tiles: list[str], most: dict[str, int], swatch: str) -> str:
     counts = {role: int(row[role]) for role in roles}
     by_tile = " · ".join(f"{tile} {row[tile]:,}" for tile in tiles)
     state = "" if row["train"] else " class='lc-none'"
     return (
-        f"<tr{state}><td>{escape(row['label'])} <span class='lc-quiet'>{row['code']}</span></td>"
+        f"<tr{state}><td>{swatch}{escape(row['label'])} <span class='lc-quiet'>{row['code']}</span></td>"
         f"<td class='lc-number'>{_counts(counts)}</td><td class='lc-bars'>{_stack(counts, most['polygons'])}</td>"
         f"<td class='lc-number' title='{escape(by_tile)}'>{_share(row)}</td>"
         f"<td class='lc-bars' title='{escape(by_tile)}'>{_drawn(row, most['pixels'])}</td></tr>"
     )
+
+
+def _swatch(row: dict[str, Any], colours: Mapping[int, str] | None) -> str:
+    return f"<i class='lc-colour' style='background:{colours[row['code']]}'></i>" if colours else ""
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -48,6 +48,21 @@ INTERVAL = 0.2
 """Seconds between two words about progress."""
 
 
+def put_in(tile: str, tiles: Sequence[str], order: Sequence[str]) -> list[str]:
+    """The order with a tile in it: where it stood, else sorted as the chosen tiles are, else after these.
+
+    Results are made with the tiles in their order: with the same tiles in another one they would be outdated.
+    """
+    if tile in order:
+        return list(order)
+    chosen = [*tiles, tile]
+    if list(tiles) == sorted(tiles):
+        chosen = sorted(chosen)
+    place = chosen.index(tile)
+    after = order.index(chosen[place - 1]) + 1 if place else 0
+    return [*order[:after], tile, *order[after:]]
+
+
 class _Superseded(Exception):
     """Other dates are wanted by now."""
 
@@ -74,6 +89,8 @@ class TilesPanel(Panel):
         self.under_pointer, self.dates, self.progress = W.HTML(HINT), W.HTML(), W.HTML()
         self._grids: dict[str, GeoBox] = {}
         self._tables: dict[str, pd.DataFrame] = {}
+        self._order: list[str] = []
+        """The tiles, those that were taken out too: one that is put back stands where it stood."""
         self._source: Any = None
         self._wanted: Any = None
         self._drawn: Any = None
@@ -97,9 +114,13 @@ class TilesPanel(Panel):
         tiles = list(self.experiment.series.tiles)
         if tiles == [tile]:
             raise ParameterError(f"{tile} is the last tile, and an experiment needs one: take another one in first")
-        self.experiment.set(
-            {"series.tiles": [one for one in tiles if one != tile] if tile in tiles else [*tiles, tile]}
-        )
+        if [one for one in self._order if one in tiles] != tiles:
+            self._order = tiles
+        if tile in tiles:
+            self.experiment.set({"series.tiles": [one for one in tiles if one != tile]})
+        else:
+            self._order = put_in(tile, tiles, self._order)
+            self.experiment.set({"series.tiles": [one for one in self._order if one == tile or one in tiles]})
 
     def refresh(self) -> None:
         """Look at the source and its images again; returns at once."""

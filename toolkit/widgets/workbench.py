@@ -15,6 +15,7 @@ from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.maps import ClassMap
 from toolkit.widgets.network_panel import NetworkPanel
 from toolkit.widgets.panel import Panel
+from toolkit.widgets.result_panel import ResultPanel
 from toolkit.widgets.run_panel import RunPanel
 from toolkit.widgets.sampling_panel import SamplingPanel
 from toolkit.widgets.tiles_panel import TilesPanel
@@ -31,7 +32,7 @@ SAID = ("running", "stopped", "failed", "outdated")
 
 
 class Workbench(Panel):
-    """Tiles, samples, network, run and map of an experiment, behind tabs, under its name and how far it is.
+    """Tiles, samples, network, run, map and accuracy of an experiment, behind tabs, under its name and how far it is.
 
     A tab is made when it is first opened. When a job ends, the map shows what it made.
     """
@@ -47,6 +48,7 @@ class Workbench(Panel):
             "Network": lambda: NetworkPanel(experiment),
             "Run": lambda: self.run,
             "Map": lambda: ClassMap(experiment),
+            "Accuracy": lambda: ResultPanel(experiment),
             "All parameters": lambda: form(experiment, bar=False),
         }
         self.panels: dict[str, W.Widget] = {}
@@ -78,8 +80,8 @@ class Workbench(Panel):
     def _ended(self, state: str) -> None:
         """Show what a job has made."""
         if state in ("done", "stopped", "failed"):
-            if "Network" in self.panels:
-                self.panels["Network"].refresh()
+            for name in {"Network", "Accuracy"} & set(self.panels):
+                self.panels[name].refresh()
             if "Map" in self.panels:
                 self.panels["Map"].look_again()
 
