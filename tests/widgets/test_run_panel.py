@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -128,11 +129,12 @@ def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) 
     assert first.job.wait(ENOUGH)
     assert first.settle() and second.settle()
     for panel in (first, second):
-        assert states(panel) == {"train": "stopped"}
+        until(lambda panel=panel: states(panel) == {"train": "stopped"})
         assert panel.stage_list.state["headline"].startswith("Stopped: train, begun ")
         assert not panel.run_button.disabled and panel.stop_button.disabled
-    assert not first.resume_button.disabled and first.stage_list.state["headline"].endswith("Resume goes on from there")
-    assert second.resume_button.disabled, "its experiment, that of the file, asks for fewer epochs than there are"
+    until(lambda: first.stage_list.state["headline"].endswith("Resume goes on from there"))
+    assert not first.resume_button.disabled
+    until(lambda: second.resume_button.disabled)  # its experiment, that of the file, asks for fewer epochs
     reached = len(first.curves.history)
     assert first.curves.status["phase"] == "stopped"
 
@@ -141,6 +143,15 @@ def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) 
     assert first.job.wait(ENOUGH) and first.settle()
     assert states(first) == {"train": "done"}, first.job.error
     assert len(first.curves.history) == reached + 1
+
+
+def test_short_work_in_a_thread(demo: Experiment, open_panel: Open) -> None:
+    demo.set({"name": "short"})
+    panel = open_panel(demo, verb="clean", thread=True)
+    panel.run_button.click()
+    assert panel.job is not None and panel.job.order.pid == os.getpid()
+    assert panel.job.wait(ENOUGH) and panel.settle()
+    assert states(panel) == {"clean": "done"}, panel.job.error
 
 
 def test_refusal_is_shown_with_its_mend_which_is_one_click_away(demo: Experiment, open_panel: Open) -> None:

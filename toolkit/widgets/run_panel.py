@@ -74,14 +74,15 @@ class RunPanel(Panel):
 
     Args:
         verb: what is chosen at first; the verb of the job, where one runs.
+        thread: work in a thread of the kernel: for what is short, since it begins at once, but ends with the kernel.
     """
 
     job_state = traitlets.Unicode("")
     """State of the job shown, for what hangs on its end; empty where there was none."""
 
-    def __init__(self, experiment: Experiment, verb: str = "run") -> None:
+    def __init__(self, experiment: Experiment, verb: str = "run", *, thread: bool = False) -> None:
         stage_names(experiment, verb)
-        self.experiment = experiment
+        self.experiment, self._in_thread = experiment, thread
         self.job: Job | None = None
         self.problem, self.folder_problem, self.job_problem = ErrorBox(), ErrorBox(), ErrorBox()
         self.curves = LiveCurves(show=False)
@@ -181,7 +182,7 @@ class RunPanel(Panel):
 
     def _begin(self, verb: str, overwrite: bool) -> None:
         try:
-            job = Job.start(self.experiment, verb, overwrite=overwrite)
+            job = Job.start(self.experiment, verb, overwrite=overwrite, thread=self._in_thread)
         except Exception:
             self._attach()  # what runs there is shown
             raise
