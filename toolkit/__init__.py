@@ -13,39 +13,34 @@ Names are loaded on first use, so that importing the package is fast.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from toolkit.ground.first_use import loaded_on_first_use
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Catalog": "toolkit.products.catalog",
-    "Experiment": "toolkit.experiment.config",
-    "GroundTruth": "toolkit.ground_truth.polygons",
-    "Job": "toolkit.experiment.jobs",
-    "Nomenclature": "toolkit.ground.nomenclature",
-    "classify": "toolkit.experiment.verbs",
-    "clean": "toolkit.experiment.verbs",
-    "cross_validate": "toolkit.experiment.crossval",
-    "demo": "toolkit.demo",
-    "external_feature": "toolkit.features.external",
-    "figures": "toolkit.figures",
-    "mosaic": "toolkit.experiment.verbs",
-    "run": "toolkit.experiment.verbs",
-    "sample": "toolkit.experiment.verbs",
-    "train": "toolkit.experiment.verbs",
-    "validate": "toolkit.experiment.verbs",
-    "widgets": "toolkit.widgets",
+    "Catalog": "products.catalog",
+    "Experiment": "experiment.config",
+    "GroundTruth": "ground_truth.polygons",
+    "Job": "experiment.jobs",
+    "Nomenclature": "ground.nomenclature",
+    "classify": "experiment.verbs",
+    "clean": "experiment.verbs",
+    "cross_validate": "experiment.crossval",
+    "demo": "demo",
+    "external_feature": "features.external",
+    "figures": "figures",
+    "mosaic": "experiment.verbs",
+    "run": "experiment.verbs",
+    "sample": "experiment.verbs",
+    "train": "experiment.verbs",
+    "validate": "experiment.verbs",
+    "widgets": "widgets",
 }
 
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'toolkit' has no attribute {name!r}")
-    module = import_module(_HOME[name])
-    return module if _HOME[name] == f"toolkit.{name}" else getattr(module, name)
+__getattr__ = loaded_on_first_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

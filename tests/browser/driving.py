@@ -87,3 +87,23 @@ def milliseconds(page: Page, click: Any, until: str, timeout: float = 10_000) ->
     click.evaluate(CLICKED)
     click.click()
     return float(page.wait_for_function(f"() => ({until})() && performance.now() - window.clickedAt").json_value())
+
+
+def blank_frames(page: Page, states: list[Any]) -> int:
+    """In how many frames a canvas showed nothing while the page went through these states, one a frame."""
+    return int(
+        page.evaluate(
+            """async (states) => {
+              const canvas = document.querySelector("canvas");
+              let blank = 0;
+              for (const next of states) {
+                window.change(next);
+                await new Promise(requestAnimationFrame);
+                const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+                blank += !data.some((value) => value > 0);
+              }
+              return blank;
+            }""",
+            states,
+        )
+    )

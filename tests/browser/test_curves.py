@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
+from tests.browser.driving import blank_frames
 from toolkit.widgets.live import LiveCurves
 
 SCRIPT = LiveCurves._esm
@@ -103,21 +104,7 @@ def test_nothing_moves_when_an_epoch_is_added(drawn: Callable[..., Page]) -> Non
 
 def test_a_burst_of_updates_never_blanks_the_canvas(drawn: Callable[..., Page]) -> None:
     page = drawn(state(3, phase="running", epochs=200))
-    blank = page.evaluate(
-        """async (states) => {
-          const canvas = document.querySelector("canvas");
-          let blank = 0;
-          for (const next of states) {
-            window.change(next);
-            await new Promise(requestAnimationFrame);
-            const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-            blank += !data.some((value) => value > 0);
-          }
-          return blank;
-        }""",
-        [state(count, phase="running", epochs=200) for count in range(4, 44)],
-    )
-    assert blank == 0
+    assert blank_frames(page, [state(count, phase="running", epochs=200) for count in range(4, 44)]) == 0
 
 
 def test_values_under_the_pointer(drawn: Callable[..., Page]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.browser.driving import blank_frames
 from toolkit.series.curve import COLOURS, Curve
 from toolkit.widgets.series_chart import SeriesChart
 
@@ -119,21 +120,7 @@ def test_the_chart_is_as_high_as_its_panels_and_nothing_else_moves(drawn: Callab
 
 def test_a_burst_of_changes_never_blanks_the_canvas(drawn: Callable[..., Page]) -> None:
     page = drawn({"NDVI": THREE})
-    blank = page.evaluate(
-        """async (states) => {
-          const canvas = document.querySelector("canvas");
-          let blank = 0;
-          for (const next of states) {
-            window.change(next);
-            await new Promise(requestAnimationFrame);
-            const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-            blank += !data.some((value) => value > 0);
-          }
-          return blank;
-        }""",
-        [state({"NDVI": [curve("a", seed)]}) for seed in range(30)],
-    )
-    assert blank == 0
+    assert blank_frames(page, [state({"NDVI": [curve("a", seed)]}) for seed in range(30)]) == 0
 
 
 def test_it_follows_the_width_of_the_page(drawn: Callable[..., Page]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from toolkit.ground.first_use import loaded_on_first_use
 
 _HOME = {
     "acquisitions_figure": "acquisitions",
@@ -22,10 +21,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'toolkit.figures' has no attribute {name!r}")
-    return getattr(import_module(f"toolkit.figures.{_HOME[name]}"), name)
+__getattr__ = loaded_on_first_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:

@@ -14,8 +14,7 @@ Widgets hold no state of their own, and no verb reads one: all of this works wit
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from toolkit.ground.first_use import loaded_on_first_use
 
 _HOME = {
     "ClassMap": "maps",
@@ -35,10 +34,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'toolkit.widgets' has no attribute {name!r}")
-    return getattr(import_module(f"toolkit.widgets.{_HOME[name]}"), name)
+__getattr__ = loaded_on_first_use(__name__, _HOME)
 
 
 def __dir__() -> list[str]:
