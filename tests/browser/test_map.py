@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -185,6 +186,20 @@ def test_under_a_hub_s_base_url_and_not_without_login(opened: Callable[..., Any]
     assert refused(place) and refused(place.replace(re.findall(r"squares/([\w-]+)/", place)[0], "A" * 32))
     assert page.get_by_text("picture of the view").count() == 0
     assert seen.errors == []
+
+
+def test_through_voila_on_the_lab_server(
+    open_page: Callable[..., Any], start_lab: Callable[..., Any], finished_demo: Path
+) -> None:
+    lab = start_lab({})
+    cell = f"from toolkit import Experiment, widgets\nwidgets.ClassMap(Experiment.load({str(finished_demo)!r}))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    nbformat.write(notebook, lab.folder / "map.ipynb")
+    page, seen = open_page()
+    page.goto(lab.page("map.ipynb"))
+    shown = page.locator(".lc-map")
+    expect(shown.locator("img.leaflet-tile-loaded[src*='landcover/squares']").first).to_be_visible(timeout=90_000)
+    assert set(seen.squares) == {200}
 
 
 def refused(url: str) -> bool:

@@ -16,6 +16,7 @@ FACES = {
     "03_samples": [".lc-panel"],
     "04_training": [".lc-panel", ".lc-run"],
     "06_map_and_validation": [".lc-run", ".lc-map"],
+    "07_spatial_cross_validation": [".lc-form"],
 }
 """What each notebook shows."""
 
