@@ -21,6 +21,7 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.learning import checkpoint
 from toolkit.learning.batches import Standardiser
 from toolkit.learning.checkpoint import Model
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import MlpParams, NetworkParams, build_network, network
 
 NAMES = ("B2_20180101", "B3_20180101", "B2_20180111", "B3_20180111", "NDVI_20180101", "NDVI_20180111")
@@ -29,7 +30,7 @@ NAMES = ("B2_20180101", "B3_20180101", "B2_20180111", "B3_20180111", "NDVI_20180
 def make_model(nomenclature: Nomenclature, params: NetworkParams | None = None, seed: int = 0) -> Model:
     params = params or MlpParams()
     torch.manual_seed(seed)
-    built = build_network(params, len(NAMES), len(nomenclature))
+    built = build_network(params, InputLayout.unnamed(len(NAMES)), len(nomenclature))
     with torch.no_grad():
         [*built.modules()][-1].weight.mul_(8)  # type: ignore[operator,union-attr]  # as decided as a trained one
     rng = np.random.default_rng(seed)
@@ -63,7 +64,7 @@ def pixels(count: int, seed: int = 1) -> np.ndarray:
 
 def explicit_probabilities(model: Model, features: np.ndarray) -> np.ndarray:
     """Standardise, forward, softmax, in the way of training: (sample, class)."""
-    built = build_network(model.params, len(NAMES), len(model.nomenclature)).eval()
+    built = build_network(model.params, InputLayout.unnamed(len(NAMES)), len(model.nomenclature)).eval()
     built.load_state_dict(model.weights)
     values = (features.T.astype(np.float64) - model.standardiser.mean) / model.standardiser.std
     logits = built(torch.from_numpy(values.astype(np.float32)))
@@ -126,8 +127,8 @@ def test_a_network_of_ones_own_travels_too(
 
     @network(CurveParams)
     class Curve(nn.Sequential):
-        def __init__(self, params: CurveParams, n_features: int, n_classes: int) -> None:
-            super().__init__(nn.Linear(n_features, params.width), nn.Tanh(), nn.Linear(params.width, n_classes))
+        def __init__(self, params: CurveParams, inputs: InputLayout, n_classes: int) -> None:
+            super().__init__(nn.Linear(inputs.width, params.width), nn.Tanh(), nn.Linear(params.width, n_classes))
 
     model = make_model(nomenclature, CurveParams(width=7))
     model.save(tmp_path / "model")

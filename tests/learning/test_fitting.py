@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from toolkit.learning.batches import Batches, derived_seed
 from toolkit.learning.fitting import Fitting, Purpose, class_weights, seeded
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import MlpParams, build_network
 
 CPU = torch.device("cpu")
@@ -19,7 +20,8 @@ def fitting_of(
     features: torch.Tensor, labels: torch.Tensor, classes: int, batch: int = 32, **options: object
 ) -> Fitting:
     torch.manual_seed(0)
-    network = build_network(options.pop("params", MlpParams()), features.shape[1], classes)  # type: ignore[arg-type]
+    inputs = InputLayout.unnamed(features.shape[1])
+    network = build_network(options.pop("params", MlpParams()), inputs, classes)  # type: ignore[arg-type]
     settings = {"learning_rate": 1e-3, "class_weights": None, "seed": 5} | options
     codes = tuple(range(1, classes + 1))
     return Fitting(network, Batches(features, labels, batch, CPU), (features, labels), codes, **settings)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from torch import nn
 
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import build, param
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import (
     Mlp,
     MlpParams,
@@ -29,7 +30,7 @@ def widths(net: nn.Module) -> list[int]:
 
 
 def test_published_network() -> None:
-    net = build_network(MlpParams(), 481, 23)
+    net = build_network(MlpParams(), InputLayout.unnamed(481), 23)
     assert widths(net) == [481, 240, 69, 69, 23]
     assert sum(weights.numel() for weights in net.parameters()) == 138_749
     kinds = [type(layer) for layer in net.layers]  # type: ignore[union-attr]
@@ -37,17 +38,17 @@ def test_published_network() -> None:
 
 
 def test_rule_follows_features_and_classes() -> None:
-    assert widths(build_network(MlpParams(), 100, 5)) == [100, 50, 15, 15, 5]
-    assert widths(build_network(MlpParams(), 1, 2)) == [1, 1, 6, 6, 2]
+    assert widths(build_network(MlpParams(), InputLayout.unnamed(100), 5)) == [100, 50, 15, 15, 5]
+    assert widths(build_network(MlpParams(), InputLayout.unnamed(1), 2)) == [1, 1, 6, 6, 2]
 
 
 def test_chosen_widths() -> None:
-    assert widths(build_network(MlpParams(hidden=(7, 3)), 10, 4)) == [10, 7, 3, 4]
-    assert widths(build_network(MlpParams(hidden=()), 10, 4)) == [10, 4]
+    assert widths(build_network(MlpParams(hidden=(7, 3)), InputLayout.unnamed(10), 4)) == [10, 7, 3, 4]
+    assert widths(build_network(MlpParams(hidden=()), InputLayout.unnamed(10), 4)) == [10, 4]
 
 
 def test_dropout_and_batch_norm_stand_between_the_layers() -> None:
-    net = build_network(MlpParams(hidden=(6,), dropout=0.5, batch_norm=True), 10, 4)
+    net = build_network(MlpParams(hidden=(6,), dropout=0.5, batch_norm=True), InputLayout.unnamed(10), 4)
     kinds = [type(layer) for layer in net.layers]  # type: ignore[union-attr]
     assert kinds == [nn.Linear, nn.BatchNorm1d, nn.ReLU, nn.Dropout, nn.Linear]
 
@@ -75,12 +76,12 @@ def test_a_network_registers_with_its_parameters(registered: dict[str, Any]) -> 
 
     @network(TinyParams)
     class Tiny(nn.Module):
-        def __init__(self, params: TinyParams, n_features: int, n_classes: int) -> None:
+        def __init__(self, params: TinyParams, inputs: InputLayout, n_classes: int) -> None:
             super().__init__()
-            self.shape = (n_features, params.width, n_classes)
+            self.shape = (inputs.width, params.width, n_classes)
 
     assert "tiny" in known_networks()
-    built = build_network(network_params({"name": "tiny", "width": 4}, "here"), 10, 2)
+    built = build_network(network_params({"name": "tiny", "width": 4}, "here"), InputLayout.unnamed(10), 2)
     assert isinstance(built, Tiny)
     assert built.shape == (10, 4, 2)
     network(TinyParams)(Tiny)  # a cell that runs again
@@ -110,7 +111,7 @@ def test_parameters_without_a_name_do_not_register() -> None:
 )
 def test_form_for_maps_equals_standardise_then_network(params: MlpParams) -> None:
     torch.manual_seed(0)
-    net = build_network(params, 30, 5)
+    net = build_network(params, InputLayout.unnamed(30), 5)
     features = 3000 + 800 * torch.randn(200, 30)
     mean, std = features.double().mean(0), features.double().std(0)
     net.train()
@@ -124,7 +125,7 @@ def test_form_for_maps_equals_standardise_then_network(params: MlpParams) -> Non
 
 
 def test_form_for_maps_leaves_the_network_as_it_was() -> None:
-    net = build_network(MlpParams(), 10, 3)
+    net = build_network(MlpParams(), InputLayout.unnamed(10), 3)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     for_maps(net, torch.full((10,), 5.0, dtype=torch.float64), torch.full((10,), 2.0, dtype=torch.float64))
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

@@ -29,6 +29,7 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.writing import aside, write_text
 from toolkit.learning.batches import Standardiser
 from toolkit.learning.devices import DeviceName, choose_device
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import NetworkParams, build_network, network_params
 from toolkit.learning.models.columns import for_maps
 
@@ -181,10 +182,15 @@ class Model:
             chunk = np.require(features[:, pixels], np.float32, "W")  # torch takes no read-only memory
             yield pixels, self._network(torch.from_numpy(chunk).to(self.device))
 
+    @property
+    def inputs(self) -> InputLayout:
+        """What the network is given."""
+        return InputLayout.of(self.feature_names, self.dates)
+
     @cached_property
     def _network(self) -> nn.Module:
         """The network for inference, its standardisation inside."""
-        network = build_network(self.params, len(self.feature_names), len(self.nomenclature))
+        network = build_network(self.params, self.inputs, len(self.nomenclature))
         network.load_state_dict(self.weights)
         mean, std = torch.from_numpy(self.standardiser.mean), torch.from_numpy(self.standardiser.std)
         return for_maps(network, mean, std).to(self.device)

@@ -14,6 +14,7 @@ from toolkit.ground.errors import ParameterError
 from toolkit.learning.batches import Batches
 from toolkit.learning.devices import choose_device, default_threads, torch_threads
 from toolkit.learning.fitting import VALID_CHUNK, Fitting, seeded
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import NetworkParams, build_network
 from toolkit.learning.parameters import LearningParams
 
@@ -54,15 +55,15 @@ class Cost:
     device: str
 
 
-def network_shape(params: NetworkParams, n_features: int, n_classes: int) -> Shape:
+def network_shape(params: NetworkParams, inputs: InputLayout, n_classes: int) -> Shape:
     """The size of a network, exactly; none of its weights is made."""
     with torch.device("meta"):
-        network = build_network(params, n_features, n_classes)
+        network = build_network(params, inputs, n_classes)
     widths = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
-    return Shape(_count(network), (n_features, *widths))
+    return Shape(_count(network), (inputs.width or 0, *widths))
 
 
-def network_cost(params: LearningParams, n_features: int, n_classes: int, n_train: int, n_valid: int = 0) -> Cost:
+def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_train: int, n_valid: int = 0) -> Cost:
     """The size of the network, and how long an epoch would take here.
 
     The time is that of updates with random numbers, on the device and with the batch size and threads of `params`,
@@ -74,12 +75,12 @@ def network_cost(params: LearningParams, n_features: int, n_classes: int, n_trai
     Raises:
         ParameterError: the device is not present, or has no room for the network.
     """
-    device, shape = choose_device(params.device), network_shape(params.network, n_features, n_classes)
+    device, shape = choose_device(params.device), network_shape(params.network, inputs, n_classes)
     if shape.parameters > MOST_PARAMETERS or not n_train:
         return Cost(shape, None if n_train else 0.0, str(device))
     try:
         with torch_threads(params.threads or default_threads(params.batch_size)):
-            return Cost(shape, _probe(params, n_features, n_classes, n_train, n_valid, device), str(device))
+            return Cost(shape, _probe(params, inputs, n_classes, n_train, n_valid, device), str(device))
     except RuntimeError as error:  # torch's word for memory that is not there
         raise ParameterError(
             f"a network of {shape.parameters:,} parameters cannot be trained on {device} with "
@@ -88,13 +89,13 @@ def network_cost(params: LearningParams, n_features: int, n_classes: int, n_trai
 
 
 def _probe(
-    params: LearningParams, n_features: int, n_classes: int, n_train: int, n_valid: int, device: torch.device
+    params: LearningParams, inputs: InputLayout, n_classes: int, n_train: int, n_valid: int, device: torch.device
 ) -> float:
     """Seconds of an epoch: batches of growing size, then the largest that there is time for again and again."""
     with seeded(0, device):
-        network = build_network(params.network, n_features, n_classes).to(device)
+        network = build_network(params.network, inputs, n_classes).to(device)
     until, whole = time.perf_counter() + PROBE_SECONDS, min(params.batch_size, n_train, LARGEST_BATCH)
-    samples = _random_samples(FEWEST_BATCHES * whole, n_features, n_classes, device)
+    samples = _random_samples(FEWEST_BATCHES * whole, inputs.width or 0, n_classes, device)
     size = min(max(SMALLEST_BATCH, FIRST_WORK // _count(network)), whole)
     while True:
         fitting = _fitting(network, params, size, samples, n_classes)

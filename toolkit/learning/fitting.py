@@ -19,6 +19,7 @@ from toolkit.ground.errors import SampleError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.learning.batches import Batches, Standardiser, TrainingSamples, derived_seed, split_samples, standardised
 from toolkit.learning.devices import choose_device, fits
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import build_network
 from toolkit.learning.parameters import LearningParams, OptimizerName
 from toolkit.learning.state import Tensors, snapshot
@@ -168,7 +169,7 @@ def check_samples(samples: TrainingSamples, nomenclature: Nomenclature, feature_
 
 
 def prepare(
-    samples: TrainingSamples, params: LearningParams, seed: int, nomenclature: Nomenclature, names: Sequence[str]
+    samples: TrainingSamples, params: LearningParams, seed: int, nomenclature: Nomenclature, inputs: InputLayout
 ) -> tuple[Fitting, Standardiser]:
     """Split and standardise the samples, and make the network, all on the device.
 
@@ -185,11 +186,11 @@ def prepare(
     labels = nomenclature.index(samples.codes)
     home = device if fits(samples.features.size * 4, device) else torch.device("cpu")
     parts = [
-        (standardised(samples, rows, standardiser, names).to(home), torch.from_numpy(labels[rows]).to(home))
+        (standardised(samples, rows, standardiser, inputs.names).to(home), torch.from_numpy(labels[rows]).to(home))
         for rows in (train, valid)
     ]
     with seeded(derived_seed(seed, Purpose.WEIGHTS), device):
-        network = build_network(params.network, samples.features.shape[1], len(nomenclature)).to(device)
+        network = build_network(params.network, inputs, len(nomenclature)).to(device)
     fitting = Fitting(
         network,
         Batches(*parts[0], params.batch_size, device),

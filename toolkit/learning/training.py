@@ -19,6 +19,7 @@ from toolkit.learning.callbacks import Callback, HistoryFile, Row, StopSignal, T
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import default_threads, torch_threads
 from toolkit.learning.fitting import Fitting, check_samples, prepare
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.parameters import Criterion, LearningParams
 from toolkit.learning.state import TrainingState, read_progress
 
@@ -115,8 +116,9 @@ def train_network(
     """
     check_samples(samples, nomenclature, feature_names)
     state = _resumable(folder / STATE, key, params.epochs, overwrite)
+    days = np.asarray(dates, "datetime64[D]")
     with torch_threads(params.threads or default_threads(params.batch_size)):
-        fitting, standardiser = prepare(samples, params, seed, nomenclature, feature_names)
+        fitting, standardiser = prepare(samples, params, seed, nomenclature, InputLayout.of(feature_names, days))
         run = TrainingRun(
             params=params,
             labels=tuple(one.label for one in nomenclature.classes),
@@ -125,7 +127,6 @@ def train_network(
             n_parameters=fitting.n_parameters,
             device=str(fitting.device),
         )
-        days = np.asarray(dates, "datetime64[D]")
         packing = _Packing(params, tuple(feature_names), nomenclature, days, seed, standardiser, definitions or {})
         watchers = [HistoryFile(folder / HISTORY), *callbacks]
         return _Training(fitting, run, watchers, stop, folder, key, packing).go(state)

@@ -15,6 +15,7 @@ from toolkit.experiment.sampling_preview import shared_preview
 from toolkit.experiment.stages import sample_step
 from toolkit.experiment.steps import standing
 from toolkit.learning.cost import Cost, network_cost, network_shape
+from toolkit.learning.inputs import InputLayout
 from toolkit.widgets.background import Background
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.network_facts import Known, facts_html, layers_html
@@ -57,8 +58,9 @@ class NetworkPanel(Panel):
 
     def _look(self, experiment: Experiment) -> None:
         """In a thread: the layers at once, then the samples, then the time; what is known is not sought anew."""
-        learning, features, classes = experiment.learning, len(experiment.stack.names), len(experiment.nomenclature)
-        known = Known(network_shape(learning.network, features, classes))
+        learning, stack, classes = experiment.learning, experiment.stack, len(experiment.nomenclature)
+        inputs = InputLayout.of(stack.names, stack.days)
+        known = Known(network_shape(learning.network, inputs, classes))
         self.layers.value = layers_html(known.shape)
 
         refreshed = self._refreshed  # while we look it may be raised: what is found now is then not taken for new
@@ -69,11 +71,11 @@ class NetworkPanel(Panel):
         known = replace(known, samples=self._counted[1], extracted=self._counted[2])
 
         timed = learning.model_copy(update={"epochs": 1, "learning_rate": 1.0})  # neither changes the time of an epoch
-        tried = (refreshed, known.samples, features, classes, timed)
+        tried = (refreshed, known.samples, inputs, classes, timed)
         if self._tried[0] != tried:
             self.facts.value = facts_html(known, learning)
             train, valid = known.parts(learning.valid_ratio)
-            self._tried = (tried, network_cost(learning, features, classes, train, valid))
+            self._tried = (tried, network_cost(learning, inputs, classes, train, valid))
         self.facts.value = facts_html(replace(known, cost=self._tried[1]), learning)
 
     def _count(self, experiment: Experiment) -> tuple[int, bool]:

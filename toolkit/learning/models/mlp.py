@@ -13,7 +13,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import param
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models.registry import NetworkParams, network
 
 
@@ -36,8 +38,14 @@ class MlpParams(NetworkParams):
 class Mlp(nn.Module):
     """Linear layers with rectifiers between: (sample, feature) to logits (sample, class)."""
 
-    def __init__(self, params: MlpParams, n_features: int, n_classes: int) -> None:
+    def __init__(self, params: MlpParams, inputs: InputLayout, n_classes: int) -> None:
         super().__init__()
+        n_features = inputs.width
+        if n_features is None:
+            raise ParameterError(
+                "network mlp has a weight for each feature and cannot read raw dates, whose number varies; "
+                "set features.representation: gap_filled, or choose a network that reads series"
+            )
         hidden = published_widths(n_features, n_classes) if params.hidden is None else params.hidden
         layers: list[nn.Module] = []
         width = n_features

@@ -1,8 +1,9 @@
 """The registry of networks.
 
-A network is an `nn.Module` made as `Network(params, n_features, n_classes)`; it takes float32 of shape
-(sample, feature) and gives logits of shape (sample, class). Its parameters are a `NetworkParams` whose `name`
-is a `Literal` with a default:
+A network is an `nn.Module` made as `Network(params, inputs, n_classes)`; it takes float32 of shape
+(sample, feature), whose columns `inputs` tells of, and gives logits of shape (sample, class). One that reads series in
+time begins with `inputs.series(features)`. Its parameters are a `NetworkParams` whose `name` is a `Literal` with a
+default:
 
     class TinyParams(NetworkParams):
         name: Literal["tiny"] = "tiny"
@@ -10,7 +11,7 @@ is a `Literal` with a default:
 
     @network(TinyParams)
     class Tiny(nn.Module):
-        def __init__(self, params: TinyParams, n_features: int, n_classes: int) -> None: ...
+        def __init__(self, params: TinyParams, inputs: InputLayout, n_classes: int) -> None: ...
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import nn
 
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.params import Params, build
+from toolkit.learning.inputs import InputLayout
 
 NetworkT = TypeVar("NetworkT", bound=type[nn.Module])
 
@@ -71,13 +73,13 @@ def network_params(data: Mapping[str, Any], place: str) -> NetworkParams:
     return build(_entry(str(data.get("name")), place)[0], data, place)
 
 
-def build_network(params: NetworkParams, n_features: int, n_classes: int) -> nn.Module:
+def build_network(params: NetworkParams, inputs: InputLayout, n_classes: int) -> nn.Module:
     """A new network on the CPU, its weights drawn from torch's global generator.
 
     Raises:
-        ParameterError: no network of this name is registered.
+        ParameterError: no network of this name is registered, or it cannot read such inputs.
     """
-    return _entry(params.name, "network")[1](params, n_features, n_classes)
+    return _entry(params.name, "network")[1](params, inputs, n_classes)
 
 
 def _entry(name: str, place: str) -> tuple[type[NetworkParams], type[nn.Module]]:

@@ -1,0 +1,147 @@
+"""What a network is given: how the columns of a sample are read as series in time.
+
+A sample is one row of features whose names tell what they are. There are two representations:
+
+- *regular*: `B8_20180111` is channel B8 on a date of the regular grid, known to all; the columns stand in any order.
+- *raw*: `B8_*` is channel B8 on each date as it was acquired. Every date has the same columns, one after the other,
+  the last two of them `day_*` (days since the first of January of the first year) and `valid_*` (1 or 0). A row has as
+  many dates as it takes: those of a tile, padded by dates that are not valid.
+
+What else a sample has, such as `texture`, is *static*: the first columns of a raw row, any of a regular one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from toolkit.ground.errors import ParameterError
+
+EACH_DATE = "_*"
+"""End of the name of what a raw row has on each of its dates."""
+DAY, VALID = f"day{EACH_DATE}", f"valid{EACH_DATE}"
+
+
+class Series(NamedTuple):
+    """Samples as a temporal network sees them."""
+
+    values: torch.Tensor
+    """(sample, date, channel), standardised."""
+    days: torch.Tensor
+    """(sample, date), or (1, date) for all: days since the first of January of the first year, float32."""
+    valid: torch.Tensor
+    """(sample, date) bool: whether there is a value. All are on the regular grid; `values` are 0 where not."""
+    static: torch.Tensor
+    """(sample, feature) of what has no date; perhaps of no feature at all."""
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """The columns of a sample."""
+
+    names: tuple[str, ...]
+    """Of each feature, in order; of a raw row what is static, then what each date has."""
+    dates: tuple[str, ...] = ()
+    """Days of the regular grid, ISO format; none of a raw row."""
+
+    @classmethod
+    def of(cls, names: Sequence[str], dates: np.ndarray) -> InputLayout:
+        """The layout that these names tell of.
+
+        Args:
+            dates: of the regular grid, datetime64[D]; no matter for raw rows.
+        """
+        raw = any(name.endswith(EACH_DATE) for name in names)
+        return cls(tuple(names), () if raw else tuple(np.datetime_as_string(dates.astype("datetime64[D]")).tolist()))
+
+    @classmethod
+    def unnamed(cls, count: int) -> InputLayout:
+        """So many features of no date."""
+        return cls(tuple(f"feature {number}" for number in range(1, count + 1)))
+
+    @property
+    def raw(self) -> bool:
+        """Whether dates are as they were acquired."""
+        return VALID in self.names
+
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        """What there is on every date, such as `B8` and `NDVI`, in the order of their first columns."""
+        if self.raw:
+            return tuple(name.removesuffix(EACH_DATE) for name in self.names if name.endswith(EACH_DATE))[:-2]
+        return tuple(self._regular)
+
+    @cached_property
+    def static(self) -> tuple[int, ...]:
+        """Columns of what has no date, or not every date."""
+        if self.raw:
+            return tuple(i for i, name in enumerate(self.names) if not name.endswith(EACH_DATE))
+        dated = {column for columns in self._regular.values() for column in columns}
+        return tuple(column for column in range(len(self.names)) if column not in dated)
+
+    @property
+    def width(self) -> int | None:
+        """How many columns a row has; None where that depends on the number of its dates."""
+        return None if self.raw else len(self.names)
+
+    def series(self, features: torch.Tensor) -> Series:
+        """Rows of features (sample, feature) as series.
+
+        Raises:
+            ParameterError: nothing in them has every date.
+        """
+        return self._raw_series(features) if self.raw else self._regular_series(features)
+
+    def check_series(self, network: str) -> None:
+        """Refuse features without a single channel that has every date.
+
+        Raises:
+            ParameterError: with the mend.
+        """
+        if not self.channels:
+            raise ParameterError(
+                f"network {network} reads series, and no band or index is there on every date; widen "
+                "features.select, or set learning.network.name: mlp"
+            )
+
+    def _raw_series(self, features: torch.Tensor) -> Series:
+        static, per_date = len(self.static), len(self.channels) + 2
+        dated = features[:, static:].unflatten(1, (-1, per_date))
+        values, days, valid = dated[:, :, :-2], dated[:, :, -2], dated[:, :, -1] > 0.5
+        return Series(values * valid.unsqueeze(2), days, valid, features[:, :static])
+
+    def _regular_series(self, features: torch.Tensor) -> Series:
+        columns, days = self._columns.to(features.device), self._days.to(features.device)
+        values = features.index_select(1, columns).unflatten(1, (len(self.dates), len(self.channels)))
+        valid = torch.ones((1, 1), dtype=torch.bool, device=features.device).expand(values.shape[:2])
+        return Series(values, days, valid, features[:, list(self.static)])
+
+    @cached_property
+    def _regular(self) -> dict[str, list[int]]:
+        """Channel -> its column on every date."""
+        place = {name: column for column, name in enumerate(self.names)}
+        days = [day.replace("-", "") for day in self.dates]
+        first = f"_{days[0]}" if days else EACH_DATE
+        found = {}
+        for name in self.names:
+            channel = name.removesuffix(first)
+            wanted = [f"{channel}_{day}" for day in days]
+            if name != channel and all(one in place for one in wanted):
+                found[channel] = [place[one] for one in wanted]
+        return found
+
+    @cached_property
+    def _columns(self) -> torch.Tensor:
+        """Columns in the order (date, channel)."""
+        return torch.tensor(list(self._regular.values()), dtype=torch.int64).T.reshape(-1)
+
+    @cached_property
+    def _days(self) -> torch.Tensor:
+        days = np.array(self.dates, dtype="datetime64[D]")
+        start = days[:1].astype("datetime64[Y]").astype("datetime64[D]")
+        return torch.from_numpy((days - start).astype(np.float32))[None]
