@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.features.conftest import ArraySeries
+from toolkit.features.computing import compute_indices
 from toolkit.features.formula import DEEPEST, LONGEST, parse_formula
-from toolkit.features.formula_machine import RUN, compute_formula
-from toolkit.features.indices import INDICES, compute_indices, index_of, label_of, scale_of_label
+from toolkit.features.indices import INDICES, index_of, label_of, scale_of_label
 from toolkit.features.stack import FeatureParams, FeatureStack
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
+from toolkit.series.arithmetic import RUN
 
 Reflectances = Mapping[str, np.ndarray]
 Tree = tuple[str, Callable[[Reflectances], np.ndarray]]
@@ -23,12 +24,10 @@ Tree = tuple[str, Callable[[Reflectances], np.ndarray]]
 PIXEL = dict(zip(BAND_NAMES, (0.05, 0.07, 0.06, 0.12, 0.25, 0.30, 0.32, 0.34, 0.18, 0.10), strict=True))
 
 
-def value(text: str, pixel: Mapping[str, float] = PIXEL, scale: float = 1) -> float:
+def value(text: str, pixel: Mapping[str, float] = PIXEL) -> float:
     """A formula of one pixel."""
     series = np.array([pixel[band] * 10000 for band in BAND_NAMES], dtype=np.float32)[None, :, None]
-    out = np.empty((1, 1), dtype=np.float32)
-    compute_formula(parse_formula(text), series, BAND_NAMES, scale, out)
-    return float(out[0, 0])
+    return float(compute_indices(series, BAND_NAMES, [f"it = {text}"])[0, 0, 0]) / 1000
 
 
 @pytest.mark.parametrize(
@@ -90,8 +89,7 @@ def test_any_formula_is_what_numpy_says(tree: Tree, seed: int) -> None:
     text, work = f"B4 + {tree[0]}", lambda pixel: pixel["B4"] + tree[1](pixel)
     bands = ("B8A", "B4", "B2")
     series = np.random.default_rng(seed).integers(1, 9000, (2, 3, RUN + 37)).astype(np.float32)
-    out = np.empty((2, RUN + 37), dtype=np.float32)
-    compute_formula(parse_formula(text), series, bands, 1000, out)
+    (out,) = compute_indices(series, bands, [f"it = {text}"])
     pixel = {name: series[:, b].astype(np.float64) / 10000 for b, name in enumerate(bands)}
     wanted = 1000 * work(pixel)
     assert np.allclose(out, wanted, rtol=1e-4, atol=1e-2 * max(1, np.abs(wanted).max() / 1000))

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from toolkit.features.indices import compute_indices, truncate_to_int16
+from toolkit.features.compatibility import truncate_to_int16
+from toolkit.features.computing import compute_indices
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
 

@@ -24,7 +24,7 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.pixel_report import Mapped, PixelReport, PixelSeries, Place, Truth
 from toolkit.experiment.tiles import open_series
 from toolkit.features.block import BlockPlace, inner
-from toolkit.features.indices import compute_indices
+from toolkit.features.computing import compute_indices
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, ProductError

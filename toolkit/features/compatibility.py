@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.features.indices import INDICES, band_of, compute_indices, truncate_to_int16
+from toolkit.features.computing import compute_indices
+from toolkit.features.indices import INDICES, band_of
 from toolkit.ground.bands import NODATA
 from toolkit.series.gapfill import fill_gaps
 from toolkit.series.timeline import in_years_of_365_days
@@ -58,3 +59,8 @@ def indices_as_iota2(series: np.ndarray, bands: Sequence[str], names: Sequence[s
 
 def _cut(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
     return np.where(missing, NODATA, np.trunc(np.clip(values, -32768, 32767)))
+
+
+def truncate_to_int16(values: np.ndarray) -> None:
+    """Clamp float32 to int16 and cut decimals towards zero, in place, as the Orfeo ToolBox does to write int16."""
+    np.trunc(np.clip(values, -32768, 32767, out=values), out=values)

@@ -1,42 +1,22 @@
 """Formulas of spectral indices, as text: `(B8 - B4) / (B8 + B4 + 0.5)`.
 
 They know the bands, numbers, `+ - * / **`, parentheses, and the functions below; nothing of a formula is run as Python.
-A formula becomes a short program for a stack machine, `formula_machine`.
+A formula becomes steps that take their values from a stack, and in `programs` a program of `series.arithmetic`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError, did_you_mean
+from toolkit.series.arithmetic import Code
 
 LONGEST = 500
 """Characters of a formula."""
 DEEPEST = 30
 """Parentheses and signs one in another, and values that wait for others."""
-
-
-class Code(IntEnum):
-    """What the machine does. Each but the first two takes its values from the stack and leaves one there."""
-
-    BAND = 0
-    NUMBER = 1
-    ADD = 2
-    SUBTRACT = 3
-    MULTIPLY = 4
-    DIVIDE = 5
-    POWER = 6
-    SQUARE = 7
-    NEGATE = 8
-    SQRT = 9
-    ABS = 10
-    EXP = 11
-    LOG = 12
-    MIN = 13
-    MAX = 14
 
 
 FUNCTIONS = {

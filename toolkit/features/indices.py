@@ -16,27 +16,19 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
-import numpy as np
-from numba import njit
-
 from toolkit.features.formula import Formula, parse_formula, pointed
-from toolkit.features.formula_machine import compute_formula
-from toolkit.ground.bands import BAND_NAMES, NODATA, REFLECTANCE_SCALE
+from toolkit.ground.bands import BAND_NAMES, REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError, did_you_mean
 
-EPSILON = 1e-5
 INDEX_SCALE = 1000
 """What an index is multiplied by as a feature; only iota2's brightness is in another unit."""
 ROLES = {"red": ("B4",), "nir": ("B8", "B8A"), "swir": ("B11",)}
 NAME = re.compile(r"[A-Za-z]\w{0,31}")
-
-Kernel = Callable[[np.ndarray, Sequence[str], np.ndarray], None]
-"""Takes series (date, band, pixel) float32, the bands' names, and writes out (date, pixel) float32."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +45,10 @@ class Index:
     source: str = ""
     scale: int = INDEX_SCALE
     """What it is multiplied by as a feature."""
-    kernel: Kernel | None = None
-    """What computes it; None for a formula."""
     roles: tuple[str, ...] = ()
-    """Roles of the bands that the kernel needs."""
+    """Roles of the two bands of a normalised difference by iota2's definition."""
     formula: Formula | None = None
+    """None for iota2's indices."""
 
     def check(self, bands: Sequence[str]) -> None:
         """Refuse where its bands are absent.
@@ -74,43 +65,21 @@ class Index:
                     "add the band, or take the index away"
                 )
 
-    def write(self, series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> None:
-        """Compute it: series (date, band, pixel) to out (date, pixel), both float32."""
-        if self.kernel:
-            self.kernel(series, bands, out)
-        elif self.formula:
-            compute_formula(self.formula, series, bands, self.scale, out)
-
-
-def ndvi(series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> None:
-    """Normalised difference vegetation index x 1000."""
-    _normalised_difference(series[:, band_of("nir", bands)], series[:, band_of("red", bands)], out)
-
-
-def ndwi(series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> None:
-    """Normalised difference water index x 1000, short-wave infrared minus near infrared."""
-    _normalised_difference(series[:, band_of("swir", bands)], series[:, band_of("nir", bands)], out)
-
-
-def brightness(series: np.ndarray, bands: Sequence[str], out: np.ndarray) -> None:
-    """Euclidean norm of all bands, reflectance x 10000."""
-    _norm(series, out)
-
 
 def _published() -> Iterator[Index]:
     """iota2's indices, then those of the list that ships with the toolkit."""
     iota2 = "Inglada et al. 2017, doi:10.3390/rs9010095"
     yield Index(
         "ndvi", "NDVI", "(B8 - B4) / (B8 + B4)", "normalised difference vegetation index", iota2,
-        kernel=ndvi, roles=("nir", "red"),
+        roles=("nir", "red"),
     )  # fmt: skip
     yield Index(
         "ndwi", "NDWI", "(B11 - B8) / (B11 + B8)", "normalised difference water index by iota2's sign", iota2,
-        kernel=ndwi, roles=("swir", "nir"),
+        roles=("swir", "nir"),
     )  # fmt: skip
     yield Index(
         "brightness", "Brightness", "root of the sum of squares of all bands", "norm of all bands", iota2,
-        REFLECTANCE_SCALE, brightness,
+        REFLECTANCE_SCALE,
     )  # fmt: skip
     text = (resources.files("toolkit.features") / "indices.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
@@ -162,37 +131,6 @@ def scale_of_label(label: str) -> int:
     return _BY_LABEL[label].scale if label in _BY_LABEL else INDEX_SCALE
 
 
-def compute_indices(
-    series: np.ndarray, bands: Sequence[str], names: Sequence[str], out: np.ndarray | None = None
-) -> np.ndarray:
-    """Indices of every date.
-
-    Args:
-        series: (date, band, pixel) float32, reflectance x 10000. Where any band of a date is -10000, the indices of
-            that date are -10000.
-        bands: name of each band.
-        names: indices wanted, as an experiment names or defines them.
-        out: (index, date, pixel) float32 to write into.
-
-    Returns:
-        (index, date, pixel) float32.
-
-    Raises:
-        ParameterError: an index is not known, or its bands are not in the series.
-    """
-    check_indices(names, bands)
-    if out is None:
-        out = np.empty((len(names), series.shape[0], series.shape[2]), dtype=np.float32)
-    indices = [index_of(name) for name in names]
-    # Date by date, so that the bands of a date are still in the processor's cache for its last index.
-    for d in range(len(series)):
-        one = series[d : d + 1]
-        for index, target in zip(indices, out, strict=True):
-            index.write(one, bands, target[d : d + 1])
-        _spread_nodata(series[d], out[:, d])
-    return out
-
-
 def check_indices(names: Sequence[str], bands: Sequence[str]) -> None:
     """Refuse an index that is not known, or whose bands are absent.
 
@@ -217,41 +155,3 @@ def band_of(role: str, bands: Sequence[str]) -> int:
         f"features.indices need {wanted} ({role}), which is not in series.bands = {', '.join(bands)}; "
         "add the band, or take the index away"
     )
-
-
-def truncate_to_int16(values: np.ndarray) -> None:
-    """Clamp float32 to int16 and cut decimals towards zero, in place, as the Orfeo ToolBox does to write int16."""
-    np.trunc(np.clip(values, -32768, 32767, out=values), out=values)
-
-
-@njit(nogil=True, cache=True)
-def _normalised_difference(plus, minus, out):  # type: ignore[no-untyped-def]
-    for d in range(out.shape[0]):
-        for j in range(out.shape[1]):
-            total = plus[d, j] + minus[d, j]
-            safe = total if abs(total) >= EPSILON else np.float32(1)
-            value = np.float32(1000) * (plus[d, j] - minus[d, j]) / safe
-            out[d, j] = value if abs(total) >= EPSILON else np.float32(0)
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _norm(series, out):  # type: ignore[no-untyped-def]
-    for d in range(out.shape[0]):
-        line = out[d]
-        line[:] = np.float32(0)
-        for b in range(series.shape[1]):
-            band = series[d, b]
-            for j in range(line.size):
-                line[j] += band[j] * band[j]
-        for j in range(line.size):
-            line[j] = np.sqrt(line[j])
-
-
-@njit(nogil=True, cache=True)
-def _spread_nodata(bands, indices):  # type: ignore[no-untyped-def]
-    """Bands (band, pixel) and indices (index, pixel) of one date."""
-    for b in range(bands.shape[0]):
-        band = bands[b]
-        for j in range(band.size):
-            if abs(band[j] - np.float32(NODATA)) < np.float32(0.1):
-                indices[:, j] = NODATA

@@ -6,6 +6,7 @@ The order is iota2's: all bands of the first date, all bands of the second, …,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,15 +17,15 @@ import numpy as np
 
 from toolkit.features.block import BlockPlace, FeatureBlock, inner
 from toolkit.features.chosen import ChosenFeature
-from toolkit.features.compatibility import fill_as_iota2, indices_as_iota2
-from toolkit.features.indices import check_indices, compute_indices, index_of, label_of
+from toolkit.features.indices import check_indices, index_of, label_of
 from toolkit.features.loading import SourceFile
 from toolkit.features.parameters import FeatureParams
+from toolkit.features.regular import RegularFeatures
 from toolkit.features.selection import select_features
 from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError, did_you_mean
-from toolkit.series.gaps import count_clear
-from toolkit.series.methods import LINEAR, GapFilling, check_method, fill_series
+from toolkit.series.matrix import PLAIN, MatrixForm
+from toolkit.series.methods import LINEAR, GapFilling, check_method
 from toolkit.series.timeline import regular_dates
 from toolkit.series.timeseries import SeriesParams
 
@@ -140,8 +141,10 @@ class FeatureStack:
     @property
     def held(self) -> int:
         """Values of a pixel that are in memory while its features are computed."""
-        copies = 2 if self.external else 1  # theirs are cut out of the padding, and they take memory of their own
-        return copies * (len(self.all_names) if self.external else self._regular) + (len(self) if self.select else 0)
+        if not self.external:
+            return len(self)
+        # Theirs are cut out of the padding, and they take memory of their own.
+        return 2 * len(self.all_names) + (len(self) if self.select else 0)
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -165,32 +168,38 @@ class FeatureStack:
         return len(self.dates) * (len(self.bands) + len(self.indices))
 
     def compute(
-        self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, place: BlockPlace | None = None
+        self,
+        values: np.ndarray,
+        validity: np.ndarray,
+        dates: np.ndarray,
+        place: BlockPlace | None = None,
+        form: MatrixForm = PLAIN,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Features of the pixels of a series.
 
         Args:
             values: (date, band, …) int16, reflectance x 10000; the trailing axes (y, x or pixel) are any. With
                 external features they are (y, x), with `padding` pixels around the block.
-            validity: (date, …) bool.
+            validity: (date, …) bool; false where a band of the date has no value.
             dates: (date,) ascending datetime64[D].
             place: where the block lies; needed for external features.
+            form: standardised or not, in which numbers. Standardised, a value of 0 below becomes `-mean / std`.
 
         Returns:
-            features: (feature, …) float32, feature-major so that a network multiplies it without transposing.
+            features: (feature, …) of `form.dtype`, feature-major so that a network multiplies it without transposing.
                 0 where a pixel has no usable date. Without padding.
             clear: (…) uint16, number of usable dates.
 
         Raises:
             FeatureError: an external feature fails.
         """
-        room = len(self.all_names) if self.external else 0
-        features, clear = self.regular(values, validity, dates, room)
-        if self.external:
-            assert place is not None, "external features need to know where the block lies"
-            self._compute_external(features, values, validity, dates, place)
-            features, clear = inner(features, self.padding), inner(clear, self.padding)
-        return (features if self.kept is None else features[self.kept]), clear
+        if not self.external:
+            return self._regular_features(values, validity, dates, form, len(self), self.kept)
+        assert place is not None, "external features need to know where the block lies"
+        features, clear = self.regular(values, validity, dates, len(self.all_names))
+        self._compute_external(features, values, validity, dates, place)
+        features, clear = inner(features, self.padding), inner(clear, self.padding)
+        return form.of(features if self.kept is None else features[self.kept]), clear
 
     def regular(
         self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, room: int = 0
@@ -200,26 +209,27 @@ class FeatureStack:
         Args:
             room: how many features to make room for in all; those after the regular ones are left empty.
         """
+        return self._regular_features(values, validity, dates, PLAIN, max(room, self._regular))
+
+    def _regular_features(
+        self,
+        values: np.ndarray,
+        validity: np.ndarray,
+        dates: np.ndarray,
+        form: MatrixForm,
+        room: int,
+        kept: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         pixels = values.shape[2:]
-        count = int(np.prod(pixels))
-        features = np.empty((max(room, self._regular), count), dtype=np.float32)
-        split = len(self.dates) * len(self.bands)
-        series = features[:split].reshape(len(self.dates), len(self.bands), count)
-        flat, clear_flat = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
-        indices = features[split : self._regular].reshape(len(self.indices), len(self.dates), count)
-        kept = None
-        if self.compatibility == "iota2":
-            fill_as_iota2(flat, clear_flat, dates, self.days, series)
-            indices_as_iota2(series, self.bands, self.indices, indices)
-        else:
-            _, kept = fill_series(self.gap_filling, self.bands, flat, clear_flat, dates, self.days, series)
-            compute_indices(series, self.bands, self.indices, indices)
-        clear = count_clear(clear_flat)
-        if kept is not None:
-            clear[~kept] = 0  # no date of it is left: as never seen
-        if any(index_of(name).formula for name in self.indices):  # iota2's indices of zeros are 0 by themselves
-            indices[:, :, clear == 0] = 0
-        return features.reshape(len(features), *pixels), clear.reshape(pixels)
+        count = math.prod(pixels)
+        features = np.empty((room, count), dtype=form.dtype)
+        flat = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
+        clear = self._on_grid.write(*flat, dates, form, features, kept)
+        return features.reshape(room, *pixels), clear.reshape(pixels)
+
+    @cached_property
+    def _on_grid(self) -> RegularFeatures:
+        return RegularFeatures(self.bands, self.days, self.indices, self.gap_filling, self.compatibility == "iota2")
 
     def by_name(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """The regular features (feature, …) by index and band: each (date, …), indices first."""

@@ -11,6 +11,8 @@ from pydantic import Field
 from toolkit.ground.params import param
 from toolkit.series.akima import AkimaParams, fill_akima
 from toolkit.series.composites import CompositeParams, fill_composite, ndvi_bands, seen_periods
+from toolkit.series.fused import LINEAR as LINEAR_WAY
+from toolkit.series.fused import NEAREST, PREVIOUS
 from toolkit.series.gapfill import fill_gaps, fill_nearest, fill_previous
 from toolkit.series.gaps import GapParams, empty_long_gaps
 from toolkit.series.savitzky_golay import SavitzkyGolayParams, fill_savitzky_golay
@@ -50,6 +52,10 @@ GapFilling = Annotated[
     Field(discriminator="method"),
 ]
 """The parameters of one method, told apart by its name."""
+
+
+WAYS = {"linear": LINEAR_WAY, "nearest": NEAREST, "previous": PREVIOUS}
+"""Methods that look at neighbours only, which `fused.fuse` does while it computes more, and what it calls them."""
 
 
 def check_method(params: GapFilling, bands: Sequence[str]) -> None:

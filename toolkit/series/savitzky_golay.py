@@ -16,12 +16,14 @@ from numba import njit
 from pydantic import field_validator, model_validator
 
 from toolkit.ground.params import param
+from toolkit.series.arithmetic import RUN
 from toolkit.series.flat_series import FlatSeries
-from toolkit.series.gapfill import LINEAR, scan
+from toolkit.series.fused import LINEAR
+from toolkit.series.gapfill import scan
 from toolkit.series.gaps import GapParams
 
-PART = 128
-"""Pixels filled at once before they are smoothed: 41 days of 10 bands take 210 kB."""
+PART = RUN
+"""Pixels filled at once before they are smoothed: 41 days of 10 bands take 840 kB."""
 
 
 class SavitzkyGolayParams(GapParams):
@@ -72,13 +74,12 @@ def fill_savitzky_golay(
     flat = FlatSeries.of(values, validity, dates, output_dates, out)
     share = coefficients(window, order).astype(np.float32)
     days = flat.output_days[0] + (longer - output_dates[0].astype("datetime64[D]")).astype(np.int16)
-    seen = np.searchsorted(flat.days, days, side="right")
     filled = np.empty((len(longer), values.shape[1], PART), dtype=np.float32)
     for start in range(0, flat.values.shape[2], PART):
         part = slice(start, min(start + PART, flat.values.shape[2]))
         some, valid = np.ascontiguousarray(flat.values[:, :, part]), np.ascontiguousarray(flat.validity[:, part])
         target = filled if some.shape[2] == PART else np.empty((*filled.shape[:2], some.shape[2]), np.float32)
-        scan(some, valid, flat.days, days, seen, LINEAR, target)
+        scan(some, valid, flat.days, days, LINEAR, target)
         _weigh(target, share, start, flat.out)
     return flat.result
 
