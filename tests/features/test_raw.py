@@ -129,7 +129,7 @@ def test_definitions_tell_raw_dates_from_filled_ones() -> None:
 def test_layout_of_a_row() -> None:
     row = RawRow.of(["slope", "B8_*", "day_*", "valid_*"])
     assert row == RawRow(1, 3) and row.width(2) == 7
-    assert row.fits(7) and row.fits(1) and not row.fits(6) and not row.fits(0)
+    assert row.fits(7) and row.fits(4) and not row.fits(6) and not row.fits(1)
     assert [row.name_place(column) for column in range(7)] == [0, 1, 2, 3, 1, 2, 3]
     assert row.dated(np.arange(14).reshape(2, 7)).tolist() == [[[1, 2, 3], [4, 5, 6]], [[8, 9, 10], [11, 12, 13]]]
     assert row.dated(np.empty((0, 7))).shape == (0, 2, 3)

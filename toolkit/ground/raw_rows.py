@@ -37,8 +37,8 @@ class RawRow:
         return self.static + dates * self.each
 
     def fits(self, width: int) -> bool:
-        """Whether a row may have so many columns."""
-        return width >= self.static and (width - self.static) % self.each == 0
+        """Whether a row of one date or more may have so many columns."""
+        return width > self.static and (width - self.static) % self.each == 0
 
     def dated(self, rows: np.ndarray) -> np.ndarray:
         """A view of rows (sample, column) without what is static: (sample, date, column of a date)."""
