@@ -115,6 +115,15 @@ def test_two_acquisitions_of_a_day_stay_two_dates(tmp_path: Path, theia: Callabl
     assert features[:, 0, 0].tolist() == [1020, 120, 1, 2020, 120, 1] and clear[0, 0] == 2
 
 
+def test_the_same_dates_of_another_year_give_the_same_features() -> None:
+    series = SeriesParams(source="s2", tiles=("31TCJ",), start="2019-01-01", end="2019-12-27", bands=BANDS)
+    later = FeatureStack.of(series, FeatureParams(representation="raw", indices=("ndvi",)))
+    assert later.names == stack_of().names and later.definitions == stack_of().definitions
+    values, validity = made()
+    wanted, _ = stack_of().compute(values, validity, DATES)
+    assert np.array_equal(later.compute(values, validity, DATES + np.timedelta64(365, "D"))[0], wanted)
+
+
 def test_what_cannot_go_together_is_refused_in_words() -> None:
     with pytest.raises(ParameterError, match=r"compatibility = iota2 .* features.representation = raw .* one or the"):
         build(FeatureParams, {"representation": "raw", "compatibility": "iota2"}, "experiment.yml, features")
