@@ -77,15 +77,16 @@ def train(samples: TrainingSamples, nomenclature: Nomenclature, tmp_path: Path) 
         chosen = options.pop("samples", samples)
         seed, key = options.pop("seed", 3), options.pop("key", "key")
         known = options.pop("nomenclature", nomenclature)
+        names = options.pop("feature_names", [f"B2_{number}" for number in range(chosen.features.shape[1])])
+        dates = options.pop("dates", DATES)
         params = LearningParams(**({"epochs": 5, "batch_size": 64, "learning_rate": 1e-3, "threads": 1} | options))
-        names = [f"B2_{number}" for number in range(chosen.features.shape[1])]
         return train_network(
             chosen,
             params,
             seed=seed,
             nomenclature=known,
             feature_names=names,
-            dates=DATES,
+            dates=dates,
             folder=tmp_path / name,
             key=key,
             **taken,

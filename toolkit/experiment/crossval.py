@@ -26,7 +26,7 @@ from toolkit.experiment.stages import CROSS_VALIDATION as STEP
 from toolkit.experiment.stages import GROWING, cross_validation_step
 from toolkit.experiment.steps import Observer, Reporter, perform
 from toolkit.experiment.tiles import open_series
-from toolkit.experiment.verbs import EpochProgress, clean
+from toolkit.experiment.verbs import EpochProgress, check_network, clean
 from toolkit.figures.folds import folds_figure
 from toolkit.figures.style import png
 from toolkit.ground.accuracy import ConfusionMatrix
@@ -113,6 +113,7 @@ def cross_validate(
     step = cross_validation_step(experiment, by)
 
     def work(reporter: Reporter, record: Record) -> str:
+        check_network(experiment)
         ground_truth = GroundTruth.read(RunFolder(experiment.folder).polygons("clean"))
         folds, store = _prepare(experiment, ground_truth, by, folder, record, reporter)
         _remove_other_folds(folder, folds)

@@ -10,6 +10,7 @@ from toolkit.features.indices import INDICES
 from toolkit.features.loading import SHIPPED, shipped_function
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.params import bounds_of, default_of, kind_of
+from toolkit.ground.raw_rows import EACH_DATE
 
 
 def feature_list(experiment: Experiment | None = None) -> str:
@@ -41,6 +42,8 @@ def _described(name: str, function: ExternalFunction) -> list[str]:
 
 def _counted(stack: FeatureStack) -> list[str]:
     """The features of an experiment, those of one series of dates in one line."""
+    if stack.raw:
+        return ["", *_raw(stack)]
 
     def series(name: str) -> str:
         head, _, day = name.rpartition("_")
@@ -51,3 +54,18 @@ def _counted(stack: FeatureStack) -> list[str]:
         counts[head] = counts.get(head, 0) + len(list(names))
     lines = [f"  {head:<15} {f'on {count} dates' if count > 1 else ''}".rstrip() for head, count in counts.items()]
     return ["", f"Features of the experiment: {len(stack)}", *lines]
+
+
+def _raw(stack: FeatureStack) -> list[str]:
+    """The features of raw dates: those of no date, then what each date has."""
+    each = [name.removesuffix(EACH_DATE) for name in stack.names if name.endswith(EACH_DATE)]
+    static = [name for name in stack.names if not name.endswith(EACH_DATE)]
+    channels = [f"  {name:<15} where it is clear, else 0" for name in each[:-2]]
+    start = f"{stack.dates[0][:4]}-01-01"
+    return [
+        *([f"Features of no date: {len(static)}", *(f"  {name}" for name in static)] if static else []),
+        f"Features of each date as it was acquired: {len(each)}",
+        *channels,
+        f"  {'day':<15} days since {start}",
+        f"  {'valid':<15} 1 where it is clear, else 0",
+    ]

@@ -190,7 +190,7 @@ class _Visit:
         values, validity = self._read(series, block.padded(stack.padding))
         features, _ = stack.compute(values, validity, series.dates, BlockPlace(place.tile, series.grid, block))
         middle = _pixel_series(series, stack, inner(values, stack.padding), inner(validity, stack.padding))
-        return middle, features.reshape(len(stack), 1)
+        return middle, features.reshape(len(features), 1)
 
     def _read(self, series: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """`series.read(block)`, every lane some of the dates."""

@@ -22,6 +22,7 @@ from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.params import Params, plain
 from toolkit.ground.writing import write_text
+from toolkit.learning.models import NO_INTERPOLATOR
 from toolkit.series.methods import LINEAR
 
 BY_OVERWRITE = "overwrite=True, on the command line --overwrite"
@@ -35,8 +36,13 @@ NOTED_SHARE, LONGEST_SILENCE = 1 / 400, 5.0
 of a training of ten hours has less than two megabytes."""
 
 
-AS_BEFORE: Mapping[str, Params] = {"series.gap_filling": LINEAR}
-"""Sections that came later, and the values that mean what was done before: with these they are not part of a record."""
+AS_BEFORE: Mapping[str, Any] = {
+    "series.gap_filling": LINEAR,
+    "features.representation": "gap_filled",
+    "learning.interpolator": NO_INTERPOLATOR,
+}
+"""Sections and parameters that came later, and the values that mean what was done before: with these they are not part
+of a record."""
 
 Observer = Callable[[Event], None]
 """Called with each event; must be short."""

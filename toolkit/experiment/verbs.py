@@ -43,6 +43,8 @@ from toolkit.ground_truth.splits import split_ground_truth
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.callbacks import Callback, StopSignal, TrainingRun, replay
 from toolkit.learning.checkpoint import Model
+from toolkit.learning.cost import network_shape
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.training import TrainingResult, train_network
 from toolkit.mapping.classify import classify_tile
 from toolkit.mapping.mosaic import mosaic_tiles
@@ -302,11 +304,23 @@ def run(experiment: Experiment, *, overwrite: bool = False, observer: Observer |
     Raises:
         LandcoverError: as the verbs do.
     """
+    check_network(experiment)
     result = None
     for verb in CHAIN.values():
         result = verb(experiment, overwrite=overwrite, observer=observer)  # type: ignore[operator]
     assert isinstance(result, Assessment)
     return result
+
+
+def check_network(experiment: Experiment) -> None:
+    """Refuse a network that cannot read the features of the experiment, before hours of sampling for it.
+
+    Raises:
+        ParameterError: with the mend.
+    """
+    learning, stack = experiment.learning, experiment.stack
+    inputs = InputLayout.of(stack.names, stack.days)
+    network_shape(learning.network, inputs, len(experiment.nomenclature), learning.interpolator)
 
 
 def provenance_tags(experiment: Experiment, record: Record) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What is computed from the gap-filled series, as parameters."""
+"""What is computed from the series, as parameters."""
 
 from __future__ import annotations
 
@@ -59,9 +59,18 @@ class ExternalParams(Params):
         return self
 
 
-class FeatureParams(Params):
-    """What is computed from the gap-filled series."""
+Representation = Literal["gap_filled", "raw"]
 
+
+class FeatureParams(Params):
+    """What a network is given of the series."""
+
+    representation: Representation = param(
+        "gap_filled",
+        "gap_filled: every pixel on the regular grid of days, for any network. raw: the dates as they were acquired, "
+        "each with its day and whether it is clear; for networks that read series, or any behind "
+        "learning.interpolator, and for tiles with few dates in common or a model for several years.",
+    )
     indices: tuple[str, ...] = param(
         ("ndvi", "ndwi", "brightness"),
         "Spectral indices of every date, by name, or your own by a formula of reflectances from 0 to 1: "
@@ -81,6 +90,15 @@ class FeatureParams(Params):
         "`iota2` gives iota2's exact numbers, for comparison with it: reflectances and indices cut to whole numbers, "
         "years of 365 days, pixels that were never clear classified from zeros.",
     )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> FeatureParams:
+        if self.representation == "raw" and self.compatibility == "iota2":
+            raise ValueError(
+                "features.compatibility = iota2 is a way of filling gaps, which features.representation = raw leaves "
+                "as they are; set one or the other"
+            )
+        return self
 
     @field_validator("indices")
     @classmethod

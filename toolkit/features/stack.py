@@ -1,7 +1,8 @@
 """The feature stack: what a network is given for each pixel, in which order, under which names.
 
 Sampling and mapping compute features by the same `FeatureStack`, so that training and inference cannot differ.
-The order is iota2's: all bands of the first date, all bands of the second, …, then each index over all dates.
+The order is iota2's: all bands of the first date, all bands of the second, …, then each index over all dates. Of raw
+dates it is another: what has no date, then all of the first date, all of the second (`ground/raw_rows.py`).
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from toolkit.features.block import BlockPlace, FeatureBlock, inner
 from toolkit.features.chosen import ChosenFeature
 from toolkit.features.indices import check_indices, index_of, label_of
 from toolkit.features.loading import SourceFile
-from toolkit.features.parameters import FeatureParams
+from toolkit.features.parameters import FeatureParams, Representation
+from toolkit.features.raw import keep_day_and_valid, raw_names, write_raw
 from toolkit.features.regular import RegularFeatures
 from toolkit.features.selection import select_features
 from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError, did_you_mean
+from toolkit.ground.raw_rows import RawRow
+from toolkit.series.gaps import count_clear
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.methods import LINEAR, GapFilling, check_method
 from toolkit.series.timeline import regular_dates
@@ -43,6 +47,7 @@ class FeatureStack:
     select: tuple[str, ...] = ()
     """Patterns of the names to keep; empty for all."""
     gap_filling: GapFilling = LINEAR
+    representation: Representation = "gap_filled"
 
     @classmethod
     def of(
@@ -88,6 +93,7 @@ class FeatureStack:
             external,
             features.select,
             series.gap_filling,
+            features.representation,
         )
 
     @property
@@ -99,6 +105,8 @@ class FeatureStack:
     def names(self) -> tuple[str, ...]:
         """Name of each feature: `B2_20180101`, …, `NDVI_20180101`, …, then those of external features.
 
+        Of raw dates those of external features come first; the others name what each date has: `B2_*`, …, `day_*`.
+
         Raises:
             FeatureError, ParameterError: an external feature cannot be loaded, or does not take its parameters; or
                 nothing is called as `select` wants.
@@ -108,7 +116,15 @@ class FeatureStack:
     @cached_property
     def kept(self) -> np.ndarray | None:
         """Positions among all features of those that are kept; None where all are."""
-        return select_features(self.all_names, self.select) if self.select else None
+        if not self.select:
+            return None
+        kept = select_features(self.all_names, self.select)
+        return keep_day_and_valid(kept, self.all_names) if self.raw else kept
+
+    @property
+    def raw(self) -> bool:
+        """Whether the dates are those that were acquired, not of the regular grid."""
+        return self.representation == "raw"
 
     @cached_property
     def all_names(self) -> tuple[str, ...]:
@@ -116,14 +132,15 @@ class FeatureStack:
         days = [day.replace("-", "") for day in self.dates]
         reflectances = [f"{band}_{day}" for day in days for band in self.bands]
         indices = [f"{label_of(index)}_{day}" for index in self.indices for day in days]
-        names = (*reflectances, *indices, *(name for one in self.external for name in one.names(days)))
+        external = [name for one in self.external for name in one.names(days)]
+        names = (*reflectances, *indices, *external)
         twice = next((name for name, count in Counter(names).items() if count > 1), None)
         if twice and self.external:
             raise ParameterError(
                 f"features.external: two features are called {twice}; take one away, or put a parameter into the "
                 'names, such as outputs=["texture_{band}"]'
             )
-        return names
+        return (*external, *raw_names(self.bands, self.indices)) if self.raw else names
 
     @cached_property
     def padding(self) -> int:
@@ -136,15 +153,24 @@ class FeatureStack:
         return self.compatibility == "iota2"
 
     def __len__(self) -> int:
-        return len(self.names) if self.external or self.select else self._regular
+        return len(self.names) if self.external or self.select or self.raw else self._regular
 
-    @property
-    def held(self) -> int:
-        """Values of a pixel that are in memory while its features are computed."""
-        if not self.external:
+    def width(self, dates: int) -> int:
+        """How many values a pixel has, of a tile with so many dates."""
+        row = RawRow.of(self.names) if self.raw else None
+        return len(self) if row is None else row.width(dates)
+
+    def held(self, dates: int) -> int:
+        """Values of a pixel that are in memory while its features are computed, of a tile with so many dates."""
+        if not self.raw and not self.external:
             return len(self)
-        # Theirs are cut out of the padding, and they take memory of their own.
-        return 2 * len(self.all_names) + (len(self) if self.select else 0)
+        selected = self.width(dates) if self.select else 0
+        if not self.raw:
+            # Theirs are cut out of the padding, and they take memory of their own.
+            return 2 * len(self.all_names) + selected
+        row = RawRow.of(self.all_names)
+        assert row is not None
+        return row.width(dates) + selected + (2 * (self._regular + row.static) if self.external else 0)
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -152,9 +178,12 @@ class FeatureStack:
         whole = ", cut to whole numbers" if self.compatibility == "iota2" else ""
         way = "" if self.gap_filling == LINEAR else f" ({self.gap_filling})"
         found = {"series": f"gap-filled{way} reflectance x {REFLECTANCE_SCALE}{whole}"}
+        if self.raw:
+            found["series"] = f"reflectance x {REFLECTANCE_SCALE} of each date as it was acquired, 0 where not valid"
+            found["series"] += f"; external features of the gap-filled{way} one" if self.external else ""
         kept, days = set(self.names), [day.replace("-", "") for day in self.dates]
         for index in map(index_of, self.indices):
-            if any(f"{index.label}_{day}" in kept for day in days):
+            if any(f"{index.label}_{day}" in kept for day in (*days, "*")):
                 found[index.label] = f"{index.written} x {index.scale}"
         for one in self.external:
             names = one.names(days)
@@ -166,6 +195,12 @@ class FeatureStack:
     def _regular(self) -> int:
         """How many features are bands and indices of the regular grid."""
         return len(self.dates) * (len(self.bands) + len(self.indices))
+
+    @property
+    def _externals(self) -> int:
+        """How many features are external ones."""
+        days = [day.replace("-", "") for day in self.dates]
+        return sum(len(one.names(days)) for one in self.external)
 
     def compute(
         self,
@@ -187,19 +222,45 @@ class FeatureStack:
 
         Returns:
             features: (feature, …) of `form.dtype`, feature-major so that a network multiplies it without transposing.
-                0 where a pixel has no usable date. Without padding.
+                0 where a pixel has no usable date. Without padding. Of raw dates `width(len(dates))` of them.
             clear: (…) uint16, number of usable dates.
 
         Raises:
             FeatureError: an external feature fails.
         """
+        if self.raw:
+            assert form.plain, "raw dates are standardised by the model, that knows which are valid"
+            return self._compute_raw(values, validity, dates, place)
         if not self.external:
             return self._regular_features(values, validity, dates, form, len(self), self.kept)
-        assert place is not None, "external features need to know where the block lies"
-        features, clear = self.regular(values, validity, dates, len(self.all_names))
-        self._compute_external(features, values, validity, dates, place)
-        features, clear = inner(features, self.padding), inner(clear, self.padding)
+        features, clear = self._with_external(values, validity, dates, place)
         return form.of(features if self.kept is None else features[self.kept]), clear
+
+    def _with_external(
+        self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, place: BlockPlace | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Features of the regular grid, then external ones, without any selection."""
+        assert place is not None, "external features need to know where the block lies"
+        features, clear = self.regular(values, validity, dates, self._regular + self._externals)
+        self._compute_external(features, values, validity, dates, place)
+        return inner(features, self.padding), inner(clear, self.padding)
+
+    def _compute_raw(
+        self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, place: BlockPlace | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """External features, then each date as it was acquired."""
+        row, static = RawRow.of(self.all_names), None
+        assert row is not None
+        if self.external:
+            static = self._with_external(values, validity, dates, place)[0][self._regular :]
+            values, validity = inner(values, self.padding), inner(validity, self.padding)
+        features = np.empty((row.width(len(dates)), *values.shape[2:]), dtype=np.float32)
+        if static is not None:
+            features[: row.static] = static
+        new_year = self.days[0].astype("datetime64[Y]").astype("datetime64[D]")
+        days = (dates - new_year).astype(np.float32)
+        write_raw(values, validity, days, self.bands, self.indices, features[row.static :])
+        return (features if self.kept is None else row.take(features, self.kept)), count_clear(validity)
 
     def regular(
         self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, room: int = 0

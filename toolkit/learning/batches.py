@@ -6,7 +6,7 @@ A `DataLoader` collates a batch row by row in Python, which takes three times as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from toolkit.ground.errors import SampleError
+from toolkit.ground.raw_rows import RawRow
 
 CHUNK = 2048
 """Samples looked at or standardised at once: few enough to stay in the processor's cache."""
@@ -24,7 +25,7 @@ class TrainingSamples:
     """The samples of a training, as extracted: not standardised."""
 
     features: np.ndarray
-    """float32 of shape (sample, feature)."""
+    """float32 of shape (sample, feature); raw dates: padded to the same number of dates."""
     codes: np.ndarray
     """Class code of each sample, uint8 of shape (sample,)."""
     polygons: np.ndarray
@@ -44,40 +45,49 @@ class TrainingSamples:
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Mean and standard deviation of each feature: the network sees `(x - mean) / std`."""
+    """Mean and standard deviation of each feature: the network sees `(x - mean) / std`.
+
+    Of raw dates, those of a channel are over all of its valid values, and what is not valid stays 0.
+    """
 
     mean: np.ndarray
-    """float64 of shape (feature,)."""
+    """float64 of shape (feature,): one of each name."""
     std: np.ndarray
     """float64 of shape (feature,); 1 where the feature is constant."""
+    row: RawRow | None = None
+    """How rows of raw dates are laid out; None where each name is a column."""
 
     @classmethod
-    def fit(cls, features: np.ndarray, rows: np.ndarray | None = None) -> Standardiser:
-        """Mean and standard deviation of each column over these rows, in float64 (Chan et al. 1979, chunk by chunk).
+    def fit(cls, features: np.ndarray, rows: np.ndarray | None = None, row: RawRow | None = None) -> Standardiser:
+        """Mean and standard deviation of each feature over these rows.
 
         Args:
             features: (sample, feature).
             rows: indices of the samples that count; default all.
+            row: the layout of raw dates, where the features are such.
         """
-        count, mean, squares = 0, np.zeros(features.shape[1]), np.zeros(features.shape[1])
-        for chunk in _chunks(features, np.arange(len(features)) if rows is None else rows):
-            values = chunk.astype(np.float64)
-            here = values.mean(0)
-            delta, total = here - mean, count + len(values)
-            values -= here
-            values *= values
-            squares += values.sum(0) + delta**2 * count * len(values) / total
-            mean += delta * len(values) / total
-            count = total
-        std = np.sqrt(squares / max(count, 1))
-        # A constant column has a deviation of rounding size at most, and must not be blown up to noise.
-        constant = std <= 1e-12 * np.maximum(1.0, np.abs(mean))
-        return cls(mean, np.where(constant, 1.0, std))
+        rows = np.arange(len(features)) if rows is None else rows
+        if row is None:
+            return cls(*_mean_and_std(_chunks(features, rows), features.shape[1]))
+        flat = _mean_and_std((one[:, : row.static] for one in _chunks(features, rows)), row.static)
+        dated = (row.dated(one) for one in _chunks(features, rows))
+        channels = _mean_and_std((one[one[:, :, -1] > 0.5][:, :-2] for one in dated), row.each - 2)
+        as_it_is = np.zeros(2), np.ones(2)  # the day, and whether it is valid
+        mean, std = (np.concatenate(one) for one in zip(flat, channels, as_it_is, strict=True))
+        return cls(mean, std, row)
 
     def apply(self, features: torch.Tensor) -> None:
         """Standardise features in place: float32 of shape (sample, feature), on the CPU."""
-        features.sub_(torch.from_numpy(self.mean.astype(np.float32)))
-        features.mul_(torch.from_numpy((1 / self.std).astype(np.float32)))
+        mean = torch.from_numpy(self.mean.astype(np.float32))
+        inverse = torch.from_numpy((1 / self.std).astype(np.float32))
+        if self.row is None:
+            features.sub_(mean).mul_(inverse)
+            return
+        static = self.row.static
+        features[:, :static].sub_(mean[:static]).mul_(inverse[:static])
+        dated = torch.from_numpy(self.row.dated(features.numpy()))
+        dated.sub_(mean[static:]).mul_(inverse[static:])
+        dated[:, :, :-2].mul_(dated[:, :, -1:])
 
 
 def standardised(
@@ -98,7 +108,7 @@ def standardised(
         # "clip" because the default way of `take` copies once more; all rows are there.
         np.take(samples.features, rows[start : start + CHUNK], axis=0, out=chunk.numpy(), mode="clip")
         standardiser.apply(chunk)
-        _check_finite(chunk, names)
+        _check_finite(chunk, names, standardiser.row)
     return result
 
 
@@ -194,14 +204,34 @@ def _draw(codes: np.ndarray, ratio: float, rng: np.random.Generator) -> np.ndarr
     return drawn
 
 
-def _check_finite(features: torch.Tensor, names: Sequence[str]) -> None:
+def _check_finite(features: torch.Tensor, names: Sequence[str], row: RawRow | None) -> None:
     if torch.isfinite(features.sum()):
         return
     column = int(torch.isfinite(features).all(0).to(torch.uint8).argmin())
     raise SampleError(
-        f"feature {names[column]} is not a number in some sample; extract the samples again, "
-        "or leave out the external feature that gives it"
+        f"feature {names[row.name_place(column) if row else column]} is not a number in some sample; extract the "
+        "samples again, or leave out the external feature that gives it"
     )
+
+
+def _mean_and_std(chunks: Iterable[np.ndarray], columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each column, in float64 (Chan et al. 1979, chunk by chunk)."""
+    count, mean, squares = 0, np.zeros(columns), np.zeros(columns)
+    for chunk in chunks:
+        if not len(chunk):
+            continue
+        values = chunk.astype(np.float64)
+        here = values.mean(0)
+        delta, total = here - mean, count + len(values)
+        values -= here
+        values *= values
+        squares += values.sum(0) + delta**2 * count * len(values) / total
+        mean += delta * len(values) / total
+        count = total
+    std = np.sqrt(squares / max(count, 1))
+    # A constant column has a deviation of rounding size at most, and must not be blown up to noise.
+    constant = std <= 1e-12 * np.maximum(1.0, np.abs(mean))
+    return mean, np.where(constant, 1.0, std)
 
 
 def _chunks(features: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:

@@ -26,17 +26,25 @@ from torch import nn
 
 from toolkit.ground.errors import ModelError, ParameterError
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
+from toolkit.ground.raw_rows import RawRow
 from toolkit.ground.writing import aside, write_text
 from toolkit.learning.batches import Standardiser
 from toolkit.learning.devices import DeviceName, choose_device
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import NetworkParams, build_network, network_params
+from toolkit.learning.models import (
+    NO_INTERPOLATOR,
+    InterpolatorChoice,
+    NetworkParams,
+    interpolator_params,
+    network_behind,
+    network_params,
+)
 from toolkit.learning.models.columns import for_maps
 
 WEIGHTS, DOCUMENT = "weights.safetensors", "model.json"
 FORMAT = 1
-PIXELS = 4096
-"""Pixels that go through the network at once."""
+PIXELS, RAW_PIXELS = 4096, 512
+"""Pixels that go through the network at once; fewer of raw dates, of which a network makes many numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +64,8 @@ class Model:
     seed: int
     best: dict[str, Any]
     """`epoch` of the weights, and the metrics of that epoch on the valid samples."""
+    interpolator: InterpolatorChoice = NO_INTERPOLATOR
+    """What stands before the network."""
     definitions: dict[str, str] = field(default_factory=dict)
     """What the features are (unit, formula, function), in words; empty in models of earlier versions."""
     versions: dict[str, str] = field(default_factory=lambda: software_versions())
@@ -135,7 +145,7 @@ class Model:
         """Class and confidence of pixels.
 
         Args:
-            features: float32 of shape (feature, pixel), not standardised.
+            features: float32 of shape (feature, pixel), not standardised; raw dates: any number of them.
 
         Returns:
             Class codes, uint8 (pixel,); confidence = the largest probability, uint8 (pixel,), percent, 0 to 100.
@@ -157,7 +167,7 @@ class Model:
         """Probability of each class.
 
         Args:
-            features: float32 of shape (feature, pixel), not standardised.
+            features: float32 of shape (feature, pixel), not standardised; raw dates: any number of them.
 
         Returns:
             float32 of shape (class, pixel), in the order of the nomenclature; the sum over classes is 1.
@@ -172,13 +182,16 @@ class Model:
 
     def _logits(self, features: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
         """Logits (class, pixel) of each chunk of pixels."""
-        if features.ndim != 2 or len(features) != len(self.feature_names):
+        row, count = self.inputs.row, len(self.feature_names)
+        if features.ndim != 2 or not (row.fits(len(features)) if row else len(features) == count):
+            wanted = f"{row.static} + dates x {row.each}" if row else str(count)
             raise ModelError(
-                f"features of shape {features.shape} do not fit the model's ({len(self.feature_names)}, pixel); "
+                f"features of shape {features.shape} do not fit the model's ({wanted}, pixel); "
                 "use the series and features of the training, or train again"
             )
-        for start in range(0, features.shape[1], PIXELS):
-            pixels = slice(start, min(start + PIXELS, features.shape[1]))
+        at_once = RAW_PIXELS if row else PIXELS
+        for start in range(0, features.shape[1], at_once):
+            pixels = slice(start, min(start + at_once, features.shape[1]))
             chunk = np.require(features[:, pixels], np.float32, "W")  # torch takes no read-only memory
             yield pixels, self._network(torch.from_numpy(chunk).to(self.device))
 
@@ -190,10 +203,10 @@ class Model:
     @cached_property
     def _network(self) -> nn.Module:
         """The network for inference, its standardisation inside."""
-        network = build_network(self.params, self.inputs, len(self.nomenclature))
+        network = network_behind(self.interpolator, self.params, self.inputs, len(self.nomenclature))
         network.load_state_dict(self.weights)
         mean, std = torch.from_numpy(self.standardiser.mean), torch.from_numpy(self.standardiser.std)
-        return for_maps(network, mean, std).to(self.device)
+        return for_maps(network, mean, std, self.inputs.row).to(self.device)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         normalisation = {"mean": self.standardiser.mean, "std": self.standardiser.std}
@@ -205,6 +218,7 @@ class Model:
         document = {
             "format": FORMAT,
             "network": self.params.model_dump(mode="json"),
+            "interpolator": self.interpolator.model_dump(mode="json"),
             "feature_names": list(self.feature_names),
             "definitions": self.definitions,
             "nomenclature": {"name": self.nomenclature.name, "classes": classes},
@@ -227,7 +241,12 @@ class Model:
         return cls(
             params=network_params(document["network"], "network"),
             weights={name[8:]: value for name, value in tensors.items() if name.startswith("network.")},
-            standardiser=Standardiser(tensors["normalisation.mean"].numpy(), tensors["normalisation.std"].numpy()),
+            standardiser=Standardiser(
+                tensors["normalisation.mean"].numpy(),
+                tensors["normalisation.std"].numpy(),
+                RawRow.of(document["feature_names"]),
+            ),
+            interpolator=interpolator_params(document.get("interpolator")),
             feature_names=tuple(document["feature_names"]),
             nomenclature=Nomenclature(document["nomenclature"]["name"], classes),
             dates=np.array(document["dates"], dtype="datetime64[D]"),

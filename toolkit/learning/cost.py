@@ -15,7 +15,7 @@ from toolkit.learning.batches import Batches
 from toolkit.learning.devices import choose_device, default_threads, torch_threads
 from toolkit.learning.fitting import VALID_CHUNK, Fitting, seeded
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import NetworkParams, build_network
+from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, NetworkParams, inputs_behind, network_behind
 from toolkit.learning.parameters import LearningParams
 
 PROBE_SECONDS = 0.5
@@ -31,6 +31,9 @@ LARGEST_BATCH = 8192
 FEWEST_BATCHES = 3
 """Batches that are timed together, at least."""
 
+DATES = 70
+"""Dates of the samples that raw dates are tried with: a year of one tile as Sentinel-2 sees it."""
+
 MOST_PARAMETERS = 30_000_000
 """Larger networks are not tried: a few updates could take a minute, and much memory."""
 
@@ -42,7 +45,8 @@ class Shape:
     parameters: int
     """Number of weights that are learnt."""
     widths: tuple[int, ...]
-    """Features, neurons of each layer, classes; of other layers than linear ones nothing is told."""
+    """Features, neurons of each layer, classes; of other layers than linear ones nothing is told, nor of what stands
+    before the network. Features of raw dates are those of one date."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,19 @@ class Cost:
     device: str
 
 
-def network_shape(params: NetworkParams, inputs: InputLayout, n_classes: int) -> Shape:
-    """The size of a network, exactly; none of its weights is made."""
+def network_shape(
+    params: NetworkParams, inputs: InputLayout, n_classes: int, interpolator: InterpolatorChoice = NO_INTERPOLATOR
+) -> Shape:
+    """The size of a network and of what stands before it, exactly; none of its weights is made.
+
+    Raises:
+        ParameterError: it cannot read such inputs.
+    """
+    given = inputs_behind(interpolator, inputs)
     with torch.device("meta"):
-        network = build_network(params, inputs, n_classes)
+        network = network_behind(interpolator, params, inputs, n_classes)
     widths = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
-    return Shape(_count(network), (inputs.width or 0, *widths))
+    return Shape(_count(network), (given.width or len(given.names), *widths))
 
 
 def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_train: int, n_valid: int = 0) -> Cost:
@@ -75,7 +86,8 @@ def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_
     Raises:
         ParameterError: the device is not present, or has no room for the network.
     """
-    device, shape = choose_device(params.device), network_shape(params.network, inputs, n_classes)
+    device = choose_device(params.device)
+    shape = network_shape(params.network, inputs, n_classes, params.interpolator)
     if shape.parameters > MOST_PARAMETERS or not n_train:
         return Cost(shape, None if n_train else 0.0, str(device))
     try:
@@ -93,9 +105,9 @@ def _probe(
 ) -> float:
     """Seconds of an epoch: batches of growing size, then the largest that there is time for again and again."""
     with seeded(0, device):
-        network = build_network(params.network, inputs, n_classes).to(device)
+        network = network_behind(params.interpolator, params.network, inputs, n_classes).to(device)
     until, whole = time.perf_counter() + PROBE_SECONDS, min(params.batch_size, n_train, LARGEST_BATCH)
-    samples = _random_samples(FEWEST_BATCHES * whole, inputs.width or 0, n_classes, device)
+    samples = _random_samples(FEWEST_BATCHES * whole, inputs, n_classes, device)
     size = min(max(SMALLEST_BATCH, FIRST_WORK // _count(network)), whole)
     while True:
         fitting = _fitting(network, params, size, samples, n_classes)
@@ -112,10 +124,14 @@ def _probe(
 
 
 def _random_samples(
-    count: int, n_features: int, n_classes: int, device: torch.device
+    count: int, inputs: InputLayout, n_classes: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    features = torch.randn((count, n_features), generator=generator)
+    generator, row = torch.Generator().manual_seed(0), inputs.row
+    features = torch.randn((count, row.width(DATES) if row else inputs.width or 0), generator=generator)
+    if row:
+        dated = features[:, row.static :].unflatten(1, (DATES, row.each))
+        dated[:, :, -2] = torch.linspace(0, 365, DATES).round()
+        dated[:, :, -1] = torch.rand((count, DATES), generator=generator) < 0.5
     return features.to(device), torch.randint(n_classes, (count,), generator=generator).to(device)
 
 

@@ -17,10 +17,11 @@ from torch.nn import functional
 from toolkit.ground.accuracy import ConfusionMatrix, count_pairs
 from toolkit.ground.errors import SampleError
 from toolkit.ground.nomenclature import Nomenclature
+from toolkit.ground.raw_rows import RawRow
 from toolkit.learning.batches import Batches, Standardiser, TrainingSamples, derived_seed, split_samples, standardised
 from toolkit.learning.devices import choose_device, fits
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import build_network
+from toolkit.learning.models import network_behind
 from toolkit.learning.parameters import LearningParams, OptimizerName
 from toolkit.learning.state import Tensors, snapshot
 
@@ -152,7 +153,8 @@ def check_samples(samples: TrainingSamples, nomenclature: Nomenclature, feature_
     Raises:
         SampleError: a code outside the nomenclature, or fewer than two classes.
     """
-    if samples.features.shape[1] != len(feature_names):
+    row = RawRow.of(feature_names)
+    if not (row.fits(samples.features.shape[1]) if row else samples.features.shape[1] == len(feature_names)):
         raise ValueError(f"{samples.features.shape[1]} features with {len(feature_names)} names")
     codes = np.unique(samples.codes)
     unknown = codes[nomenclature.index(codes) < 0].tolist()
@@ -182,7 +184,7 @@ def prepare(
     train, valid = split_samples(samples.codes, samples.polygons, params.valid_ratio, params.valid_by, rng)
     if params.valid_by == "sample":
         LOG.warning("valid set by sample: neighbours of the train samples watch the training; its metrics are too good")
-    standardiser = Standardiser.fit(samples.features, train)
+    standardiser = Standardiser.fit(samples.features, train, inputs.row)
     labels = nomenclature.index(samples.codes)
     home = device if fits(samples.features.size * 4, device) else torch.device("cpu")
     parts = [
@@ -190,7 +192,7 @@ def prepare(
         for rows in (train, valid)
     ]
     with seeded(derived_seed(seed, Purpose.WEIGHTS), device):
-        network = build_network(params.network, inputs, len(nomenclature)).to(device)
+        network = network_behind(params.interpolator, params.network, inputs, len(nomenclature)).to(device)
     fitting = Fitting(
         network,
         Batches(*parts[0], params.batch_size, device),

@@ -5,7 +5,7 @@ A sample is one row of features whose names tell what they are. There are two re
 - *regular*: `B8_20180111` is channel B8 on a date of the regular grid, known to all; the columns stand in any order.
 - *raw*: `B8_*` is channel B8 on each date as it was acquired. Every date has the same columns, one after the other,
   the last two of them `day_*` (days since the first of January of the first year) and `valid_*` (1 or 0). A row has as
-  many dates as it takes: those of a tile, padded by dates that are not valid.
+  many dates as it takes: those of a tile, padded by dates that are not valid (`ground/raw_rows.py`).
 
 What else a sample has, such as `texture`, is *static*: the first columns of a raw row, any of a regular one.
 """
@@ -21,10 +21,9 @@ import numpy as np
 import torch
 
 from toolkit.ground.errors import ParameterError
+from toolkit.ground.raw_rows import DAY, EACH_DATE, VALID, RawRow
 
-EACH_DATE = "_*"
-"""End of the name of what a raw row has on each of its dates."""
-DAY, VALID = f"day{EACH_DATE}", f"valid{EACH_DATE}"
+__all__ = ["DAY", "EACH_DATE", "VALID", "InputLayout", "Series"]
 
 
 class Series(NamedTuple):
@@ -48,16 +47,19 @@ class InputLayout:
     """Of each feature, in order; of a raw row what is static, then what each date has."""
     dates: tuple[str, ...] = ()
     """Days of the regular grid, ISO format; none of a raw row."""
+    period: tuple[str, str] | None = None
+    """First and last day of the regular grid, ISO format, of a raw row too; None of features of no date."""
 
     @classmethod
     def of(cls, names: Sequence[str], dates: np.ndarray) -> InputLayout:
         """The layout that these names tell of.
 
         Args:
-            dates: of the regular grid, datetime64[D]; no matter for raw rows.
+            dates: of the regular grid, datetime64[D]; raw rows have others, of the same period.
         """
         raw = any(name.endswith(EACH_DATE) for name in names)
-        return cls(tuple(names), () if raw else tuple(np.datetime_as_string(dates.astype("datetime64[D]")).tolist()))
+        days = tuple(np.datetime_as_string(dates.astype("datetime64[D]")).tolist())
+        return cls(tuple(names), () if raw else days, (days[0], days[-1]) if days else None)
 
     @classmethod
     def unnamed(cls, count: int) -> InputLayout:
@@ -68,6 +70,11 @@ class InputLayout:
     def raw(self) -> bool:
         """Whether dates are as they were acquired."""
         return VALID in self.names
+
+    @property
+    def row(self) -> RawRow | None:
+        """How raw rows are laid out; None of regular ones."""
+        return RawRow.of(self.names)
 
     @cached_property
     def channels(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from toolkit.ground.params import Params, param
 from toolkit.learning.devices import DeviceName
-from toolkit.learning.models import MlpParams
+from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, MlpParams
 
 Criterion = Literal["f_score", "oa", "kappa", "loss"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -18,6 +18,12 @@ class LearningParams(Params):
     """How the network is trained."""
 
     network: NetworkChoice = param(MlpParams(), "The network and its parameters.")
+    interpolator: InterpolatorChoice = param(
+        NO_INTERPOLATOR,
+        "What stands before the network. none: nothing, it reads the features as they are. attention: dates, regular "
+        "or raw, become a regular series by an interpolation that is learnt with the network, so that any network "
+        "takes features.representation: raw.",
+    )
     epochs: int = param(200, "Passes over the train samples.", unit="epochs", ge=1)
     batch_size: int = param(4096, "Samples between two updates of the weights.", unit="samples", ge=1, log=(16, 65_536))
     optimizer: OptimizerName = param(

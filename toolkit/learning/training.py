@@ -148,6 +148,7 @@ class _Packing:
         """The model of the best epoch. (Its seconds stay out: two equal trainings write equal files.)"""
         return Model(
             params=self.params.network,
+            interpolator=self.params.interpolator,
             weights=state.best_network,
             standardiser=self.standardiser,
             feature_names=self.feature_names,

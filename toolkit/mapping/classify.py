@@ -45,7 +45,7 @@ class MappingParams(Params):
 def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
     """Memory that reading a block and computing its features takes at its peak, bytes a pixel."""
     dates, bands = len(series.acquisitions), len(series.bands)
-    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * stack.held + RESULT_BYTES)
+    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * stack.held(dates) + RESULT_BYTES)
 
 
 def block_size(series: TileSeries, stack: FeatureStack, memory_gb: float, workers: int) -> int:
@@ -73,7 +73,7 @@ class BlockClassifier:
     def __call__(self, block: Block) -> dict[str, np.ndarray]:
         """`classes`, `confidence` and `validity` of a block, each (y, x)."""
         features, clear, seen = TileFeatures(self.series, self.stack).read_for_map(block)
-        classes, confidence = self.model.predict(features.reshape(len(self.stack), -1))
+        classes, confidence = self.model.predict(features.reshape(len(features), -1))
         return {
             "classes": np.where(seen, classes.reshape(seen.shape), NO_CLASS).astype(np.uint8),
             "confidence": np.where(seen, confidence.reshape(seen.shape), 0).astype(np.uint8),

@@ -108,7 +108,7 @@ def extract(
     aside = store.folder / series.tile / ".blocks"
     results = stream(work, wanted, aside, key=key, workers=workers, progress=progress)
     clear = np.zeros(len(pixels), dtype=np.uint16)
-    with store.writing(series.tile, pixels, len(stack)) as features:
+    with store.writing(series.tile, pixels, stack.width(len(series.acquisitions))) as features:
         for _, arrays in results:
             features[arrays["position"]] = arrays["features"]
             clear[arrays["position"]] = arrays["clear"]

@@ -4,7 +4,7 @@ samples/
   stack.json                feature names, in order, and their definitions
   31TCJ/pixels.npy          (sample,) row, col, polygon, code
   31TCJ/clear.npy           (sample,) uint16, number of clear dates
-  31TCJ/features.npy        (sample, feature) float32
+  31TCJ/features.npy        (sample, feature) float32; raw dates: as many as the tile has
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ from toolkit.ground.writing import aside, write_text
 HOLE = 1 << 24
 """Bytes written at once where a file is filled by hand."""
 
+CHUNK = 2048
+"""Samples copied at once."""
+
 
 @dataclass(frozen=True)
 class Samples:
     """Samples in memory; every array has one entry a sample."""
 
     features: np.ndarray
-    """(sample, feature) float32."""
+    """(sample, feature) float32; raw dates: each sample padded to the most dates of any tile."""
     codes: np.ndarray
     """(sample,) uint8."""
     polygons: np.ndarray
@@ -150,11 +153,13 @@ class SampleStore:
                 f"{self.folder} holds no sample with {min_clear_dates} clear dates or more; "
                 "lower sampling.min_clear_dates, or add ground truth"
             )
-        features = np.empty((count, len(self.names)), dtype=np.float32)
+        paths = {tile: self.folder / tile / "features.npy" for tile in keep}
+        stored = {tile: np.load(path, mmap_mode="r", allow_pickle=False) for tile, path in paths.items()}
+        # Zeros are dates that are not valid, and take no memory until another value is written.
+        features = np.zeros((count, max(one.shape[1] for one in stored.values())), dtype=np.float32)
         start = 0
         for tile, chosen in keep.items():
-            stored = np.load(self.folder / tile / "features.npy", mmap_mode="r", allow_pickle=False)
-            np.compress(chosen, stored, axis=0, out=features[start : start + int(chosen.sum())])
+            _fill(features[start : start + int(chosen.sum())], stored[tile], chosen)
             start += int(chosen.sum())
         pixels = np.concatenate([self.pixels(tile)[chosen] for tile, chosen in keep.items()])
         return Samples(features, pixels["code"], pixels["polygon"])
@@ -162,6 +167,14 @@ class SampleStore:
     def _keep(self, tile: str, min_clear_dates: int, choose: np.ndarray | None) -> np.ndarray:
         keep = self.clear(tile) >= min_clear_dates
         return keep if choose is None else keep & choose
+
+
+def _fill(target: np.ndarray, stored: np.ndarray, chosen: np.ndarray) -> None:
+    """Copy the chosen of these samples, which may have fewer columns; nothing large is held twice."""
+    rows = np.flatnonzero(chosen)
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        target[start : start + len(part), : stored.shape[1]] = stored[part]
 
 
 def reserve(path: Path) -> None:

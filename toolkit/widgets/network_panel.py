@@ -60,7 +60,7 @@ class NetworkPanel(Panel):
         """In a thread: the layers at once, then the samples, then the time; what is known is not sought anew."""
         learning, stack, classes = experiment.learning, experiment.stack, len(experiment.nomenclature)
         inputs = InputLayout.of(stack.names, stack.days)
-        known = Known(network_shape(learning.network, inputs, classes))
+        known = Known(network_shape(learning.network, inputs, classes, learning.interpolator))
         self.layers.value = layers_html(known.shape)
 
         refreshed = self._refreshed  # while we look it may be raised: what is found now is then not taken for new

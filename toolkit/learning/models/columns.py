@@ -11,6 +11,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from toolkit.ground.raw_rows import RawRow
+
 
 @runtime_checkable
 class Columnwise(Protocol):
@@ -39,12 +41,33 @@ class Transposed(nn.Module):
         return self.network(((features - self.mean) / self.std).T).T
 
 
-def for_maps(network: nn.Module, mean: torch.Tensor, std: torch.Tensor) -> nn.Module:
+class RawTransposed(Transposed):
+    """Any network of raw dates, between a standardisation and two transpositions."""
+
+    def __init__(self, network: nn.Module, mean: torch.Tensor, std: torch.Tensor, row: RawRow) -> None:
+        super().__init__(network, mean, std)
+        self.row = row
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        static = self.row.static
+        flat = (features[:static] - self.mean[:static]) / self.std[:static]
+        dated = (features[static:].unflatten(0, (-1, self.row.each)) - self.mean[static:]) / self.std[static:]
+        dated[:, :-2] *= dated[:, -1:]
+        return self.network(torch.cat((flat, dated.flatten(0, 1))).T).T
+
+
+def for_maps(network: nn.Module, mean: torch.Tensor, std: torch.Tensor, row: RawRow | None = None) -> nn.Module:
     """The network for inference: features (feature, pixel), not standardised, to logits (class, pixel).
 
     Args:
         mean, std: normalisation of the features, float64 of shape (feature,).
+        row: the layout of raw dates, where the features are such; mean and std are then of each name.
     """
     network = network.eval()
-    module = network.columnwise(mean, std) if isinstance(network, Columnwise) else Transposed(network, mean, std)
+    if row is not None:
+        module: nn.Module = RawTransposed(network, mean, std, row)
+    elif isinstance(network, Columnwise):
+        module = network.columnwise(mean, std)
+    else:
+        module = Transposed(network, mean, std)
     return module.eval().requires_grad_(False)

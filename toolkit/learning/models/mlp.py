@@ -43,8 +43,9 @@ class Mlp(nn.Module):
         n_features = inputs.width
         if n_features is None:
             raise ParameterError(
-                "network mlp has a weight for each feature and cannot read raw dates, whose number varies; "
-                "set features.representation: gap_filled, or choose a network that reads series"
+                "network mlp has a weight for each feature and cannot read raw dates, whose number varies; set "
+                "learning.interpolator: attention, or features.representation: gap_filled, or choose a network that "
+                "reads series"
             )
         hidden = published_widths(n_features, n_classes) if params.hidden is None else params.hidden
         layers: list[nn.Module] = []
