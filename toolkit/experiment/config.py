@@ -181,7 +181,7 @@ class Experiment:
             node[leaf] = flat[path]
             choice = self._choice(path)
             if choice is not None:
-                keep_what_fits(node, choice)
+                keep_what_fits(node, choice, before=self.get(path.rpartition(".")[0]))
         self._change(build(ExperimentParams, content, str(self.path)), self.path)
 
     def _choice(self, path: str) -> FieldInfo | None:

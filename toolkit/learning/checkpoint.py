@@ -31,12 +31,10 @@ from toolkit.learning.batches import Standardiser
 from toolkit.learning.devices import DeviceName, choose_device
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import NetworkParams, build_network, network_params
-from toolkit.learning.models.columns import for_maps
+from toolkit.learning.models.columns import chunk_of, for_maps
 
 WEIGHTS, DOCUMENT = "weights.safetensors", "model.json"
 FORMAT = 1
-PIXELS = 4096
-"""Pixels that go through the network at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,8 +175,9 @@ class Model:
                 f"features of shape {features.shape} do not fit the model's ({len(self.feature_names)}, pixel); "
                 "use the series and features of the training, or train again"
             )
-        for start in range(0, features.shape[1], PIXELS):
-            pixels = slice(start, min(start + PIXELS, features.shape[1]))
+        size = chunk_of(self._network)
+        for start in range(0, features.shape[1], size):
+            pixels = slice(start, min(start + size, features.shape[1]))
             chunk = np.require(features[:, pixels], np.float32, "W")  # torch takes no read-only memory
             yield pixels, self._network(torch.from_numpy(chunk).to(self.device))
 

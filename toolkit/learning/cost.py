@@ -13,9 +13,10 @@ from torch import nn
 from toolkit.ground.errors import ParameterError
 from toolkit.learning.batches import Batches
 from toolkit.learning.devices import choose_device, default_threads, torch_threads
-from toolkit.learning.fitting import VALID_CHUNK, Fitting, seeded
+from toolkit.learning.fitting import Fitting, seeded
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import NetworkParams, build_network
+from toolkit.learning.models.columns import PIXELS, chunk_of
 from toolkit.learning.parameters import LearningParams
 
 PROBE_SECONDS = 0.5
@@ -24,6 +25,9 @@ PROBE_SECONDS = 0.5
 SMALLEST_BATCH, FIRST_WORK = 64, 50_000_000
 """The first batch that is tried has so many samples, or so many that samples times parameters are this much; the next
 ones double, as long as there is time."""
+
+HEAVY_BATCH = 16
+"""Samples of the first batch of a network whose work is more than its weights tell."""
 
 LARGEST_BATCH = 8192
 """Samples of the largest batch that is tried: a larger one takes as long for each sample."""
@@ -42,7 +46,7 @@ class Shape:
     parameters: int
     """Number of weights that are learnt."""
     widths: tuple[int, ...]
-    """Features, neurons of each layer, classes; of other layers than linear ones nothing is told."""
+    """Features, neurons of each layer, classes; of a network that does not say them, those of its linear layers."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ def network_shape(params: NetworkParams, inputs: InputLayout, n_classes: int) ->
     """The size of a network, exactly; none of its weights is made."""
     with torch.device("meta"):
         network = build_network(params, inputs, n_classes)
-    widths = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
-    return Shape(_count(network), (inputs.width or 0, *widths))
+    told = getattr(network, "widths", None)
+    linear = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
+    widths = linear if told is None else [*told, n_classes]
+    return Shape(_count(network), (inputs.width or len(inputs.names), *widths))
 
 
 def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_train: int, n_valid: int = 0) -> Cost:
@@ -96,7 +102,8 @@ def _probe(
         network = build_network(params.network, inputs, n_classes).to(device)
     until, whole = time.perf_counter() + PROBE_SECONDS, min(params.batch_size, n_train, LARGEST_BATCH)
     samples = _random_samples(FEWEST_BATCHES * whole, inputs.width or 0, n_classes, device)
-    size = min(max(SMALLEST_BATCH, FIRST_WORK // _count(network)), whole)
+    first = max(SMALLEST_BATCH, FIRST_WORK // _count(network)) if chunk_of(network) == PIXELS else HEAVY_BATCH
+    size = min(first, whole)
     while True:
         fitting = _fitting(network, params, size, samples, n_classes)
         rounds = [_seconds_of(fitting.train_epoch, device, 1, _go_on) for _ in range(2)]
@@ -127,7 +134,7 @@ def _fitting(
     return Fitting(
         network,
         Batches(features, labels, size, features.device),
-        (features[:VALID_CHUNK], labels[:VALID_CHUNK]),
+        (features[:PIXELS], labels[:PIXELS]),
         tuple(range(n_classes)),
         learning_rate=params.learning_rate,
         class_weights=None,

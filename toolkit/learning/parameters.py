@@ -6,12 +6,10 @@ from typing import Literal
 
 from toolkit.ground.params import Params, param
 from toolkit.learning.devices import DeviceName
-from toolkit.learning.models import MlpParams
+from toolkit.learning.models import MlpParams, NetworkChoice
 
 Criterion = Literal["f_score", "oa", "kappa", "loss"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
-NetworkChoice = MlpParams
-"""The parameters of any shipped network; with a second one, a union told apart by `name`."""
 
 
 class LearningParams(Params):

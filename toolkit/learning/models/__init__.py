@@ -1,14 +1,43 @@
-"""The networks, one a file. `@network` registers one, `build_network` makes one from its parameters."""
+"""The networks, one a file. `@register` registers one, `build_network` makes one from its parameters."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from toolkit.learning.models.inceptiontime import InceptionTimeParams
+from toolkit.learning.models.ltae import LtaeParams
 from toolkit.learning.models.mlp import Mlp, MlpParams
+from toolkit.learning.models.recurrent import GruParams
 from toolkit.learning.models.registry import (
     NetworkParams,
     build_network,
     known_networks,
-    network,
     network_params,
+    register,
 )
+from toolkit.learning.models.tempcnn import TempCnnParams
+from toolkit.learning.models.transformer import TransformerParams
 
-__all__ = ["Mlp", "MlpParams", "NetworkParams", "build_network", "known_networks", "network", "network_params"]
+NetworkChoice = Annotated[
+    MlpParams | TempCnnParams | InceptionTimeParams | LtaeParams | TransformerParams | GruParams,
+    Field(discriminator="name"),
+]
+"""The parameters of one network, told apart by its name."""
+
+__all__ = [
+    "GruParams",
+    "InceptionTimeParams",
+    "LtaeParams",
+    "Mlp",
+    "MlpParams",
+    "NetworkChoice",
+    "NetworkParams",
+    "TempCnnParams",
+    "TransformerParams",
+    "build_network",
+    "known_networks",
+    "network_params",
+    "register",
+]
