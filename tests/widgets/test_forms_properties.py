@@ -54,6 +54,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "series.gap_filling.window": st.integers(3, 182).map(lambda half: 2 * half + 1),
     "learning.network.heads": st.sampled_from([1, 2, 4]),
     "learning.network.width": st.integers(1, 10_000).map(lambda quarter: 4 * quarter),
+    "learning.network.params": st.dictionaries(st.sampled_from(["width", "mode"]), st.integers(1, 9) | st.just("max")),
     "features.indices": st.lists(st.sampled_from(sorted(INDICES)), unique=True).map(tuple),
     "features.external": st.lists(EXTERNAL, max_size=2).map(tuple),
     "features.select": st.lists(st.sampled_from(["B8_*", "ndvi_2018*", "B[24]_*"]), unique=True).map(tuple),

@@ -18,10 +18,10 @@ from toolkit.features.block import BlockPlace, FeatureBlock, inner
 from toolkit.features.chosen import ChosenFeature
 from toolkit.features.compatibility import fill_as_iota2, indices_as_iota2
 from toolkit.features.indices import check_indices, compute_indices, index_of, label_of
-from toolkit.features.loading import SourceFile
 from toolkit.features.parameters import FeatureParams
 from toolkit.features.selection import select_features
 from toolkit.ground.bands import REFLECTANCE_SCALE
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.series.gaps import count_clear
 from toolkit.series.methods import LINEAR, GapFilling, check_method, fill_series

@@ -15,7 +15,7 @@ from toolkit.learning.batches import Batches
 from toolkit.learning.devices import choose_device, default_threads, torch_threads
 from toolkit.learning.fitting import Fitting, seeded
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import NetworkParams, build_network
+from toolkit.learning.models import NetworkParams, OwnParams, build_network
 from toolkit.learning.models.columns import PIXELS, chunk_of
 from toolkit.learning.parameters import LearningParams
 
@@ -60,8 +60,8 @@ class Cost:
 
 
 def network_shape(params: NetworkParams, inputs: InputLayout, n_classes: int) -> Shape:
-    """The size of a network, exactly; none of its weights is made."""
-    with torch.device("meta"):
+    """The size of a network, exactly; none of its weights is made, unless it is a person's own."""
+    with torch.device("cpu" if isinstance(params, OwnParams) else "meta"):  # whose constructor may look at its weights
         network = build_network(params, inputs, n_classes)
     told = getattr(network, "widths", None)
     linear = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import field_validator
 
 from toolkit.ground.params import Params, param
 from toolkit.learning.devices import DeviceName
@@ -36,6 +39,17 @@ class LearningParams(Params):
         None, "Threads to train with. Empty: one for batches below 2048 samples, else one a core.", unit="threads", ge=1
     )
     device: DeviceName = param("auto", "Where to train: auto takes a GPU where there is one.")
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _usual_or_own(cls, section: Any) -> Any:
+        """A section that names no network is of the usual one; a name with a file is that of a person's own."""
+        if not isinstance(section, Mapping):
+            return section
+        name = section.get("name", MlpParams().name)
+        if "file" in section and "network" not in section and name != "own":
+            return {**section, "name": "own", "network": name}
+        return {"name": name, **section}
 
     @property
     def select_column(self) -> str:

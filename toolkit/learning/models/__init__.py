@@ -9,6 +9,7 @@ from pydantic import Field
 from toolkit.learning.models.inceptiontime import InceptionTimeParams
 from toolkit.learning.models.ltae import LtaeParams
 from toolkit.learning.models.mlp import Mlp, MlpParams
+from toolkit.learning.models.own import OwnParams, network
 from toolkit.learning.models.recurrent import GruParams
 from toolkit.learning.models.registry import (
     NetworkParams,
@@ -21,7 +22,7 @@ from toolkit.learning.models.tempcnn import TempCnnParams
 from toolkit.learning.models.transformer import TransformerParams
 
 NetworkChoice = Annotated[
-    MlpParams | TempCnnParams | InceptionTimeParams | LtaeParams | TransformerParams | GruParams,
+    MlpParams | TempCnnParams | InceptionTimeParams | LtaeParams | TransformerParams | GruParams | OwnParams,
     Field(discriminator="name"),
 ]
 """The parameters of one network, told apart by its name."""
@@ -34,10 +35,12 @@ __all__ = [
     "MlpParams",
     "NetworkChoice",
     "NetworkParams",
+    "OwnParams",
     "TempCnnParams",
     "TransformerParams",
     "build_network",
     "known_networks",
+    "network",
     "network_params",
     "register",
 ]
