@@ -48,7 +48,7 @@ HOME = {
     "torch": {"learning"},
     "safetensors": {"learning"},
     "matplotlib": {"figures"},
-    "numba": {"series", "features"},
+    "numba": {"series", "features", "learning"},
     "dask": {"ground"},
     "distributed": {"ground"},
     "ipywidgets": {"widgets"},
@@ -59,7 +59,8 @@ HOME = {
     "jupyter_server": {"webmap"},
     "tornado": {"webmap"},
     "jinja2": {"validation"},
-    "sklearn": set(),
+    "sklearn": {"learning"},
+    "threadpoolctl": {"learning"},
     "pickle": set(),
 }
 """Foreign libraries and the rooms that may import them."""

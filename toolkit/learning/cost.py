@@ -15,7 +15,7 @@ from toolkit.learning.batches import Batches
 from toolkit.learning.devices import choose_device, default_threads, torch_threads
 from toolkit.learning.fitting import Fitting, seeded
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import NetworkParams, OwnParams, build_network
+from toolkit.learning.models import NetworkParams, OwnParams, TreeParams, build_network
 from toolkit.learning.models.columns import PIXELS, chunk_of
 from toolkit.learning.parameters import LearningParams
 
@@ -55,7 +55,7 @@ class Cost:
 
     shape: Shape
     seconds_an_epoch: float | None
-    """None where the network is too large to be tried."""
+    """None where the network is too large to be tried, or is trees, which have no epochs."""
     device: str
 
 
@@ -82,7 +82,8 @@ def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_
         ParameterError: the device is not present, or has no room for the network.
     """
     device, shape = choose_device(params.device), network_shape(params.network, inputs, n_classes)
-    if shape.parameters > MOST_PARAMETERS or not n_train:
+    too_long = shape.parameters > MOST_PARAMETERS or isinstance(params.network, TreeParams)
+    if too_long or not n_train:
         return Cost(shape, None if n_train else 0.0, str(device))
     try:
         with torch_threads(params.threads or default_threads(params.batch_size)):

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
+from toolkit.learning.models.gradient_boosting import GradientBoosting, GradientBoostingParams
 from toolkit.learning.models.inceptiontime import InceptionTimeParams
 from toolkit.learning.models.ltae import LtaeParams
 from toolkit.learning.models.mlp import Mlp, MlpParams
 from toolkit.learning.models.own import OwnParams, network
+from toolkit.learning.models.random_forest import RandomForest, RandomForestParams
 from toolkit.learning.models.recurrent import GruParams
 from toolkit.learning.models.registry import (
     NetworkParams,
@@ -20,14 +22,25 @@ from toolkit.learning.models.registry import (
 )
 from toolkit.learning.models.tempcnn import TempCnnParams
 from toolkit.learning.models.transformer import TransformerParams
+from toolkit.learning.models.trees import TreeParams
 
 NetworkChoice = Annotated[
-    MlpParams | TempCnnParams | InceptionTimeParams | LtaeParams | TransformerParams | GruParams | OwnParams,
+    MlpParams
+    | TempCnnParams
+    | InceptionTimeParams
+    | LtaeParams
+    | TransformerParams
+    | GruParams
+    | RandomForestParams
+    | GradientBoostingParams
+    | OwnParams,
     Field(discriminator="name"),
 ]
 """The parameters of one network, told apart by its name."""
 
 __all__ = [
+    "GradientBoosting",
+    "GradientBoostingParams",
     "GruParams",
     "InceptionTimeParams",
     "LtaeParams",
@@ -36,8 +49,11 @@ __all__ = [
     "NetworkChoice",
     "NetworkParams",
     "OwnParams",
+    "RandomForest",
+    "RandomForestParams",
     "TempCnnParams",
     "TransformerParams",
+    "TreeParams",
     "build_network",
     "known_networks",
     "network",
