@@ -48,7 +48,7 @@ HOME = {
     "torch": {"learning"},
     "safetensors": {"learning"},
     "matplotlib": {"figures"},
-    "numba": {"series", "features"},
+    "numba": {"series", "features", "learning"},
     "dask": {"ground"},
     "distributed": {"ground"},
     "ipywidgets": {"widgets"},
@@ -59,7 +59,8 @@ HOME = {
     "jupyter_server": {"webmap"},
     "tornado": {"webmap"},
     "jinja2": {"validation"},
-    "sklearn": set(),
+    "sklearn": {"learning"},
+    "threadpoolctl": {"learning"},
     "pickle": set(),
 }
 """Foreign libraries and the rooms that may import them."""
@@ -128,7 +129,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
         assert getattr(toolkit, name) is not None
     nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "Nomenclature"}
     verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "run"}
-    assert set(toolkit.__all__) == nouns | verbs | {"demo", "external_feature", "figures", "widgets"}
+    assert set(toolkit.__all__) == nouns | verbs | {"demo", "external_feature", "figures", "network", "widgets"}
 
 
 def test_unknown_public_name_is_an_attribute_error() -> None:

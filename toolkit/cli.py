@@ -176,7 +176,7 @@ def _value(text: str, annotation: Any) -> Any:
     kind = kind_of(annotation)
     if text.strip().lower() == "none" and type(None) in get_args(annotation):
         return None
-    if text.strip().lower() == "none" and kind in ("LIST", "TABLE"):
+    if text.strip().lower() == "none" and kind in ("LIST", "TABLE", "VALUES"):
         return [] if kind == "LIST" else {}
     if kind == "TEXT":
         return text

@@ -10,10 +10,10 @@ import pytest
 from odc.geo.geobox import GeoBox
 
 from toolkit.features.chosen import ChosenFeature
-from toolkit.features.loading import SourceFile
 from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.grid import Block, from_bounds
 
 DAYS = ("2018-01-01", "2018-04-11", "2018-07-20", "2018-10-28")

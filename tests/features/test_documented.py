@@ -12,7 +12,8 @@ from tests.features.conftest import ArraySeries
 from toolkit.features.chosen import ChosenFeature
 from toolkit.features.formula import FUNCTIONS, parse_formula
 from toolkit.features.indices import INDICES
-from toolkit.features.loading import SHIPPED, SourceFile, shipped_function
+from toolkit.features.loading import SHIPPED, shipped_function
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
 

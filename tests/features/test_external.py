@@ -18,11 +18,11 @@ from tests.features.conftest import DAYS, ArraySeries, own
 from toolkit import external_feature
 from toolkit.features.chosen import ChosenFeature
 from toolkit.features.external import ExternalFunction
-from toolkit.features.loading import SourceFile
 from toolkit.features.phenology import phenology
 from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureParams, FeatureStack
 from toolkit.features.texture import window_sum
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import FeatureError, ParameterError
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.params import Params, param

@@ -18,11 +18,10 @@ from torch import nn
 
 from toolkit.ground.errors import ModelError, RunFolderError
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
-from toolkit.learning import checkpoint
 from toolkit.learning.batches import Standardiser
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import MlpParams, NetworkParams, build_network, network
+from toolkit.learning.models import MlpParams, NetworkParams, build_network, columns, register
 
 NAMES = ("B2_20180101", "B3_20180101", "B2_20180111", "B3_20180111", "NDVI_20180101", "NDVI_20180111")
 
@@ -107,7 +106,7 @@ def test_equal_models_are_equal_files(nomenclature: Nomenclature, tmp_path: Path
 @pytest.mark.parametrize("params", [MlpParams(), MlpParams(hidden=(9, 7), batch_norm=True, dropout=0.3)])
 def test_prediction_is_that_of_the_explicit_way(nomenclature: Nomenclature, params: MlpParams) -> None:
     model = make_model(nomenclature, params)
-    features = pixels(checkpoint.PIXELS + 77)  # more than one chunk, the last one short
+    features = pixels(columns.PIXELS + 77)  # more than one chunk, the last one short
     expected = explicit_probabilities(model, features)
     probabilities = model.predict_probabilities(features)
     assert probabilities.shape == (5, features.shape[1])
@@ -125,7 +124,7 @@ def test_a_network_of_ones_own_travels_too(
         name: Literal["curve"] = "curve"
         width: int = 4
 
-    @network(CurveParams)
+    @register(CurveParams)
     class Curve(nn.Sequential):
         def __init__(self, params: CurveParams, inputs: InputLayout, n_classes: int) -> None:
             super().__init__(nn.Linear(inputs.width, params.width), nn.Tanh(), nn.Linear(params.width, n_classes))
@@ -170,7 +169,7 @@ def test_layout_and_chunks_do_not_matter(model: Model, monkeypatch: pytest.Monke
     transposed = np.ascontiguousarray(features.T).T
     for other in (read_only, transposed, features.astype(np.float64), np.repeat(features, 2, axis=1)[:, ::2]):
         np.testing.assert_array_equal(model.predict(other)[0], expected[0])
-    monkeypatch.setattr(checkpoint, "PIXELS", 64)
+    monkeypatch.setattr(columns, "PIXELS", 64)
     np.testing.assert_array_equal(model.predict(features)[0], expected[0])
 
 
@@ -249,7 +248,7 @@ def test_damaged_weights_are_refused(folder: Path, damage: Callable[[bytes], byt
     ("key", "value", "words"),
     [
         ("format", 99, "its format is 99"),
-        ("network", {"name": "tempcnn"}, "network 'tempcnn' is not known"),
+        ("network", {"name": "tempcmm"}, "network 'tempcmm' is not known"),
         ("network", {"name": "mlp", "hidden": [4]}, "damaged"),
         ("network", {"name": "mlp", "width": 4}, "width is not a parameter"),
         ("dates", ["yesterday"], "damaged"),

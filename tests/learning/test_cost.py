@@ -18,7 +18,7 @@ from toolkit.learning import cost
 from toolkit.learning.callbacks import Callback
 from toolkit.learning.cost import network_cost, network_shape
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import MlpParams, NetworkParams, network
+from toolkit.learning.models import MlpParams, NetworkParams, register
 from toolkit.learning.parameters import LearningParams
 
 
@@ -56,7 +56,7 @@ def test_any_registered_network_has_a_cost(registered: dict[str, Any]) -> None:
         name: Literal["own"] = "own"
         width: int = param(4, "Width.")
 
-    @network(OwnParams)
+    @register(OwnParams)
     class Own(nn.Module):
         def __init__(self, params: OwnParams, inputs: InputLayout, n_classes: int) -> None:
             super().__init__()

@@ -17,8 +17,8 @@ from toolkit.learning.models import (
     NetworkParams,
     build_network,
     known_networks,
-    network,
     network_params,
+    register,
 )
 from toolkit.learning.models.columns import Columnwise, Transposed, for_maps
 from toolkit.learning.parameters import LearningParams
@@ -74,7 +74,7 @@ def test_a_network_registers_with_its_parameters(registered: dict[str, Any]) -> 
         name: Literal["tiny"] = "tiny"
         width: int = param(3, "Width.", ge=1)
 
-    @network(TinyParams)
+    @register(TinyParams)
     class Tiny(nn.Module):
         def __init__(self, params: TinyParams, inputs: InputLayout, n_classes: int) -> None:
             super().__init__()
@@ -84,12 +84,12 @@ def test_a_network_registers_with_its_parameters(registered: dict[str, Any]) -> 
     built = build_network(network_params({"name": "tiny", "width": 4}, "here"), InputLayout.unnamed(10), 2)
     assert isinstance(built, Tiny)
     assert built.shape == (10, 4, 2)
-    network(TinyParams)(Tiny)  # a cell that runs again
+    register(TinyParams)(Tiny)  # a cell that runs again
 
 
 def test_a_name_is_not_taken_from_another_network(registered: dict[str, Any]) -> None:
     with pytest.raises(ParameterError, match=r"network mlp is already .*Mlp; choose another name"):
-        network(MlpParams)(nn.Identity)
+        register(MlpParams)(nn.Identity)
 
 
 def test_parameters_without_a_name_do_not_register() -> None:
@@ -97,7 +97,7 @@ def test_parameters_without_a_name_do_not_register() -> None:
         pass
 
     with pytest.raises(ParameterError, match="Nameless has no name"):
-        network(Nameless)
+        register(Nameless)
 
 
 @pytest.mark.parametrize(

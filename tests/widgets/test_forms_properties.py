@@ -24,6 +24,7 @@ from toolkit.features.parameters import ExternalParams
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import build, keep_what_fits, leaves, plain
+from toolkit.learning.parameters import LearningParams
 from toolkit.series.timeseries import SeriesParams
 from toolkit.widgets.drafts import drafts_of
 from toolkit.widgets.forms import Form, form
@@ -51,6 +52,9 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "series.bands": st.lists(st.sampled_from(BAND_NAMES), min_size=1, unique=True).map(tuple),
     "series.area": st.none() | st.just((1.25, 43.5, 1.5, 43.75)) | st.just((-179.0, -80.0, 1e-07, 0.1)),
     "series.gap_filling.window": st.integers(3, 182).map(lambda half: 2 * half + 1),
+    "learning.network.heads": st.sampled_from([1, 2, 4]),
+    "learning.network.width": st.integers(1, 10_000).map(lambda quarter: 4 * quarter),
+    "learning.network.params": st.dictionaries(st.sampled_from(["width", "mode"]), st.integers(1, 9) | st.just("max")),
     "features.indices": st.lists(st.sampled_from(sorted(INDICES)), unique=True).map(tuple),
     "features.external": st.lists(EXTERNAL, max_size=2).map(tuple),
     "features.select": st.lists(st.sampled_from(["B8_*", "ndvi_2018*", "B[24]_*"]), unique=True).map(tuple),
@@ -111,6 +115,7 @@ def targets(draw: st.DrawFn) -> ExperimentParams:
             node = node.setdefault(parent, {})
         node[leaf] = value
     keep_what_fits(content["series"]["gap_filling"], SeriesParams.model_fields["gap_filling"])
+    keep_what_fits(content["learning"]["network"], LearningParams.model_fields["network"])
     return build(ExperimentParams, content, "drawn")
 
 

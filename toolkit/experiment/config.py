@@ -25,11 +25,14 @@ from toolkit.experiment.saving import (
     whole_yaml,
 )
 from toolkit.features.stack import FeatureStack
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import build, differences, keep_what_fits, models_of
 from toolkit.ground.writing import write_text
+from toolkit.learning.models import OwnParams
+from toolkit.learning.parameters import LearningParams
 from toolkit.products.catalog import Catalog
 
 Observer = Callable[["Experiment"], None]
@@ -181,7 +184,7 @@ class Experiment:
             node[leaf] = flat[path]
             choice = self._choice(path)
             if choice is not None:
-                keep_what_fits(node, choice)
+                keep_what_fits(node, choice, before=self.get(path.rpartition(".")[0]))
         self._change(build(ExperimentParams, content, str(self.path)), self.path)
 
     def _choice(self, path: str) -> FieldInfo | None:
@@ -263,6 +266,25 @@ class Experiment:
         asked = {source for one in params.features.external for source in one.rasters.values()}
         rasters = {source: self.data.layer(source, params.series.tiles) for source in asked}
         return FeatureStack.of(params.series, params.features, self.path.parent, rasters)
+
+    @property
+    def learning_with_code(self) -> LearningParams:
+        """`learning`; with the file of a network of one's own, as it is now. The file is read, and not imported.
+
+        Raises:
+            ParameterError: the file is absent.
+        """
+        learning = self._params.learning
+        if not isinstance(learning.network, OwnParams):
+            return learning
+        source = SourceFile.read(self.path.parent / learning.network.file, "learning.network.file")
+        return learning.model_copy(update={"network": learning.network.with_code(source)})
+
+    @property
+    def network_file(self) -> Path | None:
+        """The file of a network of one's own; None for a network that ships."""
+        network = self._params.learning.network
+        return self.path.parent / network.file if isinstance(network, OwnParams) else None
 
     def _take_file(self, source: Path, path: Path) -> None:
         """Take the parameters of a file, and this path as the experiment's own."""

@@ -223,7 +223,7 @@ def _run_fold(
     samples = store.load(experiment.sampling.min_clear_dates, fold.drawn["train"])
     train_network(
         TrainingSamples(samples.features, samples.codes, sources_of(RunFolder(experiment.folder), samples.polygons)),
-        experiment.learning,
+        experiment.learning_with_code,
         seed=experiment.seed,
         nomenclature=nomenclature,
         feature_names=store.names,
@@ -234,7 +234,7 @@ def _run_fold(
         callbacks=[progress],
         overwrite=True,  # of the state of another training; this one's goes on
     )
-    model = Model.load(folder / "learning" / "model")
+    model = Model.load(folder / "learning" / "model", network_file=experiment.network_file)
     matrices = {}
     for role, side in ROLES.items():
         if role != "train":

@@ -212,12 +212,15 @@ class _Visit:
         path = self.folder.model / "model.json"
         if not path.exists():
             raise ModelError("No model yet: `train` makes it")
-        model = self.keep("model", _stamp(path), lambda: Model.load(self.folder.model))
+        model = self.keep("model", _stamp(path), self._load_model)
         stack = self.experiment.stack
         model.check_features(stack.names, definitions=stack.definitions)
         shares = model.predict_probabilities(features)[:, 0]
         order = np.argsort(-shares, kind="stable")
         return dict(zip(model.nomenclature.codes[order].tolist(), shares[order].tolist(), strict=True))
+
+    def _load_model(self) -> Model:
+        return Model.load(self.folder.model, network_file=self.experiment.network_file)
 
     def _mapped(self, place: Place) -> Mapped | None:
         """The maps of the tile at a place, or the mosaic where only that is there."""

@@ -15,7 +15,7 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, fingerprint_files
 from toolkit.experiment.steps import Step, standing
 from toolkit.experiment.tiles import layer_files, product_files
-from toolkit.features.loading import SourceFile
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground_truth.vector_files import parts_of
 from toolkit.mapping.classify import LAYERS
@@ -147,6 +147,7 @@ def train_step(experiment: Experiment) -> Step:
         (folder.history, folder.model / "model.json"),
         after=("sample",),
         may_grow=GROWING,
+        arguments=network_sources(experiment),
     )
 
 
@@ -192,7 +193,7 @@ def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
         inputs=fingerprint_files([*product_files(experiment), *layer_files(experiment)], experiment.path.parent),
         after=("clean",),
         may_grow=GROWING,
-        arguments={"by": by, **feature_sources(experiment)},
+        arguments={"by": by, **feature_sources(experiment), **network_sources(experiment)},
     )
 
 
@@ -204,6 +205,18 @@ def feature_sources(experiment: Experiment) -> dict[str, str]:
     """
     files = sorted({one.file for one in experiment.features.external if one.file})
     return {f"sha256 of {file}": SourceFile.read(experiment.path.parent / file).sha256 for file in files}
+
+
+def network_sources(experiment: Experiment) -> dict[str, str]:
+    """The hash of the file of a network of one's own, so that a changed network is noticed.
+
+    Raises:
+        ParameterError: the file is absent.
+    """
+    file = experiment.network_file
+    if file is None:
+        return {}
+    return {"learning.network, sha256 of its file": SourceFile.read(file, "learning.network.file").sha256}
 
 
 def ground_truth_file(experiment: Experiment) -> Path:

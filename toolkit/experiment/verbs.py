@@ -145,7 +145,7 @@ def train(
         samples = store.load(experiment.sampling.min_clear_dates)
         result = train_network(
             TrainingSamples(samples.features, samples.codes, sources_of(folder, samples.polygons)),
-            experiment.learning,
+            experiment.learning_with_code,
             seed=experiment.seed,
             nomenclature=experiment.nomenclature,
             feature_names=store.names,
@@ -213,7 +213,7 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
             (series,) = open_series(experiment, tiles=[tile])
             progress = reporter.progress(f"classify {tile}")
             tags = provenance_tags(experiment, record)
-            model = Model.load(folder.model)
+            model = Model.load(folder.model, network_file=experiment.network_file)
             classify_tile(
                 series, experiment.stack, model, folder.tile(tile), experiment.mapping,
                 key=record.key, tags=tags, progress=progress,

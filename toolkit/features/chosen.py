@@ -12,7 +12,8 @@ from odc.geo.geobox import GeoBox
 
 from toolkit.features.block import FeatureBlock, inner
 from toolkit.features.external import DATE, ExternalFunction
-from toolkit.features.loading import SourceFile, place_of, shipped_function
+from toolkit.features.loading import own_function, shipped_function
+from toolkit.ground.code_files import SourceFile, place_of
 from toolkit.ground.errors import FeatureError, ParameterError, did_you_mean
 from toolkit.ground.grid import Block
 from toolkit.ground.params import Params, build, plain
@@ -40,7 +41,7 @@ class ChosenFeature:
         Raises:
             FeatureError: the file cannot be imported, or has no such function.
         """
-        return self.source.function(self.name) if self.source else shipped_function(self.name)
+        return own_function(self.source, self.name) if self.source else shipped_function(self.name)
 
     @property
     def params(self) -> Params:

@@ -21,13 +21,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from string import Formatter
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
-from pydantic import create_model
 
 from toolkit.ground.errors import FeatureError
 from toolkit.ground.params import Params
+from toolkit.ground.signatures import annotations_of, params_of
 
 Padding = int | Callable[[Any], int]
 """Pixels around a block that a function needs, or how many by its parameters."""
@@ -144,28 +144,12 @@ def _params_of(function: Callable[..., Any]) -> tuple[type[Params], bool]:
         raise FeatureError(
             f"{function.__name__} takes no argument; its first is the block: def {function.__name__}(block)"
         )
-    arguments = given[1:]
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise FeatureError(
-            f"{function.__name__}: an annotation is not known where the file is read ({error})"
-        ) from None
-    kinds = {one.name: hints.get(one.name) for one in arguments}
+    arguments, hints = given[1:], annotations_of(function, function.__name__, FeatureError)
     if len(arguments) == 1:
-        (only,) = kinds.values()
+        only = hints.get(arguments[0].name)
         if isinstance(only, type) and issubclass(only, Params):
             return only, True
-    fields: dict[str, Any] = {}
-    for one in arguments:
-        if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD) or kinds[one.name] is None or one.name == "date":
-            raise FeatureError(
-                f"{function.__name__}: argument {one.name!r} needs an annotation, such as `radius: int = 1`, and "
-                "another name than `date`"
-            )
-        fields[one.name] = (kinds[one.name], ... if one.default is one.empty else one.default)
-    name = "".join(part.capitalize() for part in function.__name__.split("_"))
-    return create_model(f"{name}Params", __base__=Params, **fields), False
+    return params_of(arguments, hints, function.__name__, FeatureError, reserved=("date",)), False
 
 
 def _spoken(value: Any) -> str:

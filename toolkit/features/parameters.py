@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, field_validator, model_validator
@@ -12,22 +10,7 @@ from toolkit.features.indices import index_of
 from toolkit.features.loading import shipped_function
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import FrozenTable, Params, build, param
-
-
-def _frozen_values(values: Mapping[str, Any]) -> FrozenTable:
-    return FrozenTable({name: _plain_value(name, value) for name, value in values.items()})
-
-
-def _plain_value(name: str, value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(_plain_value(name, one) for one in value)
-    if value is None or isinstance(value, bool | int | float | str | date):
-        return value
-    raise ValueError(f"{name} = {value!r}: a number, a text, a day, yes or no, or a list of these is needed")
-
-
-Values = Annotated[dict[str, Any], AfterValidator(_frozen_values)]
-"""Parameters by name, checked by whoever knows their declaration."""
+from toolkit.ground.signatures import Values
 
 
 class ExternalParams(Params):

@@ -19,12 +19,12 @@ import numpy as np
 from toolkit.features.block import BlockPlace, FeatureBlock, inner
 from toolkit.features.chosen import ChosenFeature
 from toolkit.features.indices import check_indices, index_of, label_of
-from toolkit.features.loading import SourceFile
 from toolkit.features.parameters import FeatureParams, Representation
 from toolkit.features.raw import keep_day_and_valid, raw_names, write_raw
 from toolkit.features.regular import RegularFeatures
 from toolkit.features.selection import select_features
 from toolkit.ground.bands import REFLECTANCE_SCALE
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.raw_rows import RawRow
 from toolkit.series.gaps import count_clear

@@ -6,6 +6,7 @@
     ├─ ProductError       an image or a mask: absent, cut short, of the wrong size
     ├─ GroundTruthError   polygons: no CRS, no class field, unknown class, outside the tiles
     ├─ FeatureError       a feature function that a person wrote: it fails, or gives what no network can take
+    ├─ NetworkError       a network that a person wrote: it fails, or gives no logits
     ├─ SampleError        nothing to draw, or samples that do not fit the network
     ├─ ModelError         a saved model that does not fit what it is asked to classify
     └─ RunFolderError     a run folder made with other parameters, in use, or a full disk
@@ -45,6 +46,10 @@ class GroundTruthError(LandcoverError):
 
 class FeatureError(LandcoverError):
     """An external feature fails, or gives what cannot be used."""
+
+
+class NetworkError(LandcoverError):
+    """A network of a person's own fails, or gives what cannot be used."""
 
 
 class SampleError(LandcoverError):

@@ -138,8 +138,16 @@ def models_of(annotation: Any) -> tuple[type[BaseModel], ...]:
     return models if len(models) == len(members) else ()
 
 
-def keep_what_fits(values: dict[str, Any], section: FieldInfo) -> None:
-    """Drop, from the values of a section of several models, what the model that they name does not have."""
+def keep_what_fits(values: dict[str, Any], section: FieldInfo, before: BaseModel | None = None) -> None:
+    """Drop, from the values of a section of several models, what the model that they name does not have.
+
+    Args:
+        before: the section as it was; where it had its own default, the other model takes its own too.
+    """
+    if before is not None:
+        for name, field in type(before).model_fields.items():
+            if name != section.discriminator and name in values and values[name] == field.default:
+                del values[name]
     named = values.get(str(section.discriminator))
     for model in models_of(section.annotation):
         if named in get_args(model.model_fields[str(section.discriminator)].annotation):
@@ -154,11 +162,25 @@ def _choice_leaves(models: tuple[type[BaseModel], ...], field: FieldInfo, path: 
     every = Literal[tuple(tags.values())]  # type: ignore[valid-type]
     yield f"{path}.{key}", FieldInfo(annotation=every, default=default, description=field.description)  # type: ignore[arg-type]
     for name in dict.fromkeys(name for model in models for name in model.model_fields if name != key):
-        owners = [model for model in models if name in model.model_fields]
-        found = copy(owners[0].model_fields[name])
-        if len(owners) < len(models):
-            found.description = f"{' or '.join(tags[one] for one in owners)}: {found.description}"
-        yield f"{path}.{name}", found
+        owners = {tags[one]: one.model_fields[name] for one in models if name in one.model_fields}
+        yield f"{path}.{name}", _shared(owners, len(models))
+
+
+def _shared(owners: Mapping[str, FieldInfo], models: int) -> FieldInfo:
+    """One declaration for a parameter of several models: who has it, and where they differ in default or help."""
+    found = copy(next(iter(owners.values())))
+    helps: dict[str | None, list[str]] = {}
+    for tag, field in owners.items():
+        helps.setdefault(field.description, []).append(tag)
+    if len(owners) < models or len(helps) > 1:
+        found.description = " ".join(f"{' or '.join(tags)}: {help}" for help, tags in helps.items())
+    defaults: dict[str, list[str]] = {}
+    for tag, field in owners.items():
+        defaults.setdefault(default_of(field), []).append(tag)
+    if len(defaults) > 1:
+        found.default = ", ".join(f"{default} ({', '.join(tags)})" for default, tags in defaults.items())
+        found.json_schema_extra = None  # the units stand in the defaults
+    return found
 
 
 def differences(before: BaseModel, after: BaseModel, path: str = "") -> dict[str, Any]:

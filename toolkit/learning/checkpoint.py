@@ -24,6 +24,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ModelError, ParameterError
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.raw_rows import RawRow
@@ -35,16 +36,17 @@ from toolkit.learning.models import (
     NO_INTERPOLATOR,
     InterpolatorChoice,
     NetworkParams,
+    OwnParams,
     interpolator_params,
     network_behind,
     network_params,
 )
-from toolkit.learning.models.columns import for_maps
+from toolkit.learning.models.columns import chunk_of, for_maps
 
 WEIGHTS, DOCUMENT = "weights.safetensors", "model.json"
 FORMAT = 1
-PIXELS, RAW_PIXELS = 4096, 512
-"""Pixels that go through the network at once; fewer of raw dates, of which a network makes many numbers."""
+RAW_PIXELS = 512
+"""Pixels of raw dates that go through the network at once, at most: it makes many numbers of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +74,15 @@ class Model:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"), repr=False)
 
     @classmethod
-    def load(cls, folder: Path, *, device: DeviceName = "cpu") -> Model:
-        """Read a model.
+    def load(cls, folder: Path, *, device: DeviceName = "cpu", network_file: Path | None = None) -> Model:
+        """Read a model. No code is ever taken from its folder.
+
+        Args:
+            network_file: the Python file of a network of one's own, with which the model was trained.
 
         Raises:
-            ModelError: a file is absent, damaged, or of another version of the toolkit.
+            ModelError: a file is absent, damaged, or of another version of the toolkit; or the network is a person's
+                own, and its file is not named, or another one than it was trained with.
         """
         folder = _present(Path(folder))
         try:
@@ -87,7 +93,7 @@ class Model:
         except ValueError as error:
             raise _damaged(folder / DOCUMENT, error) from None
         try:
-            model = cls._of(document, data, choose_device(device))
+            model = cls._of(document, data, choose_device(device), network_file)
             _ = model._network  # weights that do not fit the network are found here, not at the first pixel
             return model
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -189,9 +195,9 @@ class Model:
                 f"features of shape {features.shape} do not fit the model's ({wanted}, pixel); "
                 "use the series and features of the training, or train again"
             )
-        at_once = RAW_PIXELS if row else PIXELS
-        for start in range(0, features.shape[1], at_once):
-            pixels = slice(start, min(start + at_once, features.shape[1]))
+        size = min(chunk_of(self._network), RAW_PIXELS) if row else chunk_of(self._network)
+        for start in range(0, features.shape[1], size):
+            pixels = slice(start, min(start + size, features.shape[1]))
             chunk = np.require(features[:, pixels], np.float32, "W")  # torch takes no read-only memory
             yield pixels, self._network(torch.from_numpy(chunk).to(self.device))
 
@@ -208,6 +214,10 @@ class Model:
         mean, std = torch.from_numpy(self.standardiser.mean), torch.from_numpy(self.standardiser.std)
         return for_maps(network, mean, std, self.inputs.row).to(self.device)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to a worker: the network is made there, from its weights (and the text of its file)."""
+        return {name: value for name, value in vars(self).items() if name != "_network"}
+
     def _tensors(self) -> dict[str, torch.Tensor]:
         normalisation = {"mean": self.standardiser.mean, "std": self.standardiser.std}
         tensors = {f"normalisation.{name}": torch.from_numpy(values) for name, values in normalisation.items()}
@@ -219,6 +229,7 @@ class Model:
             "format": FORMAT,
             "network": self.params.model_dump(mode="json"),
             "interpolator": self.interpolator.model_dump(mode="json"),
+            **({"network_sha256": self.params.code.sha256} if isinstance(self.params, OwnParams) else {}),
             "feature_names": list(self.feature_names),
             "definitions": self.definitions,
             "nomenclature": {"name": self.nomenclature.name, "classes": classes},
@@ -231,7 +242,7 @@ class Model:
         return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
-    def _of(cls, document: dict[str, Any], data: bytes, device: torch.device) -> Model:
+    def _of(cls, document: dict[str, Any], data: bytes, device: torch.device, network_file: Path | None) -> Model:
         if document["format"] != FORMAT:
             raise ValueError(f"its format is {document['format']}, not {FORMAT}")
         if document["weights_sha256"] != hashlib.sha256(data).hexdigest():
@@ -239,7 +250,7 @@ class Model:
         tensors = safetensors.torch.load(data)
         classes = tuple(LandCoverClass(*one) for one in document["nomenclature"]["classes"])
         return cls(
-            params=network_params(document["network"], "network"),
+            params=_with_code(network_params(document["network"], "network"), document, network_file),
             weights={name[8:]: value for name, value in tensors.items() if name.startswith("network.")},
             standardiser=Standardiser(
                 tensors["normalisation.mean"].numpy(),
@@ -262,6 +273,28 @@ class Model:
             f"Model({self.params.name}: {len(self.feature_names)} features, {len(self.nomenclature)} classes, "
             f"epoch {self.best['epoch']}, F-score {self.best['f_score']:.3f})"
         )
+
+
+def _with_code(params: NetworkParams, document: Mapping[str, Any], file: Path | None) -> NetworkParams:
+    """The parameters, those of a person's own network with its file, if that is the one it was trained with."""
+    if not isinstance(params, OwnParams):
+        return params
+    if file is None:
+        raise ModelError(
+            f"the model is of network {params}, code that a person wrote and that no model holds: name the file, "
+            "Model.load(…, network_file=…), or in the experiment, learning.network.file"
+        )
+    trained = document["network_sha256"]
+    try:
+        source = SourceFile.read(Path(file), f"the model is of network {params}")
+    except ParameterError as error:
+        raise ModelError(str(error)) from None
+    if source.sha256 != trained:
+        raise ModelError(
+            f"{file} is not the file that the model was trained with (sha256 {source.sha256[:12]}…, then "
+            f"{trained[:12]}…); bring it back as it was, or train again"
+        )
+    return params.with_code(source)
 
 
 def _check_definitions(then: Mapping[str, str], now: Mapping[str, str], place: str) -> None:

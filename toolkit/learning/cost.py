@@ -13,9 +13,18 @@ from torch import nn
 from toolkit.ground.errors import ParameterError
 from toolkit.learning.batches import Batches
 from toolkit.learning.devices import choose_device, default_threads, torch_threads
-from toolkit.learning.fitting import VALID_CHUNK, Fitting, seeded
+from toolkit.learning.fitting import Fitting, seeded
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, NetworkParams, inputs_behind, network_behind
+from toolkit.learning.models import (
+    NO_INTERPOLATOR,
+    InterpolatorChoice,
+    NetworkParams,
+    OwnParams,
+    TreeParams,
+    inputs_behind,
+    network_behind,
+)
+from toolkit.learning.models.columns import PIXELS, chunk_of
 from toolkit.learning.parameters import LearningParams
 
 PROBE_SECONDS = 0.5
@@ -24,6 +33,9 @@ PROBE_SECONDS = 0.5
 SMALLEST_BATCH, FIRST_WORK = 64, 50_000_000
 """The first batch that is tried has so many samples, or so many that samples times parameters are this much; the next
 ones double, as long as there is time."""
+
+HEAVY_BATCH = 16
+"""Samples of the first batch of a network whose work is more than its weights tell."""
 
 LARGEST_BATCH = 8192
 """Samples of the largest batch that is tried: a larger one takes as long for each sample."""
@@ -45,8 +57,8 @@ class Shape:
     parameters: int
     """Number of weights that are learnt."""
     widths: tuple[int, ...]
-    """Features, neurons of each layer, classes; of other layers than linear ones nothing is told, nor of what stands
-    before the network. Features of raw dates are those of one date."""
+    """Features, neurons of each layer, classes; of a network that does not say them, those of its linear layers.
+    Nothing is told of what stands before the network; features of raw dates are those of one date."""
 
 
 @dataclass(frozen=True)
@@ -55,22 +67,24 @@ class Cost:
 
     shape: Shape
     seconds_an_epoch: float | None
-    """None where the network is too large to be tried."""
+    """None where the network is too large to be tried, or is trees, which have no epochs."""
     device: str
 
 
 def network_shape(
     params: NetworkParams, inputs: InputLayout, n_classes: int, interpolator: InterpolatorChoice = NO_INTERPOLATOR
 ) -> Shape:
-    """The size of a network and of what stands before it, exactly; none of its weights is made.
+    """The size of a network and of what stands before it, exactly; no weight is made, unless it is a person's own.
 
     Raises:
         ParameterError: it cannot read such inputs.
     """
     given = inputs_behind(interpolator, inputs)
-    with torch.device("meta"):
+    with torch.device("cpu" if isinstance(params, OwnParams) else "meta"):  # whose constructor may look at its weights
         network = network_behind(interpolator, params, inputs, n_classes)
-    widths = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
+    told = getattr(network, "widths", None)
+    linear = [layer.out_features for layer in network.modules() if isinstance(layer, nn.Linear)]
+    widths = linear if told is None else [*told, n_classes]
     return Shape(_count(network), (given.width or len(given.names), *widths))
 
 
@@ -88,7 +102,8 @@ def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_
     """
     device = choose_device(params.device)
     shape = network_shape(params.network, inputs, n_classes, params.interpolator)
-    if shape.parameters > MOST_PARAMETERS or not n_train:
+    too_long = shape.parameters > MOST_PARAMETERS or isinstance(params.network, TreeParams)
+    if too_long or not n_train:
         return Cost(shape, None if n_train else 0.0, str(device))
     try:
         with torch_threads(params.threads or default_threads(params.batch_size)):
@@ -108,7 +123,8 @@ def _probe(
         network = network_behind(params.interpolator, params.network, inputs, n_classes).to(device)
     until, whole = time.perf_counter() + PROBE_SECONDS, min(params.batch_size, n_train, LARGEST_BATCH)
     samples = _random_samples(FEWEST_BATCHES * whole, inputs, n_classes, device)
-    size = min(max(SMALLEST_BATCH, FIRST_WORK // _count(network)), whole)
+    first = max(SMALLEST_BATCH, FIRST_WORK // _count(network)) if chunk_of(network) == PIXELS else HEAVY_BATCH
+    size = min(first, whole)
     while True:
         fitting = _fitting(network, params, size, samples, n_classes)
         rounds = [_seconds_of(fitting.train_epoch, device, 1, _go_on) for _ in range(2)]
@@ -143,7 +159,7 @@ def _fitting(
     return Fitting(
         network,
         Batches(features, labels, size, features.device),
-        (features[:VALID_CHUNK], labels[:VALID_CHUNK]),
+        (features[:PIXELS], labels[:PIXELS]),
         tuple(range(n_classes)),
         learning_rate=params.learning_rate,
         class_weights=None,

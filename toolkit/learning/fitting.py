@@ -22,6 +22,7 @@ from toolkit.learning.batches import Batches, Standardiser, TrainingSamples, der
 from toolkit.learning.devices import choose_device, fits
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import network_behind
+from toolkit.learning.models.columns import chunk_of
 from toolkit.learning.parameters import LearningParams, OptimizerName
 from toolkit.learning.state import Tensors, snapshot
 
@@ -29,9 +30,6 @@ LOG = logging.getLogger(__name__)
 
 GoOn = Callable[[int, int], bool]
 """Asked before each batch with (batches done, batches); false ends the epoch there."""
-
-VALID_CHUNK = 4096
-"""Samples of the valid set that go through the network at once."""
 
 
 # Fused: one kernel for all weights instead of a dozen for each; same update, less time between the batches.
@@ -110,8 +108,9 @@ class Fitting:
         features, labels = self.valid
         losses, sizes = [], []
         predicted = torch.empty(len(labels), dtype=torch.int64, device=labels.device)
-        for start in range(0, len(labels), VALID_CHUNK):
-            chunk = slice(start, start + VALID_CHUNK)
+        size = chunk_of(self.network)
+        for start in range(0, len(labels), size):
+            chunk = slice(start, start + size)
             truth = labels[chunk].to(self.device)
             logits = self.network(features[chunk].to(self.device))
             losses.append(functional.cross_entropy(logits, truth, self.class_weights))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import field_validator
 
 from toolkit.ground.params import Params, param
 from toolkit.learning.devices import DeviceName
-from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, MlpParams
+from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, MlpParams, NetworkChoice
 
 Criterion = Literal["f_score", "oa", "kappa", "loss"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
-NetworkChoice = MlpParams
-"""The parameters of any shipped network; with a second one, a union told apart by `name`."""
 
 
 class LearningParams(Params):
@@ -44,6 +45,17 @@ class LearningParams(Params):
         None, "Threads to train with. Empty: one for batches below 2048 samples, else one a core.", unit="threads", ge=1
     )
     device: DeviceName = param("auto", "Where to train: auto takes a GPU where there is one.")
+
+    @field_validator("network", mode="before")
+    @classmethod
+    def _usual_or_own(cls, section: Any) -> Any:
+        """A section that names no network is of the usual one; a name with a file is that of a person's own."""
+        if not isinstance(section, Mapping):
+            return section
+        name = section.get("name", MlpParams().name)
+        if "file" in section and "network" not in section and name != "own":
+            return {**section, "name": "own", "network": name}
+        return {"name": name, **section}
 
     @property
     def select_column(self) -> str:

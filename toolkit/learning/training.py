@@ -19,7 +19,9 @@ from toolkit.learning.callbacks import Callback, HistoryFile, Row, StopSignal, T
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import default_threads, torch_threads
 from toolkit.learning.fitting import Fitting, check_samples, prepare
+from toolkit.learning.growing import TreeFitting, prepare_trees
 from toolkit.learning.inputs import InputLayout
+from toolkit.learning.models import TreeParams
 from toolkit.learning.parameters import Criterion, LearningParams
 from toolkit.learning.state import TrainingState, read_progress
 
@@ -115,10 +117,13 @@ def train_network(
         ParameterError: the device is absent, or the loss is not a number any more.
     """
     check_samples(samples, nomenclature, feature_names)
+    trees = isinstance(params.network, TreeParams)
+    params = params.model_copy(update={"epochs": 1}) if trees else params  # they grow once
     state = _resumable(folder / STATE, key, params.epochs, overwrite)
     days = np.asarray(dates, "datetime64[D]")
     with torch_threads(params.threads or default_threads(params.batch_size)):
-        fitting, standardiser = prepare(samples, params, seed, nomenclature, InputLayout.of(feature_names, days))
+        inputs, prepared = InputLayout.of(feature_names, days), prepare_trees if trees else prepare
+        fitting, standardiser = prepared(samples, params, seed, nomenclature, inputs)
         run = TrainingRun(
             params=params,
             labels=tuple(one.label for one in nomenclature.classes),
@@ -164,7 +169,7 @@ class _Packing:
 class _Training:
     """The epochs, and what is kept of them."""
 
-    fitting: Fitting
+    fitting: Fitting | TreeFitting
     run: TrainingRun
     callbacks: Sequence[Callback]
     stop: StopSignal | None

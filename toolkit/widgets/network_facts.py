@@ -46,7 +46,8 @@ def facts_html(known: Known, learning: LearningParams) -> str:
     """Parameters, samples and time, always the same lines."""
     samples, updates = _samples(known, learning)
     seconds = known.cost.seconds_an_epoch if known.cost else None
-    one = UNKNOWN if known.cost is None else "not tried: too large" if seconds is None else duration(seconds)
+    untried = "not tried: too large" if known.shape.parameters else "none: trees grow once"
+    one = UNKNOWN if known.cost is None else untried if seconds is None else duration(seconds)
     every = UNKNOWN if seconds is None else duration(seconds * learning.epochs)
     device = f"by a short trial on {known.cost.device}" if known.cost else ""
     rows = [

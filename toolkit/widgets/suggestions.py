@@ -19,6 +19,8 @@ from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import shipped_names
 from toolkit.ground.params import plain
 from toolkit.ground_truth.vector_files import fields_of, layers_of
+from toolkit.learning.models import OwnParams
+from toolkit.learning.models.own import meaning_of, own_networks
 from toolkit.products.catalog import RasterSource, VectorSource
 from toolkit.widgets.background import Background
 from toolkit.widgets.picking import Suggestion
@@ -73,6 +75,26 @@ def _functions(experiment: Experiment) -> list[Suggestion]:
     return found
 
 
+def _own_networks(experiment: Experiment) -> list[Suggestion]:
+    """The networks in a person's own file, which is imported for that."""
+    network = experiment.learning_with_code.network
+    found = own_networks(network.code) if isinstance(network, OwnParams) else {}
+    return [Suggestion(name, meaning_of(one)) for name, one in found.items() if name != one.__name__]
+
+
+def _own_params(experiment: Experiment) -> list[Suggestion]:
+    """All the parameters of a network of a person's own, written out."""
+    network = experiment.learning_with_code.network
+    if not isinstance(network, OwnParams) or not network.declared_params.model_fields:
+        return []
+    fields = network.declared_params.model_fields.items()
+    values = {name: None if one.is_required() else plain(one.default) for name, one in fields}
+    text = yaml.safe_dump(values, default_flow_style=True, sort_keys=False, width=10_000)
+    return [
+        Suggestion(text.strip(), "; ".join(f"{name}: {one.description}" for name, one in fields if one.description))
+    ]
+
+
 AT_ONCE: Mapping[str, Finder] = {
     "series.bands": lambda _: [Suggestion(one.name, f"{one.meaning}, {one.resolution} m") for one in SENTINEL2],
     "features.indices": lambda _: [Suggestion(name, one.meaning) for name, one in INDICES.items()],
@@ -89,6 +111,9 @@ FROM_FILES: Mapping[str, Finder] = {
     "ground_truth.layer": lambda experiment: _names(layers_of(ground_truth_file(experiment))),
     "ground_truth.class_field": _class_fields,
     "ground_truth.nomenclature": lambda one: [*_names(shipped_names()), *_files_beside(one, {".csv"})],
+    "learning.network.file": lambda one: _files_beside(one, {".py"}),
+    "learning.network.network": _own_networks,
+    "learning.network.params": _own_params,
     "sampling.class_caps": lambda one: [Suggestion(str(kind.code), kind.label) for kind in one.nomenclature.classes],
 }
 """Dotted path -> what is suggested after a look at files; found in a thread."""
@@ -98,10 +123,11 @@ PATHS: Mapping[str, Callable[[Experiment], Path | None]] = {
     "runs": lambda experiment: experiment.path.parent / experiment.runs,
     "ground_truth.source": lambda experiment: _as_file(experiment, experiment.ground_truth.source),
     "ground_truth.nomenclature": lambda experiment: _as_file(experiment, experiment.ground_truth.nomenclature),
+    "learning.network.file": lambda experiment: experiment.network_file,
 }
 """Dotted path -> the file or folder that the value means, of which it is noted that it does not exist yet."""
 
-DEPENDS_ON = ("catalog", "runs", "series.source", "ground_truth")
+DEPENDS_ON = ("catalog", "runs", "series.source", "ground_truth", "learning.network")
 """Parameters by which what is suggested from files changes."""
 
 HINTED = {*AT_ONCE, *FROM_FILES, *PATHS}

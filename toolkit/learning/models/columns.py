@@ -13,6 +13,18 @@ from torch import nn
 
 from toolkit.ground.raw_rows import RawRow
 
+PIXELS = 4096
+"""Samples that go through a network at once, where it does not say otherwise."""
+
+
+def chunk_of(network: nn.Module) -> int:
+    """Samples that go through a network at once outside its training.
+
+    A network that keeps many numbers for each sample says fewer by an attribute `chunk`: its work then stays in the
+    processor's cache, which is twice as fast, and in little memory.
+    """
+    return int(getattr(network, "chunk", PIXELS))
+
 
 @runtime_checkable
 class Columnwise(Protocol):
@@ -31,7 +43,7 @@ class Transposed(nn.Module):
 
     def __init__(self, network: nn.Module, mean: torch.Tensor, std: torch.Tensor) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.chunk = network, chunk_of(network)
         self.mean: torch.Tensor
         self.std: torch.Tensor
         self.register_buffer("mean", mean.float()[:, None])

@@ -16,7 +16,7 @@ from torch import nn
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import param
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models.registry import NetworkParams, network
+from toolkit.learning.models.registry import NetworkParams, register
 
 
 class MlpParams(NetworkParams):
@@ -34,7 +34,7 @@ class MlpParams(NetworkParams):
     batch_norm: bool = param(False, "Normalise the input of each activation over the batch.")
 
 
-@network(MlpParams)
+@register(MlpParams)
 class Mlp(nn.Module):
     """Linear layers with rectifiers between: (sample, feature) to logits (sample, class)."""
 

@@ -1,4 +1,4 @@
-"""The registry of networks.
+"""The registry of the networks that ship. (One of a person's own is declared by `@network`: see `own`.)
 
 A network is an `nn.Module` made as `Network(params, inputs, n_classes)`; it takes float32 of shape
 (sample, feature), whose columns `inputs` tells of, and gives logits of shape (sample, class). One that reads series in
@@ -9,7 +9,7 @@ default:
         name: Literal["tiny"] = "tiny"
         width: int = param(8, "Neurons of the hidden layer.", ge=1)
 
-    @network(TinyParams)
+    @register(TinyParams)
     class Tiny(nn.Module):
         def __init__(self, params: TinyParams, inputs: InputLayout, n_classes: int) -> None: ...
 """
@@ -37,7 +37,7 @@ class NetworkParams(Params):
 _NETWORKS: dict[str, tuple[type[NetworkParams], type[nn.Module]]] = {}
 
 
-def network(params_model: type[NetworkParams]) -> Callable[[NetworkT], NetworkT]:
+def register(params_model: type[NetworkParams]) -> Callable[[NetworkT], NetworkT]:
     """Register a network under the name which its parameters carry. The same class may register again.
 
     Raises:
@@ -47,7 +47,7 @@ def network(params_model: type[NetworkParams]) -> Callable[[NetworkT], NetworkT]
     if not isinstance(name, str):
         raise ParameterError(f'{params_model.__name__} has no name: declare `name: Literal["mine"] = "mine"`')
 
-    def register(cls: NetworkT) -> NetworkT:
+    def enter(cls: NetworkT) -> NetworkT:
         owner = _NETWORKS[name][1] if name in _NETWORKS else cls
         if (owner.__module__, owner.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ParameterError(
@@ -56,7 +56,7 @@ def network(params_model: type[NetworkParams]) -> Callable[[NetworkT], NetworkT]
         _NETWORKS[name] = (params_model, cls)
         return cls
 
-    return register
+    return enter
 
 
 def known_networks() -> tuple[str, ...]:
