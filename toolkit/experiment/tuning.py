@@ -158,7 +158,8 @@ class _Trials:
 
     def _try(self, trial: Trial) -> Outcome | None:
         """What comes of a trial; None where a stop was asked for."""
-        begun, scores = time.perf_counter(), []
+        begun = time.perf_counter()
+        scores: list[float] = []
         try:
             learning = apply_setting(self._experiment.learning, trial.setting)
         except ParameterError as error:

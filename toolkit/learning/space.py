@@ -195,7 +195,8 @@ def _value(path: str, field: FieldInfo, value: Any) -> Any:
     Raises:
         ParameterError: it does not.
     """
-    model = create_model("Tuned", __base__=Params, value=(field.annotation, field))
+    kind: Any = field.annotation
+    model = create_model("Tuned", __base__=Params, value=(kind, field))
     try:
         return getattr(build(model, {"value": value}, ""), "value")  # noqa: B009 - the model is made here
     except ParameterError as error:
