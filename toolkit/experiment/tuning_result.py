@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import TypeAdapter
 
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.writing import write_text
-from toolkit.learning.space import Setting, Space, apply_setting, label_of, word
+from toolkit.learning.space import Axis, Setting, Space, apply_setting, label_of, word
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
@@ -41,7 +42,9 @@ class TuningResult:
     """Its mean over the folds of `select_by`."""
     select_by: str
     importance: Mapping[str, float]
-    """Share of each parameter in how much the scores differ (PED-ANOVA); empty where there are too few trials."""
+    """Share of each parameter in how much the scores differ (PED-ANOVA); empty before the end, and of few trials."""
+    space: Space
+    """What was tuned."""
     folder: Path
 
     @classmethod
@@ -55,8 +58,15 @@ class TuningResult:
             raise RunFolderError(f"{folder} holds no tuning; run `tune` first")
         try:
             found = json.loads((folder / BEST).read_text(encoding="utf-8"))
-            trials = read_trials(folder)
-            return cls(trials, found["setting"], found["score"], found["select_by"], found["importance"], folder)
+            return cls(
+                trials=read_trials(folder),
+                best=found["setting"],
+                score=found["score"],
+                select_by=found["select_by"],
+                importance=found["importance"],
+                space=Space(tuple(TypeAdapter(list[Axis]).validate_python(found["space"]))),
+                folder=folder,
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise RunFolderError(f"{folder / BEST} is damaged ({error}); tune again to write it anew") from None
 
@@ -119,6 +129,7 @@ def write_result(
         "score": best["score"] if best else None,
         "select_by": select_by,
         "setting": best["setting"] if best else {},
+        "space": [asdict(axis) for axis in space],
         "importance": {path: round(float(share), 4) for path, share in importance.items()},
     }
     write_text(folder / BEST, json.dumps(content, indent=1))

@@ -11,6 +11,7 @@ A range is logarithmic where the parameter is declared so, and of whole numbers 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,29 @@ class Axis:
         if self.choices:
             return ", ".join(map(word, self.choices))
         return f"{word(self.low)} to {word(self.high)}{', logarithmic' if self.log else ''}"
+
+    def height(self, value: Any) -> float | None:
+        """Where a value lies on the axis of a figure, 0 to 1; None where a trial has it not (NaN)."""
+        if self.choices:
+            labels = [word(one) for one in self.choices]
+            return labels.index(word(value)) / (len(labels) - 1) if word(value) in labels else None
+        if value is None or math.isnan(value):
+            return None
+        low, high, at = (math.log(one) if self.log else float(one) for one in (self.low, self.high, value))
+        return (at - low) / (high - low)
+
+    def ticks(self) -> dict[float, str]:
+        """Height -> what is written there: each choice, or the ends of a range and something between."""
+        if self.choices:
+            return {place / (len(self.choices) - 1): word(one) for place, one in enumerate(self.choices)}
+        between = [(self.low + self.high) / 2]
+        if self.log:
+            between = [
+                10.0**power for power in range(math.ceil(math.log10(self.low)), math.ceil(math.log10(self.high)))
+            ]
+        heights = {self.height(one) or 0.0: word(one) for one in between}
+        inner = {height: text for height, text in heights.items() if 0.1 < height < 0.9}
+        return {0.0: word(self.low), 1.0: word(self.high), **inner}
 
 
 @dataclass(frozen=True)
