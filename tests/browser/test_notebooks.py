@@ -24,7 +24,12 @@ FACES = {
 
 @pytest.mark.parametrize(
     ("name", "theme"),
-    [*((name, "Light") for name in FACES), ("03_samples", "Dark"), ("06_map_and_validation", "Dark"), ("08_tuning", "Dark")],
+    [
+        *((name, "Light") for name in FACES),
+        ("03_samples", "Dark"),
+        ("06_map_and_validation", "Dark"),
+        ("08_tuning", "Dark"),
+    ],
 )
 def test_notebook(
     name: str,

@@ -126,7 +126,7 @@ def test_a_trial_below_the_median_is_pruned_and_a_good_one_is_not(study: Open) -
         assert not watcher.pruned and epochs == 8
         one.end(trial, Outcome((end,)))
     watcher, epochs = follow(one.begin(), [0.0] * 8)
-    assert watcher.pruned == "pruned in fold 1, epoch 2" and epochs == 2, "not in the first quarter of its epochs"
+    assert watcher.pruned == "pruned in fold 1, epoch 3" and epochs == 3, "not in the first quarter of its epochs"
     watcher, epochs = follow(one.begin(), [0.95 * part / 8 for part in range(1, 9)])
     assert not watcher.pruned and epochs == 8
 

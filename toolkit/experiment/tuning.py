@@ -21,7 +21,7 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Record, fingerprint
 from toolkit.experiment.stages import tune_step
 from toolkit.experiment.steps import Observer, Reporter, Stopped, perform
-from toolkit.experiment.tuning_result import TuningResult, best_row, write_result
+from toolkit.experiment.tuning_result import METRICS, TuningResult, best_row, write_result
 from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.ground_truth.polygons import GroundTruth
@@ -123,7 +123,7 @@ class _Trials:
         best = best_row(rows, self._select_by)
         if best is None:
             raise ParameterError(f"no trial could be trained to its end; the first: {rows[0]['message']}")
-        return f"best of {len(rows)} trials: {self._select_by} {best['score']:.4f} in trial {best['trial']}"
+        return f"best of {len(rows)} trials: {METRICS[self._select_by]} {best['score']:.4f} in trial {best['trial']}"
 
     @property
     def _at_work(self) -> Path:

@@ -42,6 +42,9 @@ COMPARED = 5
 SPARED = 4
 """No trial is pruned in this part (a quarter) of its first epochs: a low learning rate begins slowly."""
 
+WEIGHED = 10
+"""Complete trials from which the importance of parameters can be told at least."""
+
 
 def _frozen(value: Any) -> Any:
     if isinstance(value, Mapping):
@@ -188,8 +191,8 @@ class Study:
         """Share of each parameter in how much the scores differ; empty where there are too few trials to tell."""
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
-        scores = {row["score"] for row in self.rows() if row["state"] == "complete"}
-        if len(scores) < 4:
+        scores = [row["score"] for row in self.rows() if row["state"] == "complete"]
+        if len(scores) < WEIGHED or len(set(scores)) < 2:
             return {}
         return dict(get_param_importances(self._study, evaluator=PedAnovaImportanceEvaluator()))
 
@@ -295,7 +298,7 @@ def _pruner(params: TuningParams, epochs: int) -> optuna.pruners.BasePruner:
     if params.prune == "hyperband":
         return optuna.pruners.HyperbandPruner(min_resource=first, max_resource=epochs * params.folds)
     if params.prune == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=COMPARED, n_warmup_steps=first)
+        return optuna.pruners.MedianPruner(n_startup_trials=COMPARED, n_warmup_steps=first + 1)
     return optuna.pruners.NopPruner()
 
 

@@ -95,7 +95,7 @@ class AxisRow:
         self._fixed = _fixed_choices(self._kind)
         facts = " · ".join(filter(None, [field.description or "", bounds_of(field), path]))
         self.title = W.HTML(f"<span class='lc-title' title='{facts}'>{_name(path)}</span>")
-        self.how = W.Dropdown(options=[("from, to", True), ("one of", False)], tooltip="A range, or a list of choices")
+        self.how = W.Dropdown(options=[("range", True), ("list", False)], tooltip="A range, or a list of choices")
         self.low, self.high, self.listed = (W.Text(continuous_update=False) for _ in range(3))
         for one, meaning in ((self.low, "Smallest value"), (self.high, "Largest value"), (self.listed, "Choices")):
             one.tooltip = f"{meaning} of {_name(path)}"
