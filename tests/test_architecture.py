@@ -47,6 +47,7 @@ THROUGH_THE_DOOR = {"cli": {"ground", "experiment", "demo", "app"}, "widgets": s
 HOME = {
     "torch": {"learning"},
     "safetensors": {"learning"},
+    "optuna": {"learning"},
     "matplotlib": {"figures"},
     "numba": {"series", "features", "learning"},
     "dask": {"ground"},
@@ -128,7 +129,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
     for name in toolkit.__all__:
         assert getattr(toolkit, name) is not None
     nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "Nomenclature"}
-    verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "run"}
+    verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "run", "tune"}
     assert set(toolkit.__all__) == nouns | verbs | {"demo", "external_feature", "figures", "network", "widgets"}
 
 

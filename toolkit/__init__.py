@@ -34,6 +34,7 @@ _HOME = {
     "run": "experiment.verbs",
     "sample": "experiment.verbs",
     "train": "experiment.verbs",
+    "tune": "experiment.tuning",
     "validate": "experiment.verbs",
     "widgets": "widgets",
 }

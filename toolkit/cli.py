@@ -43,6 +43,7 @@ SECTIONS = {
     "mosaic": ("mapping",),
     "validate": (),
     "cross-validate": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
+    "tune": ("sampling", "learning", "tuning"),
 }
 """Sections of the experiment whose parameters each verb takes as options."""
 
@@ -55,6 +56,7 @@ HELP = {
     "mosaic": "mosaic the classified tiles",
     "validate": "hold the map against the test polygons; confusion matrix and report",
     "cross-validate": "leave out one tile (or one value of a field) after the other",
+    "tune": "try parameters of the learning on folds of the train samples; goes on with a stopped or longer tuning",
 }
 
 
@@ -112,6 +114,9 @@ def _parser(command: str) -> argparse.ArgumentParser:
             verb.add_argument("--by", default="tile", help="`tile`, or a field of the ground truth (default: tile)")
         if name == command:
             _add_parameters(verb, sections)
+        if name == "tune":
+            short = "the same as --tuning.trials"
+            verb.add_argument("--trials", dest="tuning.trials", metavar="N", default=argparse.SUPPRESS, help=short)
         verb.set_defaults(command=_run_verb, verb=name)
     return parser
 
@@ -259,6 +264,8 @@ def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
         return "\n".join([*lines, f"map     {_shown(folder.map())}", f"report  {_shown(folder.report)}"])
     if verb == "cross-validate":
         return f"{result!r}\n\nfigure  {_shown(result.folder / 'folds.png')}"
+    if verb == "tune":
+        return f"{result!r}\n\ntrials  {_shown(result.folder / 'trials.csv')}"
     if verb == "sample":
         return str(result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False))
     if verb == "classify":

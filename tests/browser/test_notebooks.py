@@ -17,13 +17,19 @@ FACES = {
     "04_training": [".lc-panel", ".lc-run"],
     "06_map_and_validation": [".lc-run", ".lc-map"],
     "07_spatial_cross_validation": [".lc-form"],
+    "08_tuning": [".lc-tuning"],
 }
 """What each notebook shows."""
 
 
 @pytest.mark.parametrize(
     ("name", "theme"),
-    [*((name, "Light") for name in FACES), ("03_samples", "Dark"), ("06_map_and_validation", "Dark")],
+    [
+        *((name, "Light") for name in FACES),
+        ("03_samples", "Dark"),
+        ("06_map_and_validation", "Dark"),
+        ("08_tuning", "Dark"),
+    ],
 )
 def test_notebook(
     name: str,

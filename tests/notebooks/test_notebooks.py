@@ -128,6 +128,14 @@ def test_map_and_validation(run: Any, tiny_demo: Path) -> None:
     assert (tiny_demo.parent / "runs" / "demo" / "validation" / "report.html").is_file()
 
 
+def test_tuning(run: Any, tiny_demo: Path) -> None:
+    notebook = run("08_tuning.ipynb")
+    assert WIDGET in outputs_of(notebook, "panel = ")[0]
+    assert "TuningResult" in outputs_of(notebook, "result = tune")[0]["text/plain"]
+    assert "image/png" in outputs_of(notebook, "figures.tuning_figure")[0]
+    assert (tiny_demo.parent / "runs" / "demo" / "tuning" / "best.json").is_file()
+
+
 def test_every_notebook_is_run_here() -> None:
     """A new notebook needs a test of its own beside these."""
     run_here = {
@@ -137,5 +145,6 @@ def test_every_notebook_is_run_here() -> None:
         "04_training",
         "06_map_and_validation",
         "07_spatial_cross_validation",
+        "08_tuning",
     }
     assert {path.stem for path in NOTEBOOKS} == run_here

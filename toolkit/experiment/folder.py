@@ -80,3 +80,7 @@ class RunFolder:
     @property
     def cross_validation(self) -> Path:
         return self.root / "cross_validation"
+
+    @property
+    def tuning(self) -> Path:
+        return self.root / "tuning"

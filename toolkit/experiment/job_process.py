@@ -105,9 +105,10 @@ def _run_verbs(order: JobOrder, watcher: Watcher) -> None:
     """The verb, or those of the chain, until a stop is asked for."""
     from toolkit.experiment.crossval import cross_validate
     from toolkit.experiment.steps import StopRequest
+    from toolkit.experiment.tuning import tune
     from toolkit.experiment.verbs import CHAIN
 
-    verbs: dict[str, Any] = {"cross_validate": cross_validate, **CHAIN}
+    verbs: dict[str, Any] = {"cross_validate": cross_validate, "tune": tune, **CHAIN}
     experiment, log_lines = order.experiment_then(), _LogLines()
 
     def observer(event: Event) -> None:
@@ -116,7 +117,7 @@ def _run_verbs(order: JobOrder, watcher: Watcher) -> None:
             raise StopRequest
 
     for name in CHAIN if order.verb == "run" else [order.verb]:
-        more = {"stop": watcher.asked} if name == "train" else {}
+        more = {"stop": watcher.asked} if name in ("train", "tune") else {}
         verbs[name](experiment, observer=observer, **order.arguments, **more)
         if watcher.asked.is_set():
             raise StopRequest

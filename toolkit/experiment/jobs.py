@@ -61,8 +61,8 @@ class Job:
         """Begin a job with the parameters as they are now, saved or not; returns at once.
 
         Args:
-            verb: `run` for the whole chain, `clean`, `sample`, `train`, `classify`, `mosaic`, `validate` or
-                `cross_validate`.
+            verb: `run` for the whole chain, `clean`, `sample`, `train`, `classify`, `mosaic`, `validate`,
+                `cross_validate` or `tune`.
             overwrite: replace results that were made with other parameters.
             by: what `cross_validate` makes folds by.
             thread: work in a thread of this process, for what is short: it begins at once, but ends with this process.

@@ -11,6 +11,7 @@ from toolkit.ground.params import Params, param
 from toolkit.ground_truth.polygons import GroundTruthParams
 from toolkit.ground_truth.splits import SplitParams
 from toolkit.learning.parameters import LearningParams
+from toolkit.learning.tuning import TuningParams
 from toolkit.mapping.classify import MappingParams
 from toolkit.samples.sampling import SamplingParams
 from toolkit.series.timeseries import SeriesParams
@@ -29,6 +30,7 @@ class ExperimentParams(Params):
     split: SplitParams = Field(SplitParams(), description="Which polygons train and which test.")
     sampling: SamplingParams = Field(SamplingParams(), description="Pixels drawn from the polygons.")
     learning: LearningParams = Field(LearningParams(), description="Network and training.")
+    tuning: TuningParams = Field(TuningParams(), description="Parameters of the learning that are tried out.")
     mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
 
     @model_validator(mode="after")

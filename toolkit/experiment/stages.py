@@ -6,6 +6,7 @@ thousands: never call it in a callback of a widget.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,9 @@ from toolkit.experiment.steps import Step, standing
 from toolkit.experiment.tiles import layer_files, product_files
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
+from toolkit.ground.params import Params
 from toolkit.ground_truth.vector_files import parts_of
+from toolkit.learning.space import NETWORK
 from toolkit.mapping.classify import LAYERS
 from toolkit.mapping.mosaic import MAPS
 
@@ -28,7 +31,7 @@ GROWING = ("learning.epochs",)
 
 CROSS_VALIDATION = "cross-validate"
 
-VERBS = ("run", "clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate")
+VERBS = ("run", "clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "tune")
 """The verbs, the whole chain first."""
 
 StageState = Literal["up to date", "waiting", "outdated", "running", "done", "stopped", "failed"]
@@ -78,9 +81,9 @@ def stage_names(experiment: Experiment, verb: str = "run") -> list[str]:
     """
     tiles = [f"classify {tile}" for tile in experiment.series.tiles]
     chain = {"clean": ["clean"], "sample": ["sample"], "train": ["train"], "classify": tiles}
-    chain |= {"mosaic": ["mosaic"], "validate": ["validate"]}
+    chain |= {"mosaic": ["mosaic"], "validate": ["validate"], "tune": ["tune"]}
     if verb == "run":
-        return [name for names in chain.values() for name in names]
+        return [name for one, names in chain.items() if one != "tune" for name in names]
     if verb == "cross_validate":
         return ["clean", CROSS_VALIDATION]
     if verb not in chain:
@@ -105,6 +108,7 @@ def step_of(experiment: Experiment, name: str) -> Step:
         "mosaic": mosaic_step,
         "validate": validate_step,
         CROSS_VALIDATION: cross_validation_step,
+        "tune": tune_step,
     }
     return makers[verb](experiment)
 
@@ -195,6 +199,35 @@ def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
         may_grow=GROWING,
         arguments={"by": by, **feature_sources(experiment), **network_sources(experiment)},
     )
+
+
+def tune_step(experiment: Experiment) -> Step:
+    """Tuning depends on the samples and the learning, but for the parameters that are tuned; trials may be added."""
+    folder = RunFolder(experiment.folder).tuning
+    tuned = tuple(experiment.tuning.space)
+    if NETWORK in tuned:
+        tuned += ("learning.network",)
+    fixed = [path for path in _leaf_paths(experiment.learning, "learning") if not _is_within(path, tuned)]
+    return Step(
+        "tune",
+        (*fixed, "seed", "sampling.min_clear_dates", "tuning"),
+        (folder / "trials.csv", folder / "best.json"),
+        after=("sample",),
+        may_grow=("tuning.trials",),
+    )
+
+
+def _leaf_paths(section: Params, path: str) -> list[str]:
+    """Dotted path of each parameter of a section as it is now."""
+    paths: list[str] = []
+    for name in type(section).model_fields:
+        value, place = getattr(section, name), f"{path}.{name}"
+        paths += _leaf_paths(value, place) if isinstance(value, Params) else [place]
+    return paths
+
+
+def _is_within(path: str, places: Sequence[str]) -> bool:
+    return any(path == place or path.startswith(f"{place}.") for place in places)
 
 
 def feature_sources(experiment: Experiment) -> dict[str, str]:

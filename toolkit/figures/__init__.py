@@ -15,6 +15,7 @@ _HOME = {
     "png": "style",
     "series_figure": "pixel",
     "svg": "style",
+    "tuning_figure": "tuning",
     "view_figure": "view",
 }
 

@@ -2,6 +2,7 @@
 
     widgets.form(experiment, "learning")                       a form for any section
     widgets.TilesPanel, SamplingPanel, NetworkPanel            what the form of a section cannot show
+    widgets.TuningPanel(experiment)                            tries settings of the learning, applies the best
     widgets.RunPanel(experiment)                               runs steps beside the kernel, attaches to what runs
     train(experiment, callbacks=[widgets.LiveCurves()])        curves that grow
     widgets.ClassMap(experiment)                               the map, swiped, compared, clicked
@@ -27,6 +28,7 @@ _HOME = {
     "RunPanel": "run_panel",
     "SamplingPanel": "sampling_panel",
     "TilesPanel": "tiles_panel",
+    "TuningPanel": "tuning_panel",
     "Workbench": "workbench",
     "form": "forms",
 }

@@ -287,7 +287,7 @@ class RunPanel(Panel):
             self.curves.show_job(self.job, self._shown.status)
         else:
             self.curves.show_run(self.experiment)
-        shown = self.curves.history and self.verb.value != "cross_validate"
+        shown = self.curves.history and self.verb.value not in ("cross_validate", "tune")
         self.curves.layout.display = "" if shown else "none"
 
     def _show_log(self, *, at_once: bool = False) -> None:
