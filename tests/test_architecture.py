@@ -48,7 +48,7 @@ HOME = {
     "torch": {"learning"},
     "safetensors": {"learning"},
     "matplotlib": {"figures"},
-    "numba": {"series", "features"},
+    "numba": {"series", "features", "mapping"},
     "dask": {"ground"},
     "distributed": {"ground"},
     "ipywidgets": {"widgets"},
