@@ -12,6 +12,7 @@ from toolkit.ground_truth.polygons import GroundTruthParams
 from toolkit.ground_truth.splits import SplitParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.mapping.classify import MappingParams
+from toolkit.mapping.postprocess import PostprocessParams
 from toolkit.samples.sampling import SamplingParams
 from toolkit.series.timeseries import SeriesParams
 
@@ -30,6 +31,7 @@ class ExperimentParams(Params):
     sampling: SamplingParams = Field(SamplingParams(), description="Pixels drawn from the polygons.")
     learning: LearningParams = Field(LearningParams(), description="Network and training.")
     mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
+    postprocess: PostprocessParams = Field(PostprocessParams(), description="What is done to the map after the mosaic.")
 
     @model_validator(mode="after")
     def _left_out_tile_is_one_of_the_tiles(self) -> ExperimentParams:

@@ -1,9 +1,9 @@
 """Majority filter: each pixel becomes the most frequent class around it.
 
-The semantics are those of the Orfeo ToolBox's ClassificationMapRegularization: the neighbourhood is a disc of `radius` and
-a half pixels (a square of 3 x 3 for a radius of 1), the pixel itself takes part, pixels without class and what lies
-beyond the map do not, and a pixel without class stays without. Where several classes are the most frequent, the pixel
-keeps its own (`-ip.suvbool false`), or becomes undecided (`-ip.suvbool true`).
+The semantics are those of the Orfeo ToolBox's ClassificationMapRegularization: the neighbourhood is a disc of `radius`
+and a half pixels (a square of 3 x 3 for a radius of 1), the pixel itself takes part, pixels without class and what
+lies beyond the map do not, and a pixel without class stays without. Where several classes are the most frequent, the
+pixel keeps its own (`-ip.suvbool false`), or becomes undecided (`-ip.suvbool true`).
 """
 
 from __future__ import annotations

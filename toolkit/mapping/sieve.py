@@ -28,8 +28,10 @@ OSO_GROUPS = ((5, 6, 7, 8, 9, 10, 11, 12), (16, 17), (1, 2, 3), (13, 18, 19), (2
 """Classes of `oso_23` that may absorb one another: crops, forests, built-up land, grass and heath, rock and sand,
 orchards and vineyards. Roads, glaciers and water are on their own. (iota2's adaptive rules for the OSO map.)"""
 
-NEIGHBOURS = {4: ((-1, 0), (0, -1), (0, 1), (1, 0))}
-NEIGHBOURS[8] = (*NEIGHBOURS[4], (-1, -1), (-1, 1), (1, -1), (1, 1))
+SIDES = ((-1, 0), (0, -1), (0, 1), (1, 0))
+CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+NEIGHBOURS = {4: SIDES, 8: SIDES + CORNERS}
+"""Steps (row, column) to the pixels that a pixel hangs together with."""
 
 Allowed = np.ndarray
 """Whether a region of a class (row) may be absorbed by another (column), bool (256, 256)."""
@@ -51,7 +53,7 @@ def absorption(rules: Mapping[int, Iterable[int]] | None = None) -> Allowed:
 
 def within_groups(groups: Sequence[Sequence[int]]) -> Allowed:
     """Who may absorb whom where classes are absorbed by those of their own group alone; others never are."""
-    return absorption({code: () for code in range(256)} | {code: group for group in groups for code in group})
+    return absorption(dict.fromkeys(range(256), ()) | {code: group for group in groups for code in group})
 
 
 def padding_of(pixels: int) -> int:

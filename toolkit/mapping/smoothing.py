@@ -62,7 +62,7 @@ def smooth(
         raise ValueError(f"a probability is {probabilities.max()}, but {full} means 1")
     radius = window // 2
     padded = np.pad(probabilities, ((0, 0), (radius, radius), (radius, radius)))
-    seen = padded.any(axis=0)
+    seen = np.asarray(padded.any(axis=0))
     height, width = probabilities.shape[1:]
     best, found = np.full((height, width), -np.inf), np.zeros((height, width), dtype=np.int64)
     variance = np.broadcast_to(np.asarray(smoothness, dtype=np.float64), (len(codes),)) * UNIT**2
