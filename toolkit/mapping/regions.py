@@ -70,10 +70,33 @@ def find_root(roots, number):  # type: ignore[no-untyped-def]
     return number
 
 
+def join_regions(count: int, pairs: np.ndarray) -> tuple[np.ndarray, int]:
+    """What each of several regions is, where some of them are one.
+
+    Args:
+        count: of regions, numbered from 0.
+        pairs: numbers of regions that are one, int64 (pair, 2).
+
+    Returns:
+        The number of what each is part of, from 0, int64 (region,), and how many there are.
+    """
+    roots = np.arange(count + 1, dtype=np.int64)
+    numbers = np.arange(1, count + 1, dtype=np.int64)[None]
+    total = int(_join_all(roots, pairs + 1, numbers))
+    return numbers[0] - 1, total
+
+
+@njit(nogil=True, cache=True)
+def _join_all(roots, pairs, numbers):  # type: ignore[no-untyped-def]
+    for k in range(pairs.shape[0]):
+        _join(roots, pairs[k, 0], pairs[k, 1])
+    return _renumber(numbers, roots, roots.size - 1)
+
+
 @njit(nogil=True, cache=True)
 def _renumber(numbers, roots, count):  # type: ignore[no-untyped-def]
     """Roots become 1, 2, ... in their order, which is that of first pixels; gives how many there are."""
-    final = np.zeros(count + 1, np.int32)
+    final = np.zeros(count + 1, roots.dtype)
     regions = 0
     for number in range(1, count + 1):
         root = find_root(roots, number)
