@@ -49,7 +49,7 @@ HOME = {
     "safetensors": {"learning"},
     "optuna": {"learning"},
     "matplotlib": {"figures"},
-    "numba": {"series", "features", "learning"},
+    "numba": {"series", "features", "learning", "mapping"},
     "dask": {"ground"},
     "distributed": {"ground"},
     "ipywidgets": {"widgets"},
@@ -129,7 +129,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
     for name in toolkit.__all__:
         assert getattr(toolkit, name) is not None
     nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "Nomenclature"}
-    verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "run", "tune"}
+    verbs = {"clean", "sample", "train", "tune", "classify", "mosaic", "postprocess", "validate", "cross_validate", "run"}
     assert set(toolkit.__all__) == nouns | verbs | {"demo", "external_feature", "figures", "network", "widgets"}
 
 

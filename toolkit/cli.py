@@ -35,12 +35,13 @@ given on the command line, for instance `--learning.epochs 50`; `landcover run -
 """
 
 SECTIONS = {
-    "run": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
+    "run": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess"),
     "clean": ("series", "ground_truth"),
     "sample": ("series", "features", "split", "sampling", "mapping"),
     "train": ("sampling", "learning"),
     "classify": ("mapping",),
     "mosaic": ("mapping",),
+    "postprocess": ("mapping", "postprocess"),
     "validate": (),
     "cross-validate": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
     "tune": ("sampling", "learning", "tuning"),
@@ -48,12 +49,13 @@ SECTIONS = {
 """Sections of the experiment whose parameters each verb takes as options."""
 
 HELP = {
-    "run": "the whole chain: clean, sample, train, classify, mosaic, validate",
+    "run": "the whole chain: clean, sample, train, classify, mosaic, postprocess, validate",
     "clean": "clean the ground truth; the file itself is never touched",
     "sample": "split the polygons, draw pixels, compute their features",
     "train": "train the network; goes on from the last epoch of a stopped training",
     "classify": "classify every tile within the memory given",
     "mosaic": "mosaic the classified tiles",
+    "postprocess": "smooth, reclassify, filter and sieve the mosaic, as far as asked for",
     "validate": "hold the map against the test polygons; confusion matrix and report",
     "cross-validate": "leave out one tile (or one value of a field) after the other",
     "tune": "try parameters of the learning on folds of the train samples; goes on with a stopped or longer tuning",
@@ -260,7 +262,7 @@ def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
 
     folder = RunFolder(experiment.folder)
     if verb in ("run", "validate"):
-        lines = [_accuracy(result.matrix, "test pixels"), *_left_out(folder)]
+        lines = [_accuracy(result.matrix, "test pixels"), *_more_accuracies(folder)]
         return "\n".join([*lines, f"map     {_shown(folder.map())}", f"report  {_shown(folder.report)}"])
     if verb == "cross-validate":
         return f"{result!r}\n\nfigure  {_shown(result.folder / 'folds.png')}"
@@ -277,11 +279,14 @@ def _accuracy(matrix: ConfusionMatrix, tested: str) -> str:
     return f"OA {matrix.oa:.3f}   Kappa {matrix.kappa:.3f}   F-score {matrix.f_score:.3f}   ({matrix.total:,} {tested})"
 
 
-def _left_out(folder: RunFolder) -> list[str]:
-    from toolkit.experiment.verbs import left_out_assessment
+def _more_accuracies(folder: RunFolder) -> list[str]:
+    from toolkit.experiment.verbs import left_out_assessment, postprocessed_assessment
 
-    found = left_out_assessment(folder)
-    return [_accuracy(found.matrix, "pixels of the left-out tile")] if found else []
+    found = {
+        "pixels of the left-out tile": left_out_assessment(folder),
+        "test pixels, post-processed map": postprocessed_assessment(folder),
+    }
+    return [_accuracy(one.matrix, tested) for tested, one in found.items() if one]
 
 
 def _shown(path: Path) -> str:

@@ -289,8 +289,8 @@ def test_a_coarser_tile_covers_its_own_ground(tmp_path: Path) -> None:
     fine = write_map(tmp_path / "fine", np.full((4, 4), 9), (600000, 5000000), "EPSG:32630")
     grids = [grid_of(one / "classes.tif") for one in (coarse, fine)]
     window = from_bounds((500000, 4999800, 500200, 5000000), 10, "EPSG:32631")
-    found, _ = mosaic._merge(window, [coarse, fine], grids)
-    assert np.array_equal(found, np.kron(classes, np.ones((2, 2), dtype=np.uint8)))
+    found = mosaic.merge_tiles(window, [coarse, fine], grids)
+    assert np.array_equal(found["classes"], np.kron(classes, np.ones((2, 2), dtype=np.uint8)))
 
 
 def test_memory_of_a_pixel_holds_its_series_and_features(series: TileSeries) -> None:

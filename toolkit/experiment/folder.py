@@ -66,6 +66,11 @@ class RunFolder:
         return self.mapping / f"{layer}.tif"
 
     @property
+    def postprocessed(self) -> Path:
+        """The class map after post-processing."""
+        return self.mapping / "postprocessed" / "classes.tif"
+
+    @property
     def validation(self) -> Path:
         return self.root / "validation"
 

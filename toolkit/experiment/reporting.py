@@ -24,7 +24,7 @@ def report_validation(experiment: Experiment, found: Mapping[str, Assessment]) -
     """Write `validation/report.html`.
 
     Args:
-        found: role of the polygons ("test", and "left_out" where there are some) -> assessment.
+        found: role -> assessment: `test`, and where there are such `left_out` and `postprocessed`.
     """
     folder = RunFolder(experiment.folder)
     cleaning = folder.cleaning_report
@@ -32,6 +32,7 @@ def report_validation(experiment: Experiment, found: Mapping[str, Assessment]) -
         name=experiment.name,
         assessment=found["test"],
         left_out=found.get("left_out"),
+        postprocessed=found.get("postprocessed"),
         nomenclature=experiment.nomenclature,
         pictures=_pictures(experiment, folder, found),
         parameters=experiment.to_yaml(),
@@ -44,9 +45,18 @@ def report_validation(experiment: Experiment, found: Mapping[str, Assessment]) -
 def _pictures(experiment: Experiment, folder: RunFolder, found: Mapping[str, Assessment]) -> list[Picture]:
     names = experiment.nomenclature
     rows = pd.read_csv(folder.class_counts).to_dict("records")
-    confusion = {"test": "Confusion matrix", "left_out": "Confusion matrix of what was left out"}
+    confusion = {
+        "test": "Confusion matrix",
+        "left_out": "Confusion matrix of what was left out",
+        "postprocessed": "Confusion matrix of the post-processed map",
+        "postprocessed_left_out": "Confusion matrix of the post-processed map, of what was left out",
+    }
+    maps = {"Map": folder.map()} | ({"Map, post-processed": folder.postprocessed} if "postprocessed" in found else {})
     return [
-        Picture("Map", png(class_map(folder.map(), names, attribution=attribution(experiment)))),
+        *(
+            Picture(title, png(class_map(path, names, attribution=attribution(experiment))))
+            for title, path in maps.items()
+        ),
         *(
             Picture(
                 confusion[role],

@@ -23,6 +23,7 @@ from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.space import NETWORK
 from toolkit.mapping.classify import LAYERS
 from toolkit.mapping.mosaic import MAPS
+from toolkit.products.catalog import TILE, VectorSource
 
 AREA = ("series.source", "series.tiles", "series.area", "series.bands")
 SERIES = ("series", "features")
@@ -31,7 +32,18 @@ GROWING = ("learning.epochs",)
 
 CROSS_VALIDATION = "cross-validate"
 
-VERBS = ("run", "clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "tune")
+VERBS = (
+    "run",
+    "clean",
+    "sample",
+    "train",
+    "classify",
+    "mosaic",
+    "postprocess",
+    "validate",
+    "cross_validate",
+    "tune",
+)
 """The verbs, the whole chain first."""
 
 StageState = Literal["up to date", "waiting", "outdated", "running", "done", "stopped", "failed"]
@@ -74,16 +86,17 @@ def stages(experiment: Experiment, verb: str = "run") -> list[Stage]:
 
 
 def stage_names(experiment: Experiment, verb: str = "run") -> list[str]:
-    """The steps of a verb, in their order.
+    """The steps of a verb, in their order; a run has post-processing where something is asked for.
 
     Raises:
         ParameterError: no such verb.
     """
     tiles = [f"classify {tile}" for tile in experiment.series.tiles]
     chain = {"clean": ["clean"], "sample": ["sample"], "train": ["train"], "classify": tiles}
-    chain |= {"mosaic": ["mosaic"], "validate": ["validate"], "tune": ["tune"]}
+    chain |= {"mosaic": ["mosaic"], "postprocess": ["postprocess"], "validate": ["validate"], "tune": ["tune"]}
     if verb == "run":
-        return [name for one, names in chain.items() if one != "tune" for name in names]
+        left_out = {"tune"} if experiment.postprocess.is_asked else {"tune", "postprocess"}
+        return [name for one, names in chain.items() if one not in left_out for name in names]
     if verb == "cross_validate":
         return ["clean", CROSS_VALIDATION]
     if verb not in chain:
@@ -106,6 +119,7 @@ def step_of(experiment: Experiment, name: str) -> Step:
         "sample": sample_step,
         "train": train_step,
         "mosaic": mosaic_step,
+        "postprocess": postprocess_step,
         "validate": validate_step,
         CROSS_VALIDATION: cross_validation_step,
         "tune": tune_step,
@@ -181,10 +195,26 @@ def mosaic_step(experiment: Experiment) -> Step:
     )
 
 
-def validate_step(experiment: Experiment) -> Step:
-    """Validation depends on the map and the test polygons."""
+def postprocess_step(experiment: Experiment) -> Step:
+    """Post-processing depends on the mosaic, and on what its rules and its smoothing read."""
     folder = RunFolder(experiment.folder)
-    return Step("validate", (), (folder.metrics, folder.report), after=("mosaic", "sample"))
+    files = [part for one in rule_files(experiment) if one is not None for part in parts_of(one)]
+    if experiment.postprocess.smoothing.window and folder.map("probabilities").exists():
+        files.append(folder.map("probabilities"))
+    return Step(
+        "postprocess",
+        ("postprocess",),
+        (folder.postprocessed,),
+        inputs=fingerprint_files(files, experiment.path.parent),
+        after=("mosaic",),
+    )
+
+
+def validate_step(experiment: Experiment) -> Step:
+    """Validation depends on the map, the post-processed one too where it is asked for, and the test polygons."""
+    folder = RunFolder(experiment.folder)
+    maps = ("mosaic", "postprocess") if experiment.postprocess.is_asked else ("mosaic",)
+    return Step("validate", (), (folder.metrics, folder.report), after=(*maps, "sample"))
 
 
 def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
@@ -265,6 +295,30 @@ def ground_truth_file(experiment: Experiment) -> Path:
     if path.suffix and source not in experiment.data.sources:
         raise CatalogError(f"ground_truth.source = {source} is neither a file ({path}) nor in {experiment.data.path}")
     return experiment.data.vector(source)
+
+
+def rule_files(experiment: Experiment) -> list[Path | None]:
+    """The file that each rule of post-processing looks at; None for a rule that holds everywhere.
+
+    Raises:
+        CatalogError: it is neither in the catalog nor beside the experiment file.
+    """
+    return [rule.where and _file_or_source(experiment, rule.where) for rule in experiment.postprocess.rules]
+
+
+def _file_or_source(experiment: Experiment, where: str) -> Path:
+    path = experiment.path.parent / where
+    if path.is_file():
+        return path
+    source = experiment.data.sources.get(where)
+    if isinstance(source, VectorSource):
+        return experiment.data.vector(where)
+    if source is None and Path(where).suffix:
+        raise CatalogError(f"postprocess.rules: {where} is neither a file ({path}) nor in {experiment.data.path}")
+    file = experiment.data.layer(where, experiment.series.tiles)
+    if TILE in file:
+        raise CatalogError(f"postprocess.rules: source {where} has a file a tile; the mosaic needs one over all tiles")
+    return Path(file)
 
 
 def nomenclature_files(experiment: Experiment) -> list[Path]:

@@ -1,6 +1,6 @@
 """The verbs: each finds its inputs in the experiment's folder and leaves its result there.
 
-    clean -> sample -> train -> classify -> mosaic -> validate
+    clean -> sample -> train -> classify -> mosaic -> postprocess -> validate
 
 Each can start alone, from a notebook, the command line or a job. Each skips what is up to date.
 """
@@ -29,6 +29,8 @@ from toolkit.experiment.stages import (
     classify_step,
     clean_step,
     mosaic_step,
+    postprocess_step,
+    rule_files,
     sample_step,
     train_step,
     validate_step,
@@ -48,11 +50,14 @@ from toolkit.learning.inputs import InputLayout
 from toolkit.learning.training import TrainingResult, train_network
 from toolkit.mapping.classify import classify_tile
 from toolkit.mapping.mosaic import mosaic_tiles
+from toolkit.mapping.postprocess import postprocess_map
+from toolkit.mapping.reclassify import conditions_of
+from toolkit.products.raster import grid_of
 from toolkit.samples.counts import count_samples
 from toolkit.samples.sampling import draw_over_tiles
 from toolkit.samples.store import SampleStore
 from toolkit.validation.assess import assess_map
-from toolkit.validation.metrics import Assessment, write_metrics
+from toolkit.validation.metrics import MATRIX_FILES, Assessment, write_metrics
 
 
 def clean(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> CleaningReport:
@@ -251,10 +256,48 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
     return folder.map()
 
 
+def postprocess(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Path:
+    """Do to the mosaic what the section `postprocess` asks for; nothing, where it asks for nothing.
+
+    Leaves `mapping/postprocessed/classes.tif`, a cloud-optimised GeoTIFF; the mosaic stays as it is.
+
+    Returns:
+        Path of the class map: the post-processed one, or the mosaic's where nothing is asked for.
+
+    Raises:
+        ParameterError: a class that is not in the nomenclature, or a unit that the map cannot have.
+        CatalogError, ProductError, GroundTruthError: what a rule looks at is not found, not readable or no polygons.
+        RunFolderError: there is no mosaic yet, or smoothing is asked for and there are no probabilities.
+    """
+    folder, params = RunFolder(experiment.folder), experiment.postprocess
+    if not params.is_asked:
+        return folder.map()
+    params.check_codes(experiment.nomenclature)
+
+    def work(reporter: Reporter, record: Record) -> str:
+        return postprocess_map(
+            folder.map(),
+            folder.postprocessed,
+            experiment.nomenclature,
+            params,
+            key=record.key,
+            conditions=conditions_of(params.rules, rule_files(experiment), grid_of(folder.map())),
+            probabilities=folder.map("probabilities"),
+            memory_gb=experiment.mapping.memory_gb,
+            workers=experiment.mapping.workers,
+            tags=provenance_tags(experiment, record),
+            progress=reporter.progress("postprocess"),
+        )
+
+    perform(experiment, postprocess_step(experiment), work, overwrite=overwrite, observer=observer)
+    return folder.postprocessed
+
+
 def validate(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Assessment:
     """Hold the map against the test polygons, and against those of the left-out tile if there is one.
 
-    Leaves `validation/{confusion_matrix.csv,metrics.json,report.html}`.
+    Leaves `validation/{confusion_matrix.csv,metrics.json,report.html}`. Where post-processing is asked for, its map is
+    measured too: see `postprocessed_assessment`.
 
     Returns:
         The confusion matrix over the test polygons (same area as the train polygons), with its metrics.
@@ -266,25 +309,42 @@ def validate(experiment: Experiment, *, overwrite: bool = False, observer: Obser
 
     def work(reporter: Reporter, record: Record) -> str:
         codes = experiment.nomenclature.codes.tolist()
+        measured = {"test": (folder.map(), "test"), "left_out": (folder.map(), "left_out")}
+        if experiment.postprocess.is_asked:
+            measured["postprocessed"] = (folder.postprocessed, "test")
+            measured["postprocessed_left_out"] = (folder.postprocessed, "left_out")
         found = {
-            kind: assess_map(folder.map(), GroundTruth.read(folder.polygons(kind)).frame, codes)
-            for kind in ("test", "left_out")
+            role: assess_map(path, GroundTruth.read(folder.polygons(kind)).frame, codes)
+            for role, (path, kind) in measured.items()
             if folder.polygons(kind).exists()
         }
         if "test" not in found:
             raise ParameterError(f"split.train_ratio = {experiment.split.train_ratio} left no test polygon; lower it")
-        write_metrics(folder.validation, found["test"], experiment.nomenclature, left_out=found.get("left_out"))
+        others = {role: one for role, one in found.items() if role != "test"}
+        write_metrics(folder.validation, found["test"], experiment.nomenclature, **others)
         report_validation(experiment, found)
-        matrix = found["test"].matrix
-        return f"OA {matrix.oa:.3f}, Kappa {matrix.kappa:.3f}, F-score {matrix.f_score:.3f}"
+        after = found.get("postprocessed")
+        return in_words(found["test"]) + (f"; post-processed {in_words(after)}" if after else "")
 
     perform(experiment, validate_step(experiment), work, overwrite=overwrite, observer=observer)
     return Assessment.load(folder.validation)
 
 
+def in_words(assessment: Assessment) -> str:
+    """The headline of an assessment."""
+    matrix = assessment.matrix
+    return f"OA {matrix.oa:.3f}, Kappa {matrix.kappa:.3f}, F-score {matrix.f_score:.3f}"
+
+
 def left_out_assessment(folder: RunFolder) -> Assessment | None:
     """What `validate` found of the polygons of the left-out tile; None where no tile is left out."""
     return Assessment.load(folder.validation, "left_out") if folder.polygons("left_out").exists() else None
+
+
+def postprocessed_assessment(folder: RunFolder) -> Assessment | None:
+    """What `validate` found of the post-processed map and the test polygons; None where there was none."""
+    found = (folder.validation / MATRIX_FILES["postprocessed"]).exists()
+    return Assessment.load(folder.validation, "postprocessed") if found else None
 
 
 CHAIN = {
@@ -293,6 +353,7 @@ CHAIN = {
     "train": train,
     "classify": classify,
     "mosaic": mosaic,
+    "postprocess": postprocess,
     "validate": validate,
 }
 """The verbs of a whole run, in their order."""

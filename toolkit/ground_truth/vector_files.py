@@ -50,6 +50,14 @@ def read_vector(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
     return frame
 
 
+def is_vector(path: Path) -> bool:
+    """Whether a file holds layers of geometry; only its head is read."""
+    try:
+        return bool(layers_of(path))
+    except GroundTruthError:
+        return False
+
+
 def layers_of(path: Path) -> list[str]:
     """The layers of a vector file that have geometry; only its head is read.
 

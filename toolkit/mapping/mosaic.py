@@ -57,7 +57,7 @@ def mosaic_tiles(
         cover = list(blocks(target.shape, BLOCK))
         with map_writers(parts, target, MAPS, nomenclature, tags or {}) as writers:
             for done, block in enumerate(cover, start=1):
-                for layer, values in zip(MAPS, _merge(block.of(target), tiles, grids), strict=True):
+                for layer, values in merge_tiles(block.of(target), tiles, grids).items():
                     write_block(writers[layer], block, values)
                 progress(done, len(cover))
         for layer, path in paths.items():
@@ -93,17 +93,19 @@ def target_grid(grids: Sequence[GeoBox], crs: str | None = None) -> GeoBox:
     return from_bounds((left, bottom, right, top), pixel, str(wanted))
 
 
-def _merge(window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox]) -> tuple[np.ndarray, np.ndarray]:
-    """Classes and confidence over a window of the mosaic."""
-    classes, confidence = (np.zeros(window.shape, dtype=np.uint8) for _ in MAPS)
+def merge_tiles(
+    window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox], layers: Mapping[str, str] = MAPS
+) -> dict[str, np.ndarray]:
+    """Layers of the tiles, name -> type, over a window of the mosaic, (y, x) each; `classes` decide between tiles."""
+    merged = {layer: np.zeros(window.shape, dtype=dtype) for layer, dtype in layers.items()}
     nearest = np.full(window.shape, np.inf, dtype=np.float32)
     for tile, grid in _touching(window, tiles, grids):
-        layers = [_onto(window, tile / f"{layer}.tif", grid) for layer in MAPS]
         distance = _distance_to_middle(window, grid)
-        better = (layers[0] > 0) & (distance < nearest)
-        classes[better], confidence[better] = layers[0][better], layers[1][better]
+        better = (_onto(window, tile / "classes.tif", grid) > 0) & (distance < nearest)
+        for layer, values in merged.items():
+            values[better] = _onto(window, tile / f"{layer}.tif", grid)[better]
         nearest[better] = distance[better]
-    return classes, confidence
+    return merged
 
 
 def _touching(window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox]) -> Iterator[tuple[Path, GeoBox]]:
@@ -119,7 +121,7 @@ def _onto(window: GeoBox, path: Path, grid: GeoBox) -> np.ndarray:
     if is_aligned(grid, window) and np.isclose(resolution(grid), resolution(window)):
         (row, col), (height, width) = offset(window, grid), window.shape
         return read_window(path, round(row), round(col), height, width, fill=0)
-    warped = np.zeros(window.shape, dtype=np.uint8)
+    warped = np.zeros(window.shape, dtype=open_raster(path).dtypes[0])
     reproject(
         rasterio.band(open_raster(path), 1),
         warped,

@@ -49,6 +49,25 @@ def read_onto_grid(path: Path, grid: GeoBox, block: Block) -> np.ndarray:
     return np.where(inside, result, np.nan).astype(np.float32)
 
 
+def read_nearest(path: Path, grid: GeoBox, block: Block) -> np.ndarray:
+    """Band 1 of a raster over a block of a grid, of the pixel that holds each middle: for codes and masks.
+
+    Args, Raises: as `read_onto_grid`.
+
+    Returns:
+        float64 (y, x); NaN where the raster ends or has no value.
+    """
+    source = grid_of(path)
+    rows, cols = (np.floor(axis + 0.5).astype(np.int64) for axis in _places(source, grid, block))
+    inside = (rows >= 0) & (rows < source.shape[0]) & (cols >= 0) & (cols < source.shape[1])
+    if not inside.any():
+        return np.full(inside.shape, np.nan)
+    first = int(rows[inside].min()), int(cols[inside].min())
+    size = int(rows[inside].max()) - first[0] + 1, int(cols[inside].max()) - first[1] + 1
+    values = _read(path, *first, *size)
+    return np.where(inside, values[np.where(inside, rows - first[0], 0), np.where(inside, cols - first[1], 0)], np.nan)
+
+
 def _places(source: GeoBox, grid: GeoBox, block: Block) -> tuple[np.ndarray, np.ndarray]:
     """Row and column in the source of the middle of each pixel of a block; 0 is the middle of the first pixel."""
     col, row = np.meshgrid(np.arange(block.width) + block.col + 0.5, np.arange(block.height) + block.row + 0.5)

@@ -17,8 +17,13 @@ from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.writing import explained, write_text
 
 METRICS_FILE = "metrics.json"
-MATRIX_FILES = {"test": "confusion_matrix.csv", "left_out": "confusion_matrix_left_out.csv"}
-"""File of the matrix for each role of the reference polygons."""
+MATRIX_FILES = {
+    "test": "confusion_matrix.csv",
+    "left_out": "confusion_matrix_left_out.csv",
+    "postprocessed": "confusion_matrix_postprocessed.csv",
+    "postprocessed_left_out": "confusion_matrix_postprocessed_left_out.csv",
+}
+"""File of the matrix for each role of the reference polygons, and map."""
 
 CORNER = "reference\\predicted"
 
@@ -47,7 +52,7 @@ class Assessment:
 
     @classmethod
     def load(cls, folder: Path, role: str = "test") -> Assessment:
-        """The assessment that `write_metrics` left in `folder`: of the test polygons, or of those left out.
+        """The assessment that `write_metrics` left in `folder`, of one of the roles of `MATRIX_FILES`.
 
         Raises:
             RunFolderError: the files are absent or not whole.
@@ -90,24 +95,30 @@ class Assessment:
 
 
 def write_metrics(
-    folder: Path, assessment: Assessment, nomenclature: Nomenclature, *, left_out: Assessment | None = None
+    folder: Path, assessment: Assessment, nomenclature: Nomenclature, **others: Assessment | None
 ) -> None:
     """Write `confusion_matrix.csv` and `metrics.json` into `folder`, each whole or not at all.
 
-    The matrix has the predicted codes in its header and the reference code first in each row. Where polygons were
-    left out of the training area, their metrics stand under `left_out`, their matrix in a file of its own.
+    The matrix has the predicted codes in its header and the reference code first in each row.
+
+    Args:
+        assessment: of the test polygons; its metrics stand at the top.
+        others: by their roles, those of `MATRIX_FILES`; their metrics stand under the role, their matrices in files of
+            their own.
 
     Raises:
         RunFolderError: the folder cannot be written, or the disk is full.
     """
     metrics = assessment.metrics(nomenclature)
-    write_text(folder / MATRIX_FILES["test"], matrix_csv(assessment.matrix))
-    if left_out is None:
-        with explained(folder):
-            (folder / MATRIX_FILES["left_out"]).unlink(missing_ok=True)  # that of an assessment before
-    else:
-        metrics["left_out"] = left_out.metrics(nomenclature)
-        write_text(folder / MATRIX_FILES["left_out"], matrix_csv(left_out.matrix))
+    for role, name in MATRIX_FILES.items():
+        found = assessment if role == "test" else others.get(role)
+        if found is None:
+            with explained(folder):
+                (folder / name).unlink(missing_ok=True)  # that of an assessment before
+            continue
+        write_text(folder / name, matrix_csv(found.matrix))
+        if role != "test":
+            metrics[role] = found.metrics(nomenclature)
     write_text(folder / METRICS_FILE, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -51,6 +51,8 @@ class Report:
     nomenclature: Nomenclature
     left_out: Assessment | None = None
     """The map against the polygons left out of the training area, where there are any."""
+    postprocessed: Assessment | None = None
+    """The post-processed map against the same test polygons, where there is one."""
     pictures: Sequence[Picture] = ()
     """In the order in which they stand."""
     parameters: str = ""

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
 
 CLASSES, CONFIDENCE, VALIDITY = "Classification", "Confidence", "Validity"
+POSTPROCESSED = "Post-processed"
+
+CLASS_MAPS = (CLASSES, POSTPROCESSED)
+"""Layers in the colours of the nomenclature."""
 
 TILES = "Tiles"
 
@@ -88,7 +92,9 @@ def result_layers(experiment: Experiment, only: frozenset[int] = frozenset()) ->
     """
     folder = RunFolder(experiment.folder)
     dates = max(1, len(experiment.stack.days))
+    postprocessed = [folder.postprocessed] if folder.postprocessed.exists() else []
     found = {
+        POSTPROCESSED: [class_layer(path, experiment.nomenclature, only) for path in postprocessed],
         CLASSES: [class_layer(path, experiment.nomenclature, only) for path in map_files(experiment, folder)],
         CONFIDENCE: [
             RasterLayer((path,), Ramp(0, 100, VIRIDIS), 0, True) for path in map_files(experiment, folder, "confidence")

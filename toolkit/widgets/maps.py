@@ -39,6 +39,7 @@ from toolkit.widgets.leaflet import (
 from toolkit.widgets.legend import Legend
 from toolkit.widgets.map_compare import Comparison
 from toolkit.widgets.map_content import (
+    CLASS_MAPS,
     CLASSES,
     IMAGES,
     TILES,
@@ -264,8 +265,8 @@ class ClassMap(Panel):
             if self._closed:
                 return
             for name, rasters in reversed(list(content.rasters.items())):
-                shown = name == CLASSES
-                self.layers.put_rasters(name, rasters, on=shown, opacity=CLASS_OPACITY if shown else 1.0)
+                opacity = CLASS_OPACITY if name in CLASS_MAPS else 1.0
+                self.layers.put_rasters(name, rasters, on=name == CLASSES, opacity=opacity)
             hover = self.problem.guard(self._tell, clears=False)
             for name, shapes in reversed(list(content.shapes.items())):
                 self.layers.put_shapes(name, shapes, hover, on=name == TILES)
@@ -321,8 +322,9 @@ class ClassMap(Panel):
     def _draw_classes(self) -> None:
         """Draw the classes that are chosen in the legend."""
         found = result_layers(self.experiment, frozenset(self.legend.chosen))
-        if CLASSES in found and CLASSES in self.layers.names:
-            self.layers.put_rasters(CLASSES, found[CLASSES])
+        for name in CLASS_MAPS:
+            if name in found and name in self.layers.names:
+                self.layers.put_rasters(name, found[name])
 
     def _change_base(self, name: str) -> None:
         self.map.layers = (base_layer(name), *(layer for layer in self.map.layers if not layer.base))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as W
 
 from toolkit.experiment.folder import RunFolder
-from toolkit.experiment.verbs import left_out_assessment
+from toolkit.experiment.verbs import left_out_assessment, postprocessed_assessment
 from toolkit.figures.confusion import confusion_figure
 from toolkit.figures.style import png
 from toolkit.validation.metrics import Assessment
@@ -66,6 +66,9 @@ class ResultPanel(Panel):
         left_out = left_out_assessment(folder)
         if left_out is not None:
             tested["Left-out tile"] = left_out
+        postprocessed = postprocessed_assessment(folder)
+        if postprocessed is not None:
+            tested["Post-processed map, test polygons"] = postprocessed
         matrix = confusion_figure(next(iter(tested.values())).matrix, self.experiment.nomenclature)
         return _Found(tested, png(matrix), folder.report)
 

@@ -1,0 +1,116 @@
+"""The verb `postprocess`: part of a run where asked for, up to date or outdated as other steps, measured by `validate`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+
+from toolkit import Experiment, postprocess, run, validate
+from toolkit.cli import main
+from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.stages import stage_names, stages
+from toolkit.experiment.verbs import postprocessed_assessment
+from toolkit.ground.errors import CatalogError, ParameterError, RunFolderError
+from toolkit.mapping.majority import majority
+from toolkit.mapping.sieve import sieve
+from toolkit.widgets.map_content import POSTPROCESSED, result_layers
+
+
+def read(path: Path) -> np.ndarray:
+    with rasterio.open(path) as dataset:
+        return dataset.read(1)
+
+
+@pytest.fixture
+def finished(finished_demo: Path, tmp_path: Path) -> Experiment:
+    """A finished demo of its own."""
+    shutil.copytree(finished_demo.parent, tmp_path / "demo", symlinks=True, copy_function=shutil.copy2)
+    return Experiment.load(tmp_path / "demo" / finished_demo.name)
+
+
+def test_nothing_asked_for_is_nothing_done(finished: Experiment) -> None:
+    folder = RunFolder(finished.folder)
+    assert postprocess(finished) == folder.map()
+    assert not folder.postprocessed.parent.exists()
+    assert "postprocess" not in stage_names(finished)
+    assert POSTPROCESSED not in result_layers(finished)
+    validate(finished)
+    assert postprocessed_assessment(folder) is None
+
+
+def test_map_is_postprocessed_measured_and_kept_up_to_date(finished: Experiment) -> None:
+    folder = RunFolder(finished.folder)
+    before = validate(finished)
+    finished.set({"postprocess.majority_radius": 1, "postprocess.sieve.min_area_m2": 500.0})
+    assert stage_names(finished)[-2:] == ["postprocess", "validate"]
+    assert {one.name: one.state for one in stages(finished)}["postprocess"] == "waiting"
+    told = []
+    run(finished, overwrite=True, observer=told.append)
+    message = next(one.message for one in told if one.step == "postprocess" and one.state == "done")
+    assert message.startswith("majority of 3 x 3, sieve of 5 pixels: ") and message.endswith("of the pixels changed")
+    mosaic = read(folder.map())
+    assert np.array_equal(read(folder.postprocessed), sieve(majority(mosaic, 1), 5))
+    with rasterio.open(folder.postprocessed) as dataset, rasterio.open(folder.map()) as source:
+        assert dataset.colormap(1) == source.colormap(1)
+        assert dataset.tags(1)["CLASS_NAMES"] == source.tags(1)["CLASS_NAMES"]
+        assert dataset.tags()["PARAMETERS"] != source.tags()["PARAMETERS"]
+        assert (dataset.crs, dataset.transform) == (source.crs, source.transform)
+    assert {one.state for one in stages(finished)} == {"up to date"}
+
+    after = postprocessed_assessment(folder)
+    assert after is not None and after.polygons == before.polygons
+    metrics = json.loads(folder.metrics.read_text())
+    assert metrics["oa"] == pytest.approx(before.matrix.oa)
+    assert metrics["postprocessed"]["oa"] == pytest.approx(after.matrix.oa)
+    assert "After post-processing" in folder.report.read_text()
+    assert [layer.files for layer in result_layers(finished)[POSTPROCESSED]] == [(folder.postprocessed,)]
+
+    finished.set({"postprocess.majority_radius": 2})
+    found = {one.name: one for one in stages(finished)}
+    assert found["mosaic"].state == "up to date" and found["postprocess"].state == "outdated"
+    assert found["postprocess"].message == "made with postprocess.majority_radius = 1 (now 2)"
+    with pytest.raises(RunFolderError, match="majority_radius = 1"):
+        postprocess(finished)
+
+    finished.set({"postprocess.majority_radius": 0, "postprocess.sieve.min_area_m2": 0.0})
+    validate(finished, overwrite=True)
+    assert postprocessed_assessment(folder) is None, "it is not asked for any more"
+
+
+def test_rules_find_their_files_and_a_changed_file_is_noticed(finished: Experiment) -> None:
+    here = finished.path.parent
+    with rasterio.open(RunFolder(finished.folder).map()) as source:
+        profile, ones = source.profile, np.ones(source.shape, dtype=np.uint8)
+    profile = {key: profile[key] for key in ("crs", "transform", "height", "width", "count", "dtype")}
+    with rasterio.open(here / "mask.tif", "w", driver="GTiff", **profile) as target:
+        target.write(ones, 1)
+    finished.set({"postprocess.rules": [{"change": {17: 16}, "where": "mask.tif"}]})
+    assert 17 not in read(postprocess(finished))
+    source = next(name for name, one in finished.data.sources.items() if one.data_type == "GeoDataFrame")
+    finished.set({"postprocess.rules": [{"change": {17: 16}, "where": source}]})
+    changed = read(postprocess(finished, overwrite=True)) != read(RunFolder(finished.folder).map())
+    assert 0 < changed.mean() < 1
+    finished.set({"postprocess.rules": [{"change": {17: 16}, "where": "nowhere.tif"}]})
+    with pytest.raises(CatalogError, match=r"nowhere\.tif is neither a file"):
+        postprocess(finished)
+    finished.set({"postprocess.rules": [{"change": {17: 99}}]})
+    with pytest.raises(ParameterError, match=r"postprocess\.rules: class 99 is not in nomenclature"):
+        postprocess(finished)
+
+
+def test_smoothing_without_probabilities_is_refused_in_words(finished: Experiment) -> None:
+    finished.set({"postprocess.smoothing.window": 7})
+    with pytest.raises(RunFolderError, match=r"probabilities\.tif does not exist"):
+        postprocess(finished)
+
+
+def test_command_line(finished: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["postprocess", str(finished.path), "--postprocess.majority_radius", "1"]) == 0
+    assert "postprocessed/classes.tif" in capsys.readouterr().out
+    assert main(["postprocess", str(finished.path), "--postprocess.sieve.connectivity", "5"]) == 2
+    assert "postprocess.sieve.connectivity = 5: input should be 4 or 8" in capsys.readouterr().err
