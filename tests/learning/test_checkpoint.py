@@ -322,3 +322,27 @@ def test_nothing_in_a_model_is_executed(folder: Path) -> None:
     torch.save(nn.Linear(2, 2), folder / "weights.safetensors")
     with pytest.raises(ModelError, match="damaged"):
         Model.load(folder)
+
+
+def test_standardised_features_give_the_same_classes(model: Model) -> None:
+    features = pixels(5000)
+    codes, confidence = model.predict(features)
+    same, other = model.predict(model.form().of(features), standardised=True)
+    assert (codes == same).mean() > 0.999
+    assert np.abs(confidence.astype(int) - other).max() <= 1
+
+
+def test_the_network_runs_in_bfloat16_on_bits_of_it(model: Model) -> None:
+    """Its logits come out as float32, so that probabilities are of full precision."""
+    features = pixels(5000)
+    bits = model.form(bfloat16=True).of(features)
+    assert bits.dtype == np.uint16
+    codes, confidence = model.predict(features)
+    near, about = model.predict(bits, standardised=True)
+    assert (codes == near).mean() > 0.97
+    assert np.abs(confidence.astype(int) - about)[codes == near].mean() < 2
+    wanted, found = model.predict_probabilities(features), model.predict_probabilities(bits, standardised=True)
+    assert found.dtype == np.float32 and np.abs(found - wanted).mean() < 0.01
+    assert np.abs(found.sum(axis=0) - 1).max() < 1e-5
+    with pytest.raises(ValueError, match=r"standardise before, see Model\.form"):
+        model.predict(bits)

@@ -42,6 +42,7 @@ from toolkit.learning.models import (
     network_params,
 )
 from toolkit.learning.models.columns import chunk_of, for_maps
+from toolkit.series.matrix import MatrixForm
 
 WEIGHTS, DOCUMENT = "weights.safetensors", "model.json"
 FORMAT = 1
@@ -94,7 +95,8 @@ class Model:
             raise _damaged(folder / DOCUMENT, error) from None
         try:
             model = cls._of(document, data, choose_device(device), network_file)
-            _ = model._network  # weights that do not fit the network are found here, not at the first pixel
+            # Weights that do not fit the network are found here, not at the first pixel.
+            model._network_of(standardised=False, bfloat16=False)
             return model
         except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise _damaged(folder, error) from None
@@ -146,12 +148,18 @@ class Model:
             "Use the series and features of the training, or train again"
         )
 
+    def form(self, *, bfloat16: bool = False) -> MatrixForm:
+        """The form of features that `predict` takes as standardised: see `FeatureStack.compute`."""
+        return MatrixForm(self.standardiser.mean, self.standardiser.std, bfloat16)
+
     @torch.inference_mode()
-    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, features: np.ndarray, *, standardised: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Class and confidence of pixels.
 
         Args:
-            features: float32 of shape (feature, pixel), not standardised; raw dates: any number of them.
+            features: (feature, pixel) float32, raw dates: any number of them; or uint16, the bits of bfloat16, in which
+                the network is then run.
+            standardised: whether the features are so already: see `form`.
 
         Returns:
             Class codes, uint8 (pixel,); confidence = the largest probability, uint8 (pixel,), percent, 0 to 100.
@@ -161,7 +169,7 @@ class Model:
         """
         indices = np.empty(features.shape[1], dtype=np.intp)
         confidence = np.empty(features.shape[1], dtype=np.uint8)
-        for pixels, logits in self._logits(features):
+        for pixels, logits in self._logits(features, standardised):
             largest, index = logits.max(dim=0)
             probability = logits.sub_(largest).exp_().sum(dim=0).reciprocal_()
             indices[pixels] = index.cpu().numpy()
@@ -169,11 +177,11 @@ class Model:
         return self.nomenclature.codes[indices], confidence
 
     @torch.inference_mode()
-    def predict_probabilities(self, features: np.ndarray) -> np.ndarray:
+    def predict_probabilities(self, features: np.ndarray, *, standardised: bool = False) -> np.ndarray:
         """Probability of each class.
 
         Args:
-            features: float32 of shape (feature, pixel), not standardised; raw dates: any number of them.
+            features, standardised: as in `predict`.
 
         Returns:
             float32 of shape (class, pixel), in the order of the nomenclature; the sum over classes is 1.
@@ -182,12 +190,12 @@ class Model:
             ModelError: the number of features is not the model's.
         """
         result = np.empty((len(self.nomenclature), features.shape[1]), dtype=np.float32)
-        for pixels, logits in self._logits(features):
+        for pixels, logits in self._logits(features, standardised):
             result[:, pixels] = torch.softmax(logits, dim=0).cpu().numpy()
         return result
 
-    def _logits(self, features: np.ndarray) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Logits (class, pixel) of each chunk of pixels."""
+    def _logits(self, features: np.ndarray, standardised: bool) -> Iterator[tuple[slice, torch.Tensor]]:
+        """Logits (class, pixel), float32, of each chunk of pixels."""
         row, count = self.inputs.row, len(self.feature_names)
         if features.ndim != 2 or not (row.fits(len(features)) if row else len(features) == count):
             wanted = f"{row.static} + dates x {row.each}" if row else str(count)
@@ -195,11 +203,17 @@ class Model:
                 f"features of shape {features.shape} do not fit the model's ({wanted}, pixel); "
                 "use the series and features of the training, or train again"
             )
-        size = min(chunk_of(self._network), RAW_PIXELS) if row else chunk_of(self._network)
+        narrow = features.dtype == np.uint16
+        if narrow and not standardised:
+            raise ValueError("reflectances in bfloat16 lose their differences: standardise before, see Model.form")
+        network = self._network_of(standardised, narrow)
+        size = min(chunk_of(network), RAW_PIXELS) if row else chunk_of(network)
         for start in range(0, features.shape[1], size):
             pixels = slice(start, min(start + size, features.shape[1]))
-            chunk = np.require(features[:, pixels], np.float32, "W")  # torch takes no read-only memory
-            yield pixels, self._network(torch.from_numpy(chunk).to(self.device))
+            # Torch takes no read-only memory.
+            chunk = np.require(features[:, pixels], np.uint16 if narrow else np.float32, "W")
+            tensor = torch.from_numpy(chunk).to(self.device)
+            yield pixels, network(tensor.view(torch.bfloat16) if narrow else tensor).float()
 
     @property
     def inputs(self) -> InputLayout:
@@ -207,16 +221,25 @@ class Model:
         return InputLayout.of(self.feature_names, self.dates)
 
     @cached_property
-    def _network(self) -> nn.Module:
-        """The network for inference, its standardisation inside."""
-        network = network_behind(self.interpolator, self.params, self.inputs, len(self.nomenclature))
-        network.load_state_dict(self.weights)
-        mean, std = torch.from_numpy(self.standardiser.mean), torch.from_numpy(self.standardiser.std)
-        return for_maps(network, mean, std, self.inputs.row).to(self.device)
+    def _networks(self) -> dict[tuple[bool, bool], nn.Module]:
+        return {}
+
+    def _network_of(self, standardised: bool, bfloat16: bool) -> nn.Module:
+        """The network for inference, on the device; its standardisation inside, unless features have it already."""
+        key = standardised, bfloat16
+        if key not in self._networks:
+            network = network_behind(self.interpolator, self.params, self.inputs, len(self.nomenclature))
+            network.load_state_dict(self.weights)
+            mean, std = torch.from_numpy(self.standardiser.mean), torch.from_numpy(self.standardiser.std)
+            if standardised:
+                mean, std = torch.zeros_like(mean), torch.ones_like(std)
+            dtype = torch.bfloat16 if bfloat16 else torch.float32
+            self._networks[key] = for_maps(network, mean, std, self.inputs.row).to(self.device, dtype)
+        return self._networks[key]
 
     def __getstate__(self) -> dict[str, Any]:
         """What travels to a worker: the network is made there, from its weights (and the text of its file)."""
-        return {name: value for name, value in vars(self).items() if name != "_network"}
+        return {name: value for name, value in vars(self).items() if name != "_networks"}
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         normalisation = {"mean": self.standardiser.mean, "std": self.standardiser.std}

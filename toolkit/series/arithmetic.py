@@ -77,66 +77,51 @@ class Program:
         return cls(bands, 0, np.empty((0, 3), np.int64), None, None, np.empty(0, np.float32), bands)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy", no_cfunc_wrapper=True)
 def run_steps(steps, numbers, tile):  # type: ignore[no-untyped-def]
     """Run the steps of a program on `tile`, its registers: float32 (register, RUN)."""
-    nan, scale = np.float32(np.nan), np.float32(REFLECTANCE_SCALE)
+    nan = np.float32(np.nan)
     for k in range(steps.shape[0]):
         code, number = steps[k, 0], numbers[k]
         target, a, b = tile[steps[k, 1]], tile[steps[k, 2]], tile[steps[k, 3]]
-        if code == BAND:
-            for j in range(RUN):
-                target[j] = a[j] / scale
-        elif code == NUMBER:
+        if code == NUMBER:
             for j in range(RUN):
                 target[j] = number
-        elif code == ADD:
+        elif code == BAND:
             for j in range(RUN):
-                target[j] = a[j] + b[j]
-        elif code == SUBTRACT:
+                target[j] = a[j] / np.float32(REFLECTANCE_SCALE)
+        elif code in (ADD, SUBTRACT):
+            sign = np.float32(1) if code == ADD else np.float32(-1)
             for j in range(RUN):
-                target[j] = a[j] - b[j]
-        elif code == MULTIPLY:
+                target[j] = a[j] + sign * b[j]
+        elif code in (MULTIPLY, SQUARE):
+            b = b if code == MULTIPLY else a
             for j in range(RUN):
                 target[j] = a[j] * b[j]
         elif code == DIVIDE:
             for j in range(RUN):
                 target[j] = a[j] / (b[j] if abs(b[j]) >= SMALLEST else nan)
-        elif code == SQRT:
-            for j in range(RUN):
-                target[j] = np.sqrt(a[j])
         elif code == RESULT:
             for j in range(RUN):
                 value = a[j] * number
                 target[j] = value if abs(value) < np.float32(np.inf) else np.float32(0)  # false for nan too
+        elif code in (MIN, MAX):
+            sign = np.float32(1) if code == MAX else np.float32(-1)
+            for j in range(RUN):
+                first, second = sign * a[j], sign * b[j]
+                target[j] = sign * (first if first > second else second) if a[j] == a[j] else nan
+        elif code == POWER:
+            for j in range(RUN):
+                target[j] = a[j] ** b[j]
         else:
-            _rare_step(code, a, b, target)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _rare_step(code, a, b, target):  # type: ignore[no-untyped-def]
-    nan = np.float32(np.nan)
-    if code == POWER:
-        for j in range(RUN):
-            target[j] = a[j] ** b[j]
-    elif code == SQUARE:
-        for j in range(RUN):
-            target[j] = a[j] * a[j]
-    elif code == NEGATE:
-        for j in range(RUN):
-            target[j] = -a[j]
-    elif code == ABS:
-        for j in range(RUN):
-            target[j] = abs(a[j])
-    elif code == EXP:
-        for j in range(RUN):
-            target[j] = np.exp(a[j])
-    elif code == LOG:
-        for j in range(RUN):
-            target[j] = np.log(a[j] if a[j] > np.float32(0) else nan)
-    elif code == MIN:
-        for j in range(RUN):
-            target[j] = (a[j] if a[j] < b[j] else b[j]) if a[j] == a[j] else nan
-    else:
-        for j in range(RUN):
-            target[j] = (a[j] if a[j] > b[j] else b[j]) if a[j] == a[j] else nan
+            for j in range(RUN):
+                if code == NEGATE:
+                    target[j] = -a[j]
+                elif code == SQRT:
+                    target[j] = np.sqrt(a[j])
+                elif code == ABS:
+                    target[j] = abs(a[j])
+                elif code == EXP:
+                    target[j] = np.exp(a[j])
+                else:
+                    target[j] = np.log(a[j] if a[j] > np.float32(0) else nan)

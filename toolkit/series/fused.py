@@ -18,8 +18,9 @@ from numba import njit
 from toolkit.series.arithmetic import DIFFERENCE_LEAST, DIFFERENCE_SCALE, RUN, Program, run_steps
 from toolkit.series.matrix import rounded_bits
 
-LINEAR, NEAREST, PREVIOUS = range(3)
-"""How the values before and after an output date become one."""
+LINEAR, NEAREST, PREVIOUS = None, np.float32(0.5), np.float32(0.99999)
+"""How the values before and after an output date become one: by the share of the later, from 0 to 1; or the later one
+alone where its share is larger than this. (The share of a day before the later one is at most 1 - 1/32767.)"""
 
 EXACT = {"contract", "nsz"}
 """What the compiler may change in arithmetic; not divisions, so that a value half-way between two is exactly that."""
@@ -37,7 +38,7 @@ def fuse(
     scaling: tuple[np.ndarray, np.ndarray],
     out: np.ndarray,
     *,
-    way: int = LINEAR,
+    way: np.float32 | None = LINEAR,
     whole: bool = False,
     max_gap_days: int | None = None,
     count: bool = True,
@@ -102,7 +103,7 @@ def padded(array: np.ndarray) -> np.ndarray:
 
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy", no_cfunc_wrapper=True)
 def _fuse(  # type: ignore[no-untyped-def]
-    values, validity, days, output_days, seen, way, whole, max_gap, results, norm, differences, steps, numbers,
+    values, validity, days, output_days, seen, threshold, whole, max_gap, results, norm, differences, steps, numbers,
     rows, mean, inverse, narrow, keep, last, before, scratch, tile, spare, out, clear,
 ):  # fmt: skip
     """`seen[d]` is the number of acquisitions on or before output date d. The last row of `last` is the day."""
@@ -147,9 +148,9 @@ def _fuse(  # type: ignore[no-untyped-def]
                         length = np.float32(max(np.int32(second) - np.int32(first), np.int32(1)))
                         since = length if first == NEVER_BEFORE else since
                         since = np.float32(0) if second == NEVER_AFTER else since
-                        share = since / length
-                        nearest, previous = np.float32(share > np.float32(0.5)), np.float32(share == np.float32(1))
-                        weight[j] = share if way == LINEAR else nearest if way == NEAREST else previous
+                        weight[j] = since / length
+                        if threshold is not None:
+                            weight[j] = np.float32(weight[j] > threshold)
                         if whole is not None:
                             weight[j], gap[j] = since, length
                     if max_gap is not None:

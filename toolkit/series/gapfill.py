@@ -60,7 +60,7 @@ def fill_previous(
     return _fill(FlatSeries.of(values, validity, dates, output_dates, out), PREVIOUS)
 
 
-def _fill(series: FlatSeries, way: int, whole: bool = False) -> np.ndarray:
+def _fill(series: FlatSeries, way: np.float32 | None, whole: bool = False) -> np.ndarray:
     scan(series.values, series.validity, series.days, series.output_days, way, series.out, whole=whole)
     return series.result
 
@@ -70,7 +70,7 @@ def scan(
     validity: np.ndarray,
     days: np.ndarray,
     output_days: np.ndarray,
-    way: int,
+    way: np.float32 | None,
     out: np.ndarray,
     *,
     whole: bool = False,

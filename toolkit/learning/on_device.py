@@ -1,0 +1,179 @@
+"""The features of the regular grid in torch, beside the network: what `toolkit.series.fused` does on the processor.
+
+Gap-filling by neighbours (linear, nearest, previous), the program of the indices, standardisation and layout, by
+tensor operations only, so that a GPU is given raw images and gives back classes. Where the kernel walks over the
+dates, this looks the last and the next usable date of every pixel up once (a cumulative maximum and minimum), and
+gathers. The values are the kernel's within rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from toolkit.features.regular import RegularFeatures
+from toolkit.ground.bands import REFLECTANCE_SCALE
+from toolkit.ground.errors import ParameterError
+from toolkit.series.arithmetic import DIFFERENCE_LEAST, DIFFERENCE_SCALE, SMALLEST, Code, Program
+from toolkit.series.matrix import PLAIN, MatrixForm
+from toolkit.series.methods import WAYS
+
+PIXELS = 65536
+"""Pixels at once: 37 dates of 10 bands take 97 MB."""
+
+
+@torch.inference_mode()
+def features_on_device(
+    regular: RegularFeatures,
+    values: torch.Tensor,
+    validity: torch.Tensor,
+    dates: np.ndarray,
+    form: MatrixForm = PLAIN,
+    kept: np.ndarray | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute the regular features of pixels, on the device where they are.
+
+    Args:
+        values: (date, band, pixel) int16, reflectance x 10000.
+        validity: (date, pixel) bool.
+        dates: (date,) ascending datetime64[D].
+        form: standardised or not; bfloat16 gives a tensor of that type.
+        kept: positions of the features that are wanted, ascending; None for all.
+
+    Returns:
+        features: (feature, pixel) float32 or bfloat16, as `FeatureStack.compute` gives them.
+        clear: (pixel,) int32, number of usable dates; 0 too where no day of the grid is left by `max_gap_days`.
+
+    Raises:
+        ParameterError: the gap-filling is not by neighbours, or is to be as iota2's, to the bit.
+    """
+    if regular.as_iota2 or regular.gap_filling.method not in WAYS:
+        method = f"{regular.gap_filling.method}{' as iota2' if regular.as_iota2 else ''}"
+        raise ParameterError(
+            f"series.gap_filling = {method} is computed on the processor only; choose "
+            f"{', '.join(WAYS)}, without features.compatibility, to compute on a device"
+        )
+    count = len(regular) if kept is None else len(kept)
+    dtype = torch.bfloat16 if form.bfloat16 else torch.float32
+    out = torch.empty((count, values.shape[2]), dtype=dtype, device=values.device)
+    clear = torch.empty(values.shape[2], dtype=torch.int32, device=values.device)
+    for start in range(0, values.shape[2], PIXELS):
+        part = slice(start, start + PIXELS)
+        features, clear[part] = _compute(regular, values[..., part], validity[:, part], dates, kept)
+        if not form.plain:
+            mean, inverse = (torch.from_numpy(one).to(values.device)[:, None] for one in form.scaling(count))
+            features = (features - mean) * inverse
+        out[:, part] = features
+    return out, clear
+
+
+def _compute(
+    regular: RegularFeatures, values: torch.Tensor, validity: torch.Tensor, dates: np.ndarray, kept: np.ndarray | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    filled, clear = _fill(regular, values, validity.bool(), dates)
+    registers = dict(enumerate(filled.unbind(1)))  # each (output date, pixel)
+    run_program(regular.program, registers)
+    bands, results = len(regular.bands), regular.program.results
+    indices = [registers[bands + i].masked_fill(clear == 0, 0) for i in range(results)]
+    features = torch.cat([filled.flatten(0, 1), *indices])
+    return (features if kept is None else features[torch.from_numpy(kept).to(features.device)]), clear
+
+
+def _fill(
+    regular: RegularFeatures, values: torch.Tensor, validity: torch.Tensor, dates: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Filled (output date, band, pixel) float32, and clear dates (pixel,)."""
+    device, count, pixels = values.device, len(dates), values.shape[2]
+    outputs, origin = regular.days, regular.days[0]
+    if count == 0:
+        shape = (len(outputs), values.shape[1], pixels)
+        return torch.zeros(shape, device=device), torch.zeros(pixels, dtype=torch.int32, device=device)
+    days, grid = (
+        torch.from_numpy((one.astype("datetime64[D]") - origin).astype(np.int32)).to(device) for one in (dates, outputs)
+    )
+    seen = torch.searchsorted(days, grid, right=True)
+    before, after = _neighbours(validity, seen)
+    has_before, has_after = before >= 0, after < count
+    first = torch.where(has_before, before, after).clamp(max=count - 1)
+    second = torch.where(has_after, after, before).clamp(min=0)
+    today = grid[:, None]
+    length = (days[second] - days[first]).clamp(min=1).float()
+    share = torch.where(has_before & has_after, (today - days[first]).float() / length, 0.0)
+    threshold = WAYS[regular.gap_filling.method]
+    if threshold is not None:
+        share = (share > float(threshold)).float()
+    clear, alive = validity.sum(0, dtype=torch.int32), has_before | has_after
+    longest = regular.gap_filling.max_gap_days
+    if longest is not None:
+        since = torch.where(has_before, days[first], grid[0])
+        until = torch.where(has_after, days[second], grid[-1])
+        alive &= (has_before & (days[first] == today)) | (until - since <= longest)
+        clear = torch.where(alive.any(0), clear, 0)
+    filled = torch.empty((len(outputs), values.shape[1], pixels), device=device)
+    for band, target in zip(values.unbind(1), filled.unbind(1), strict=True):
+        low, high = band.gather(0, first).float(), band.gather(0, second).float()
+        target.copy_(torch.where(alive, low + share * (high - low), 0.0))
+    return filled, clear
+
+
+def _neighbours(validity: torch.Tensor, seen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Position of the last usable date before each output date, -1 for none, and of the next one, `count` for none.
+
+    Args:
+        validity: (date, pixel) bool.
+        seen: (output date,) int64, how many dates are on or before it.
+    """
+    count = len(validity)
+    place = torch.arange(count, device=validity.device)[:, None]
+    last = torch.where(validity, place, -1).cummax(0).values
+    following = torch.where(validity, place, count).flip(0).cummin(0).values.flip(0)
+    edge = torch.ones((1, validity.shape[1]), dtype=torch.int64, device=validity.device)
+    return torch.cat([-edge, last])[seen], torch.cat([following, count * edge])[seen]
+
+
+def run_program(program: Program, registers: dict[int, torch.Tensor]) -> None:
+    """Run a program on registers: at first the bands, at the end the results too; each any shape, float32."""
+    for target, plus, minus in program.differences.tolist():
+        total = registers[plus] + registers[minus]
+        fine = total.abs() >= float(DIFFERENCE_LEAST)
+        quotient = float(DIFFERENCE_SCALE) * (registers[plus] - registers[minus]) / torch.where(fine, total, 1.0)
+        registers[target] = torch.where(fine, quotient, 0.0)
+    if program.norm is not None:
+        squares = sum(registers[band] * registers[band] for band in range(program.bands))
+        registers[program.norm] = torch.as_tensor(squares).sqrt()
+    if program.steps is None:
+        return
+    some = registers[0]
+    for (code, target, first, second), number in zip(program.steps.tolist(), program.numbers.tolist(), strict=True):
+        if code == Code.NUMBER:
+            registers[target] = torch.full_like(some, number)
+        elif code == Code.RESULT:
+            value = registers[first] * number
+            registers[target] = torch.where(value.isfinite(), value, 0.0)
+        else:
+            registers[target] = STEPS[Code(code)](registers[first], registers.get(second, some))
+
+
+def _divide(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return a / torch.where(b.abs() >= float(SMALLEST), b, torch.nan)
+
+
+STEPS: dict[Code, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    Code.BAND: lambda a, _: a / REFLECTANCE_SCALE,
+    Code.ADD: torch.add,
+    Code.SUBTRACT: torch.sub,
+    Code.MULTIPLY: torch.mul,
+    Code.DIVIDE: _divide,
+    Code.POWER: torch.pow,
+    Code.SQUARE: lambda a, _: a * a,
+    Code.NEGATE: lambda a, _: -a,
+    Code.SQRT: lambda a, _: a.sqrt(),
+    Code.ABS: lambda a, _: a.abs(),
+    Code.EXP: lambda a, _: a.exp(),
+    Code.LOG: lambda a, _: torch.where(a > 0, a, torch.nan).log(),
+    Code.MIN: torch.minimum,
+    Code.MAX: torch.maximum,
+}
+"""What each step does with its two values."""
