@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from toolkit.features.indices import compute_indices, label_of
+from toolkit.features.indices import index_of, label_of
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.raw_rows import DAY, EACH_DATE, VALID
 
@@ -53,10 +53,11 @@ def write_raw(
     """
     count, channels = int(np.prod(values.shape[2:])), len(bands) + len(indices)
     dated = out.reshape(len(values), channels + 2, count)
-    series, found = dated[:, : len(bands)], dated[:, len(bands) : channels]
-    valid = validity.reshape(len(validity), 1, count)
-    np.multiply(values.reshape(*values.shape[:2], count), valid, out=series)
-    compute_indices(series, bands, indices, found.transpose(1, 0, 2))
-    np.multiply(found, valid, out=found)  # an index of zeros need not be 0
-    dated[:, channels] = days[:, None]
-    dated[:, channels + 1] = valid[:, 0]
+    flat, valid = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
+    for d in range(len(values)):  # date by date, so that its bands are still in the processor's cache for its indices
+        one = dated[d : d + 1]
+        np.multiply(flat[d], valid[d], out=one[0, : len(bands)])
+        for place, index in enumerate(map(index_of, indices), start=len(bands)):
+            index.write(one[:, : len(bands)], bands, one[:, place])
+            np.multiply(one[0, place], valid[d], out=one[0, place])  # an index of zeros need not be 0
+        one[0, channels], one[0, channels + 1] = days[d], valid[d]
