@@ -29,8 +29,6 @@ from toolkit.learning.models.registry import NetworkParams, build_network
 
 SHARPNESS = (8.0, 16.0)
 """By how much a head's score of the same day is above that of days far off, of the widest head and the sharpest."""
-
-
 CAP = 30.0
 """The largest score of a day, of either sign."""
 
