@@ -11,6 +11,7 @@ import rasterio
 from pyproj import Transformer
 
 from toolkit import Experiment, classify, clean, cross_validate, run, sample, train
+from toolkit.experiment.feature_list import feature_list
 from toolkit.experiment.inspection import PixelReader
 from toolkit.experiment.provenance import Manifest
 from toolkit.experiment.tiles import open_series
@@ -165,6 +166,19 @@ def test_what_cannot_go_together_is_told_before_any_work(experiment: Experiment)
     assert not (experiment.folder / "ground_truth").exists()
     with pytest.raises(ParameterError, match=r"features.compatibility = iota2 .* features.representation = raw"):
         experiment.set({"features.compatibility": "iota2"})
+
+
+def test_features_are_listed_as_they_are(experiment: Experiment) -> None:
+    experiment.set({"features.external": ["phenology"], "features.select": ["B8_*", "ndvi_*", "peak*"]})
+    lines = feature_list(experiment).splitlines()
+    assert lines[-6:] == [
+        "Features of no date: 1",
+        "  peak_day_NDVI",
+        "Features of each date as it was acquired: 4",
+        "  B8, NDVI: 0 where it is not clear",
+        "  day: days since 2018-01-01",
+        "  valid: 1 where it is clear, else 0",
+    ]
 
 
 def test_results_of_filled_series_are_not_taken_for_raw_ones(tiny_demo: Path) -> None:

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from toolkit.ground.errors import ModelError, ParameterError
 from toolkit.ground.nomenclature import Nomenclature
@@ -27,9 +28,11 @@ from toolkit.learning.models import (
     AttentionInterpolator,
     AttentionParams,
     MlpParams,
+    NetworkParams,
     build_network,
     inputs_behind,
     interpolator_params,
+    network,
     network_behind,
 )
 from toolkit.learning.parameters import LearningParams
@@ -353,6 +356,40 @@ def test_training_on_raw_dates_learns_and_its_model_takes_other_dates(
     model = Model.load(result.model_folder)
     classes, _ = model.predict(np.ascontiguousarray(others.features.T))
     assert (classes == others.codes).mean() > 0.9
+
+
+def test_a_network_may_read_raw_dates_by_itself(
+    registered: dict[str, Any], nomenclature: Nomenclature, tmp_path: Path
+) -> None:
+    class PeakParams(NetworkParams):
+        name: Literal["peak"] = "peak"
+
+    @network(PeakParams)
+    class Peak(nn.Module):
+        """Where in the year the sample is bright: a softmax over its valid dates."""
+
+        def __init__(self, params: PeakParams, inputs: InputLayout, n_classes: int) -> None:
+            super().__init__()
+            self.inputs = inputs
+            self.layers = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, n_classes))
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            series = self.inputs.series(features)
+            bright = series.values[:, :, 1].masked_fill(~series.valid, -30).mul(3).softmax(1)
+            phase = series.days / 365 * 2 * torch.pi
+            return self.layers(torch.stack([(bright * one).sum(1) for one in (phase.sin(), phase.cos())], dim=1))
+
+    samples = seasons()
+    params = LearningParams(epochs=20, batch_size=64, learning_rate=1e-2, threads=1)
+    params = params.model_copy(update={"network": PeakParams()})
+    result = train_network(
+        samples, params, seed=0, nomenclature=nomenclature, feature_names=NAMES, dates=GRID, folder=tmp_path, key="k"
+    )
+    assert result.best is not None and result.best["f_score"] > 0.9
+    model, pixels = Model.load(result.model_folder), np.ascontiguousarray(samples.features.T)
+    wanted = model.predict_probabilities(pixels)
+    longer = np.vstack([pixels, np.zeros((4 * 3, pixels.shape[1]), np.float32)])
+    assert np.allclose(model.predict_probabilities(longer), wanted, atol=1e-5)
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_weights(train: Callable[..., Any]) -> None:

@@ -60,12 +60,10 @@ def _raw(stack: FeatureStack) -> list[str]:
     """The features of raw dates: those of no date, then what each date has."""
     each = [name.removesuffix(EACH_DATE) for name in stack.names if name.endswith(EACH_DATE)]
     static = [name for name in stack.names if not name.endswith(EACH_DATE)]
-    channels = [f"  {name:<15} where it is clear, else 0" for name in each[:-2]]
-    start = f"{stack.dates[0][:4]}-01-01"
     return [
         *([f"Features of no date: {len(static)}", *(f"  {name}" for name in static)] if static else []),
         f"Features of each date as it was acquired: {len(each)}",
-        *channels,
-        f"  {'day':<15} days since {start}",
-        f"  {'valid':<15} 1 where it is clear, else 0",
+        f"  {', '.join(each[:-2])}: 0 where it is not clear",
+        f"  day: days since {stack.dates[0][:4]}-01-01",
+        "  valid: 1 where it is clear, else 0",
     ]

@@ -73,7 +73,7 @@ class PixelSeries:
     days: np.ndarray
     """The regular grid, datetime64[D] of shape (day,)."""
     filled: Mapping[str, np.ndarray]
-    """The same names after gap-filling, as the network is given them: float32 of shape (day,)."""
+    """The same names after gap-filling, as a network that does not read raw dates is given them: float32 (day,)."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -54,10 +54,10 @@ def write_raw(
     """
     count, channels = int(np.prod(values.shape[2:])), len(bands) + len(indices)
     dated = out.reshape(len(values), channels + 2, count)
-    series, found = dated[:, : len(bands)], dated[:, len(bands) : channels]
-    valid = validity.reshape(len(validity), 1, count)
-    np.multiply(values.reshape(*values.shape[:2], count), valid, out=series)
-    of_each = compute_indices(np.ascontiguousarray(series), bands, indices).transpose(1, 0, 2)
-    np.multiply(of_each, valid, out=found)  # an index of zeros need not be 0
-    dated[:, channels] = days[:, None]
-    dated[:, channels + 1] = valid[:, 0]
+    flat, valid = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
+    for d in range(len(values)):  # date by date, so that its bands are still in the processor's cache for its indices
+        one = dated[d]
+        np.multiply(flat[d], valid[d], out=one[: len(bands)])
+        found = compute_indices(one[None, : len(bands)], bands, indices)[:, 0]
+        np.multiply(found, valid[d], out=one[len(bands) : channels])  # an index of zeros need not be 0
+        one[channels], one[channels + 1] = days[d], valid[d]

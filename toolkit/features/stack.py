@@ -168,9 +168,8 @@ class FeatureStack:
         if not self.raw:
             # Theirs are cut out of the padding, and they take memory of their own.
             return 2 * len(self.all_names) + selected
-        row = RawRow.of(self.all_names)
-        assert row is not None
-        return row.width(dates) + selected + (2 * (self._regular + row.static) if self.external else 0)
+        filled = self._regular + self._externals if self.external else 0
+        return self._row.width(dates) + selected + 2 * filled
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -195,6 +194,11 @@ class FeatureStack:
     def _regular(self) -> int:
         """How many features are bands and indices of the regular grid."""
         return len(self.dates) * (len(self.bands) + len(self.indices))
+
+    @property
+    def _row(self) -> RawRow:
+        """The layout of raw dates, before any selection."""
+        return RawRow(self._externals, len(self.bands) + len(self.indices) + 2)
 
     @property
     def _externals(self) -> int:
@@ -249,14 +253,13 @@ class FeatureStack:
         self, values: np.ndarray, validity: np.ndarray, dates: np.ndarray, place: BlockPlace | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """External features, then each date as it was acquired."""
-        row, static = RawRow.of(self.all_names), None
-        assert row is not None
+        row, filled = self._row, None
         if self.external:
-            static = self._with_external(values, validity, dates, place)[0][self._regular :]
+            filled, _ = self._with_external(values, validity, dates, place)
             values, validity = inner(values, self.padding), inner(validity, self.padding)
         features = np.empty((row.width(len(dates)), *values.shape[2:]), dtype=np.float32)
-        if static is not None:
-            features[: row.static] = static
+        if filled is not None:
+            features[: row.static] = filled[self._regular :]
         new_year = self.days[0].astype("datetime64[Y]").astype("datetime64[D]")
         days = (dates - new_year).astype(np.float32)
         write_raw(values, validity, days, self.bands, self.indices, features[row.static :])

@@ -21,9 +21,8 @@ class LearningParams(Params):
     network: NetworkChoice = param(MlpParams(), "The network and its parameters.")
     interpolator: InterpolatorChoice = param(
         NO_INTERPOLATOR,
-        "What stands before the network. none: nothing, it reads the features as they are. attention: dates, regular "
-        "or raw, become a regular series by an interpolation that is learnt with the network, so that any network "
-        "takes features.representation: raw.",
+        "What stands before the network: none, or attention, which learns with it to make a regular series of "
+        "irregular dates, so that any network takes features.representation: raw.",
     )
     epochs: int = param(200, "Passes over the train samples.", unit="epochs", ge=1)
     batch_size: int = param(4096, "Samples between two updates of the weights.", unit="samples", ge=1, log=(16, 65_536))

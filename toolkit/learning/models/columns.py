@@ -62,10 +62,12 @@ class RawTransposed(Transposed):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         static = self.row.static
-        flat = (features[:static] - self.mean[:static]) / self.std[:static]
-        dated = (features[static:].unflatten(0, (-1, self.row.each)) - self.mean[static:]) / self.std[static:]
-        dated[:, :-2] *= dated[:, -1:]
-        return self.network(torch.cat((flat, dated.flatten(0, 1))).T).T
+        dated = (features[static:].unflatten(0, (-1, self.row.each)) - self.mean[static:]).div_(self.std[static:])
+        dated[:, :-2].mul_(dated[:, -1:])
+        columns = dated.flatten(0, 1)
+        if static:
+            columns = torch.cat(((features[:static] - self.mean[:static]) / self.std[:static], columns))
+        return self.network(columns.T).T
 
 
 def for_maps(network: nn.Module, mean: torch.Tensor, std: torch.Tensor, row: RawRow | None = None) -> nn.Module:

@@ -4,11 +4,12 @@ Each day of a regular grid looks at all valid dates of the sample and takes a me
 weights depend on the days only, through encodings of time that are learnt: sines of learnt frequency and phase, and a
 term that is linear in time. Several heads weigh in several ways; a learnt matrix combines them.
 
-Sources: Shukla and Marlin (2021), "Multi-Time Attention Networks for Irregularly Sampled Time Series", ICLR (equations
-1 to 4); Bellet, Fauvel, Inglada and Michel (2024), "End-to-end learning for land cover classification using irregular
-and unaligned SITS by combining attention-based interpolation with sparse variational Gaussian processes", IEEE JSTARS
-17, where it beats linear gap-filling over Sentinel-2 tiles. Ours begins as a smoothing kernel, each head of another
-width, where theirs begins at random: training then starts from a usual interpolation.
+Sources: Shukla and Marlin (2021), "Multi-Time Attention Networks for Irregularly Sampled Time Series", ICLR; Bellet,
+Fauvel, Inglada and Michel (2024), "End-to-end learning for land cover classification using irregular and unaligned
+SITS by combining attention-based interpolation with sparse variational Gaussian processes", IEEE JSTARS 17,
+doi:10.1109/JSTARS.2023.3343921, where such a series instead of a linearly filled one gains ten points of overall
+accuracy over 27 tiles. Two things differ here: the first weights are a smoothing kernel, so that training begins from a
+usual interpolation; and scores are capped softly, so that one matrix of weights serves all samples of the same days.
 """
 
 from __future__ import annotations
@@ -28,8 +29,6 @@ from toolkit.learning.models.registry import NetworkParams, build_network
 
 SHARPNESS = (8.0, 16.0)
 """By how much a head's score of the same day is above that of days far off, of the widest head and the sharpest."""
-
-
 CAP = 30.0
 """The largest score of a day, of either sign."""
 
