@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from toolkit.ground.params import param
+from toolkit.ground.params import models_of, param
 from toolkit.series.akima import AkimaParams, fill_akima
 from toolkit.series.composites import CompositeParams, fill_composite, ndvi_bands, seen_periods
 from toolkit.series.gapfill import fill_gaps, fill_nearest, fill_previous
@@ -50,6 +50,17 @@ GapFilling = Annotated[
     Field(discriminator="method"),
 ]
 """The parameters of one method, told apart by its name."""
+
+
+METHODS: tuple[str, ...] = tuple(model().method for model in models_of(GapFilling))  # type: ignore[attr-defined]
+"""The names of all methods."""
+
+
+def methods_beside(chosen: GapFilling) -> dict[str, GapFilling]:
+    """Every method by its name, to compare: the chosen one as it is, others by default with the same longest gap."""
+    models: tuple[Any, ...] = models_of(GapFilling)
+    others = {name: model(max_gap_days=chosen.max_gap_days) for name, model in zip(METHODS, models, strict=True)}
+    return {**others, chosen.method: chosen}
 
 
 def check_method(params: GapFilling, bands: Sequence[str]) -> None:
