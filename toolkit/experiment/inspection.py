@@ -150,8 +150,8 @@ class _Visit:
         notes = [f"Also in {', '.join(place.also_in)}; the mosaic shows {place.tile} here."] if place.also_in else []
         if not self.classes:
             place = self._on_series(place)
-            pixel = self._series_of(place, methods)
-            return PixelReport(place, self.experiment.nomenclature, None, None, pixel, self._truth(place), tuple(notes))
+            alone = self._series_of(place, methods)
+            return PixelReport(place, self.experiment.nomenclature, None, None, alone, self._truth(place), tuple(notes))
         mapped = self._mapped(place)
         if mapped is None:
             notes.append("Not classified yet: `classify` makes the map.")

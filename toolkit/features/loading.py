@@ -68,20 +68,35 @@ class SourceFile:
         Raises:
             FeatureError: the file cannot be imported, or has no such function.
         """
-        module = self._module()
-        found = {key: one for key, one in vars(module).items() if isinstance(one, ExternalFunction)}
+        found = self.functions()
         if name in found:
             return found[name]
-        if callable(getattr(module, name, None)):
+        if callable(getattr(self._module(), name, None)):
             raise FeatureError(f"{self.path}: {name} is not declared as a feature; write @external_feature() above it")
         raise FeatureError(f"{self.path} has no feature function {name!r}{did_you_mean(name, found)}")
 
+    def functions(self) -> dict[str, ExternalFunction]:
+        """Every feature function in the file by its name; the file is imported for it, once in a process.
+
+        Raises:
+            FeatureError: the file cannot be imported.
+        """
+        return {key: one for key, one in vars(self._module()).items() if isinstance(one, ExternalFunction)}
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the file was imported in this process already, by whoever asked for it."""
+        return self._key in _modules
+
+    @property
+    def _key(self) -> str:
+        return f"{self.path} {self.sha256}"
+
     def _module(self) -> ModuleType:
         with _lock:
-            key = f"{self.path} {self.sha256}"
-            if key not in _modules:
-                _modules[key] = _import(self)
-            return _modules[key]
+            if self._key not in _modules:
+                _modules[self._key] = _import(self)
+            return _modules[self._key]
 
 
 def shipped_function(name: str) -> ExternalFunction:

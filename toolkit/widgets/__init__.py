@@ -1,7 +1,7 @@
 """Widgets for notebooks: panels that edit an experiment or look at its results. Each is loaded on first use.
 
     widgets.form(experiment, "learning")                       a form for any section
-    widgets.TilesPanel, SamplingPanel, NetworkPanel            what the form of a section cannot show
+    widgets.TilesPanel, FeaturesPanel, SamplingPanel, NetworkPanel     what the form of a section cannot show
     widgets.RunPanel(experiment)                               runs steps beside the kernel, attaches to what runs
     train(experiment, callbacks=[widgets.LiveCurves()])        curves that grow
     widgets.ClassMap(experiment)                               the map, swiped, compared, clicked
@@ -19,6 +19,7 @@ from toolkit.ground.first_use import loaded_on_first_use
 _HOME = {
     "ClassMap": "maps",
     "ExperimentBar": "form_tools",
+    "FeaturesPanel": "features_panel",
     "Form": "forms",
     "LiveCurves": "live",
     "NetworkPanel": "network_panel",

@@ -150,7 +150,7 @@ class PixelInspector(Panel):
         compare = W.HBox([W.HTML("<span class='lc-quiet'>Gap-filling</span>"), *self.methods.values()])
         rows = [self._quantity_box, compare, self.chart]
         right = W.VBox(rows, layout=W.Layout(flex="3 1 440px", min_width="0"))
-        self._both = W.HBox([left, right])
+        self._both = W.HBox([left, right] if self.reader.classes else [right, left])
         named = {
             "bar-top": bar,
             "head": self.head,
