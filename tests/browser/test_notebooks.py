@@ -13,6 +13,7 @@ from tests.browser.driving import errors_in, open_notebook, run_all
 
 FACES = {
     "01_tiles": [".lc-panel"],
+    "02_features": [".lc-panel"],
     "03_samples": [".lc-panel"],
     "04_training": [".lc-panel", ".lc-run"],
     "06_map_and_validation": [".lc-run", ".lc-map"],
@@ -23,7 +24,7 @@ FACES = {
 
 @pytest.mark.parametrize(
     ("name", "theme"),
-    [*((name, "Light") for name in FACES), ("03_samples", "Dark"), ("06_map_and_validation", "Dark")],
+    [*((name, "Light") for name in FACES), ("02_features", "Dark"), ("03_samples", "Dark"), ("06_map_and_validation", "Dark")],
 )
 def test_notebook(
     name: str,
