@@ -24,7 +24,10 @@ FACES = {
 
 @pytest.mark.parametrize(
     ("name", "theme"),
-    [*((name, "Light") for name in FACES), ("02_features", "Dark"), ("03_samples", "Dark"), ("06_map_and_validation", "Dark")],
+    [
+        *((name, "Light") for name in FACES),
+        *((name, "Dark") for name in ("02_features", "03_samples", "06_map_and_validation")),
+    ],
 )
 def test_notebook(
     name: str,

@@ -72,6 +72,8 @@ def test_a_function_that_ships_is_added_and_its_parameters_have_inputs_of_their_
     kinds = {name: type(field.input).__name__ for name, field in entry.fields.items()}
     assert kinds["day"] == "DatePicker" and kinds["radius"] == "IntSlider" and kinds["band"] == "Text"
     assert (entry.fields["radius"].input.min, entry.fields["radius"].input.max) == (1, 50)
+    assert all(field.row.layout.display != "none" for name, field in entry.fields.items() if name != "entry.rasters")
+    assert entry.fields["entry.rasters"].row.layout.display == "none", "a function that ships reads none"
     assert "window of 7 x 7" in entry.fields["radius"].input.tooltip
     entry.fields["radius"].input.value = 7
     assert experiment.features.external[0].params["radius"] == 7

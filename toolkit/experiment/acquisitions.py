@@ -83,9 +83,9 @@ def reasons_against(products: Sequence[Product], params: SeriesParams) -> list[s
 
     Where `missing_band` or `missing_mask` is `"error"`, a product with such a reason stops the series altogether.
     """
-    margin = np.timedelta64(params.margin_days, "D")
-    first, last = np.datetime64(params.start) - margin, np.datetime64(params.end) + margin
-    outside = ["outside of the period" if not first <= one.date <= last else "" for one in products]
+    word = "outside of the seasons" if params.seasons else "outside of the period"
+    serves = params.serve(np.array([one.date for one in products], dtype="datetime64[D]"))
+    outside = ["" if inside else word for inside in serves]
     absent = [[band for band in params.bands if band not in one.bands] for one in products]
     why = [out or _not_delivered("band", gap) for out, gap in zip(outside, absent, strict=True)]
     if params.missing_mask == "accept":

@@ -299,6 +299,8 @@ def _pixel_series(
         days=stack.days,
         filled=filled,
         method=stack.gap_filling.method,
+        longest_gap=int(stack.longest_gap(validity, series.dates)[0, 0]),
+        seasons=stack.seasons,
         others={name: fill(one) for name, one in stacks.items()},
     )
 

@@ -13,7 +13,6 @@ from toolkit.features.indices import scale_of_label
 from toolkit.ground.bands import BANDS
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.series.curve import DASHES, Curve
-from toolkit.series.gaps import longest_gap
 from toolkit.series.methods import METHODS
 
 
@@ -78,6 +77,10 @@ class PixelSeries:
     """The regular grid, datetime64[D] of shape (day,)."""
     filled: Mapping[str, np.ndarray]
     """The same names after gap-filling, as the network is given them: float32 of shape (day,)."""
+    longest_gap: int
+    """Days of the longest time without a clear date, in the period or in any season."""
+    seasons: tuple[int, ...] = ()
+    """Number of days of each season, between which the line is broken; empty for one whole period."""
     method: str = "linear"
     """The method by which they are filled."""
     others: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
@@ -93,11 +96,6 @@ class PixelSeries:
         """Number of clear dates."""
         return int(self.validity.sum())
 
-    @property
-    def longest_gap(self) -> int:
-        """The longest time of the period without a clear date, days: see `longest_gap` of `toolkit.series.gaps`."""
-        return int(longest_gap(self.validity, self.dates, self.days[0], self.days[-1]))
-
     def curves(self, name: str, label: str = "", colour: str | None = None) -> list[Curve]:
         """The `curve` of an index or a band, then a dashed line by each of the further methods.
 
@@ -107,9 +105,9 @@ class PixelSeries:
         first = self.curve(name, label or (self.method if self.others else ""), colour)
         found, points = [first], (self.dates[:0], first.values[:0], self.validity[:0])
         for method, filled in self.others.items():
-            line = filled[name] / scale_of(name) if self.clear_dates else first.line_values
             said = f"{label} · {method}" if label else method
-            found.append(Curve(said, *points, self.days, line, colour, DASHES[METHODS.index(method)]))
+            line = self._line(filled[name] / scale_of(name))
+            found.append(Curve(said, *points, *line, colour, DASHES[METHODS.index(method)]))
         return found
 
     def curve(self, name: str, label: str = "", colour: str | None = None) -> Curve:
@@ -120,8 +118,14 @@ class PixelSeries:
             label: name of the curve; default the index's or band's.
         """
         scale = scale_of(name)
-        line = self.filled[name] / scale if self.clear_dates else np.full(len(self.days), np.nan, np.float32)
-        return Curve(label or name, self.dates, self.measured[name] / scale, self.validity, self.days, line, colour)
+        line = self._line(self.filled[name] / scale)
+        return Curve(label or name, self.dates, self.measured[name] / scale, self.validity, *line, colour)
+
+    def _line(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Days and values of a line: broken between seasons, and nowhere where there is no clear date."""
+        line = values if self.clear_dates else np.full(len(self.days), np.nan, np.float32)
+        ends = np.cumsum(self.seasons, dtype=int)[:-1]
+        return np.insert(self.days, ends, self.days[ends - 1]), np.insert(line, ends, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +208,10 @@ class PixelReport:
         days = series.dates if measured else series.days
         place = {"longitude": self.place.longitude, "latitude": self.place.latitude, "tile": self.place.tile}
         clear = pd.array(series.validity.astype(int) if measured else [None] * len(days), dtype="Int8")
-        curves = {name: series.curve(name) for name in series.names}
-        columns = {name: one.values if measured else one.line_values for name, one in curves.items()}
+        values = series.measured if measured else series.filled
+        columns = {name: values[name] / scale_of(name) for name in series.names}
+        if not measured and not series.clear_dates:
+            columns = {name: np.full(len(days), np.nan) for name in columns}
         rounded = {name: values.astype(np.float64).round(5) for name, values in columns.items()}
         return pd.DataFrame({**place, "date": days, "kind": kind, "clear": clear, **rounded})
 

@@ -35,8 +35,8 @@ NOTED_SHARE, LONGEST_SILENCE = 1 / 400, 5.0
 of a training of ten hours has less than two megabytes."""
 
 
-AS_BEFORE: Mapping[str, Params] = {"series.gap_filling": LINEAR}
-"""Sections that came later, and the values that mean what was done before: with these they are not part of a record."""
+AS_BEFORE: Mapping[str, Any] = {"series.gap_filling": LINEAR, "mapping.longest_gap": False}
+"""What came later, and the value that means what was done before: with it, it is not part of a record."""
 
 Observer = Callable[[Event], None]
 """Called with each event; must be short."""

@@ -23,9 +23,9 @@ from toolkit.features.parameters import FeatureParams
 from toolkit.features.selection import select_features
 from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError, did_you_mean
-from toolkit.series.gaps import count_clear
+from toolkit.series.gaps import count_clear, longest_gap
 from toolkit.series.methods import LINEAR, GapFilling, check_method, fill_series
-from toolkit.series.timeline import regular_dates
+from toolkit.series.timeline import days_of
 from toolkit.series.timeseries import SeriesParams
 
 
@@ -42,6 +42,8 @@ class FeatureStack:
     select: tuple[str, ...] = ()
     """Patterns of the names to keep; empty for all."""
     gap_filling: GapFilling = LINEAR
+    seasons: tuple[int, ...] = ()
+    """Number of days of each season; empty for one whole period."""
 
     @classmethod
     def of(
@@ -68,7 +70,6 @@ class FeatureStack:
                 "features.compatibility = iota2 needs series.gap_filling = {method: linear} without max_gap_days, not "
                 f"{series.gap_filling.method}; set one or the other"
             )
-        dates = regular_dates(series.start, series.end, series.step_days)
         external = tuple(
             ChosenFeature(
                 one.name,
@@ -78,7 +79,7 @@ class FeatureStack:
             )
             for one in features.external
         )
-        days = tuple(str(day) for day in dates)
+        days = tuple(str(day) for day in series.days)
         return cls(
             series.bands,
             days,
@@ -87,12 +88,27 @@ class FeatureStack:
             external,
             features.select,
             series.gap_filling,
+            tuple(len(days_of([one])) for one in series.periods) if series.seasons else (),
         )
 
     @property
     def days(self) -> np.ndarray:
         """Days of the regular grid, datetime64[D] of shape (date,)."""
         return np.array(self.dates, dtype="datetime64[D]")
+
+    def longest_gap(self, validity: np.ndarray, dates: np.ndarray) -> np.ndarray:
+        """Days of the longest time without a usable date, in the period or in any season: see `longest_gap`.
+
+        Args:
+            validity: (date, …) bool.
+            dates: (date,) ascending datetime64[D].
+
+        Returns:
+            (…) uint16.
+        """
+        seasons = np.split(self.days, np.cumsum(self.seasons)[:-1]) if self.seasons else [self.days]
+        gaps = [longest_gap(validity, dates, days[0], days[-1]) for days in seasons]
+        return np.asarray(np.maximum.reduce(gaps))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -148,6 +164,7 @@ class FeatureStack:
         """What the features are, in words that differ where the values would: of the series, indices, functions."""
         whole = ", cut to whole numbers" if self.compatibility == "iota2" else ""
         way = "" if self.gap_filling == LINEAR else f" ({self.gap_filling})"
+        way += f" in seasons of {', '.join(map(str, self.seasons))} days" if self.seasons else ""
         found = {"series": f"gap-filled{way} reflectance x {REFLECTANCE_SCALE}{whole}"}
         kept, days = set(self.names), [day.replace("-", "") for day in self.dates]
         for index in map(index_of, self.indices):
@@ -212,7 +229,8 @@ class FeatureStack:
             fill_as_iota2(flat, clear_flat, dates, self.days, series)
             indices_as_iota2(series, self.bands, self.indices, indices)
         else:
-            _, kept = fill_series(self.gap_filling, self.bands, flat, clear_flat, dates, self.days, series)
+            given = (flat, clear_flat, dates, self.days, series, self.seasons)
+            _, kept = fill_series(self.gap_filling, self.bands, *given)
             compute_indices(series, self.bands, self.indices, indices)
         clear = count_clear(clear_flat)
         if kept is not None:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from toolkit.experiment.acquisitions import longest_gap
-from toolkit.series.timeline import regular_dates
 from toolkit.series.timeseries import SeriesParams
 
 MOST_TICKS = 130
@@ -109,14 +108,12 @@ def _day(one: Any) -> np.datetime64:
 
 def _axis_row(axis: Axis, params: SeriesParams) -> str:
     months = "".join(_month(day, axis) for day in axis.months)
-    days = regular_dates(params.start, params.end, params.step_days)
+    days = params.days
     ticks = "".join(f"<u style='left:{axis.at(day)}%'></u>" for day in days) if len(days) <= MOST_TICKS else ""
-    period = f"left:{axis.at(np.datetime64(params.start))}%;right:{100 - axis.at(np.datetime64(params.end)):.2f}%"
+    ends = [(axis.at(np.datetime64(start)), axis.at(np.datetime64(end))) for start, end, _ in params.periods]
+    periods = "".join(f"<s style='left:{left}%;right:{100 - right:.2f}%'></s>" for left, right in ends)
     words = f"{len(days)} day{'s' * (len(days) != 1)} in the series"
-    return (
-        f"<div></div><div class='lc-axis'>{months}<s style='{period}'></s>{ticks}</div>"
-        f"<div class='lc-count lc-quiet'>{words}</div>"
-    )
+    return f"<div></div><div class='lc-axis'>{months}{periods}{ticks}</div><div class='lc-count lc-quiet'>{words}</div>"
 
 
 def _month(day: np.datetime64, axis: Axis) -> str:

@@ -48,9 +48,9 @@ class FunctionForm:
         self.read.on_click(problem.guard(lambda _: read()))
         self.remove.on_click(problem.guard(lambda _: remove()))
         reports = Reports(self._edit, lambda path, said: self.fields[path].refuse(said), self._give_up, problem.guard)
-        look = Look()
-        self._rows = Group(Desk(reports, look, lambda _: None, lambda: None), "", None)
-        self._rasters = Field(RASTERS, ExternalParams.model_fields["rasters"], reports, look)
+        self._rows = Group(Desk(reports, Look(), lambda _: None, lambda: None), "", None)
+        own_look = Look()  # rows that share a look are hidden together
+        self._rasters = Field(RASTERS, ExternalParams.model_fields["rasters"], reports, own_look)
         self._entry: ExternalParams | None = None
         self._function: ExternalFunction | None = None
         top = W.HBox([self.head, self.read, self.remove])

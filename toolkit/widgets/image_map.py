@@ -30,6 +30,7 @@ from toolkit.widgets.leaflet import (
 from toolkit.widgets.map_content import IMAGES, image_layers, products_by_date, tile_grids
 from toolkit.widgets.map_rasters import Pictures
 from toolkit.widgets.panel import Panel
+from toolkit.widgets.panel_frame import PanelFrame
 
 HEIGHT = 340
 """Pixels of the map."""
@@ -69,7 +70,8 @@ class ImageMap(Panel):
         self._background = Background(self._look, lambda _: self._say(""), self._failed)
         above = W.HBox([self.day, self.kind, self.state])
         above.add_class("lc-above")
-        super().__init__([above, self.map, self.problem])
+        super().__init__([PanelFrame(), above, self.map, self.problem])
+        self.add_class("lc-keys")
         guard = self.problem.guard
         on_click(self.map, guard(clicked))
         for one in (self.day, self.kind):
