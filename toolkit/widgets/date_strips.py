@@ -58,12 +58,12 @@ def strips_html(dates: Mapping[str, pd.DataFrame | None], params: SeriesParams) 
         dates: tile -> its dates as `acquisitions` gives them; None where they are not known yet.
     """
     axis = Axis(params)
-    rows = "".join(_row(tile, one, axis) for tile, one in dates.items())
+    rows = "".join(_row(tile, one, axis, params) for tile, one in dates.items())
     return f"<div class='lc-strips'>{_axis_row(axis, params)}{rows}</div>{_legend()}"
 
 
-def _row(tile: str, dates: pd.DataFrame | None, axis: Axis) -> str:
-    words = "" if dates is None else _summary(dates)
+def _row(tile: str, dates: pd.DataFrame | None, axis: Axis, params: SeriesParams) -> str:
+    words = "" if dates is None else _summary(dates, params)
     marks = "" if dates is None else "".join(_mark(one, axis) for one in dates.itertuples() if axis.holds(_day(one)))
     label = escape(f"Dates of tile {tile}: {words}")
     return (
@@ -72,13 +72,13 @@ def _row(tile: str, dates: pd.DataFrame | None, axis: Axis) -> str:
     )
 
 
-def _summary(dates: pd.DataFrame) -> str:
+def _summary(dates: pd.DataFrame, params: SeriesParams) -> str:
     if dates.empty:
         return "no image in this source"
     used = int(dates["used"].sum())
     shares = dates.loc[dates["used"], "data_share"]
     known = shares.notna().all()
-    gap = longest_gap(dates) if known else None
+    gap = longest_gap(dates, params) if known else None
     held = int((shares > 0).sum()) if known else used
     words = f"{used} date{'s' * (used != 1)}"
     words = words if held == used else f"{held} of {words} with data"

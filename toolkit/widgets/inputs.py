@@ -7,7 +7,7 @@ text in YAML, so that every parameter can be edited.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -236,7 +236,8 @@ def _sections(asked: Asked) -> Input | None:
     needed = [name.replace("_", " ") for name, info in fields.items() if info.is_required()]
 
     def show(values: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(tuple(inputs[name].show(getattr(one, name)) for name in fields) for one in values)
+        sections = [one if isinstance(one, Mapping) else dict(one) for one in values]  # what waits is plain
+        return tuple(tuple(inputs[name].show(one[name]) for name in fields) for one in sections)
 
     def read(rows: Sequence[Any]) -> tuple[dict[str, Any], ...]:
         return tuple({name: inputs[name].read(held) for name, held in zip(fields, row, strict=True)} for row in rows)
