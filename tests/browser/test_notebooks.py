@@ -13,6 +13,7 @@ from tests.browser.driving import errors_in, open_notebook, run_all
 
 FACES = {
     "01_tiles": [".lc-panel"],
+    "02_features": [".lc-panel"],
     "03_samples": [".lc-panel"],
     "04_training": [".lc-panel", ".lc-run"],
     "06_map_and_validation": [".lc-run", ".lc-map"],
@@ -26,9 +27,7 @@ FACES = {
     ("name", "theme"),
     [
         *((name, "Light") for name in FACES),
-        ("03_samples", "Dark"),
-        ("06_map_and_validation", "Dark"),
-        ("08_tuning", "Dark"),
+        *((name, "Dark") for name in ("02_features", "03_samples", "06_map_and_validation", "08_tuning")),
     ],
 )
 def test_notebook(

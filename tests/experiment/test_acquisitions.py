@@ -182,11 +182,11 @@ def test_used_is_what_the_series_takes(made: list[tuple[int, set[str], set[str]]
 
 
 def test_longest_gap_is_between_clear_dates_that_are_used(experiment: Experiment) -> None:
-    found = acquisitions(experiment, "31TCJ")
-    assert longest_gap(found) == 40
-    assert longest_gap(found, least=0.25) == 40
-    assert longest_gap(found.assign(used=[True, False, True, True]), least=0.25) == 59
-    assert longest_gap(found, least=1) is None
+    found, params = acquisitions(experiment, "31TCJ"), experiment.series
+    assert longest_gap(found, params) == 40
+    assert longest_gap(found, params, least=0.25) == 40
+    assert longest_gap(found.assign(used=[True, False, True, True]), params, least=0.25) == 59
+    assert longest_gap(found, params, least=1) is None
 
 
 def test_real_images_have_dates_without_anything(real_data: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from toolkit import Experiment, train
 from toolkit.experiment import inspection
 from toolkit.experiment.inspection import PixelReader
 from toolkit.experiment.tiles import open_series
+from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import CatalogError, LandcoverError, ParameterError
 from toolkit.ground.grid import Block
 from toolkit.products.masks import THEIA_MASKS, MaskFile
@@ -333,7 +334,8 @@ def test_report_in_words_and_as_a_table(experiment: Experiment, reader: PixelRea
     assert report.series is not None and report.code is not None and report.confidence is not None
     label = experiment.nomenclature.label(report.code)
     head = f"31TCJ row {report.place.row}, column {report.place.col} · {label} {report.confidence:.2f}"
-    assert report.words.startswith(f"{head} · {report.clear_dates} clear dates · ")
+    seen = f"{report.clear_dates} clear dates, longest gap {report.longest_gap} days"
+    assert report.words.startswith(f"{head} · {seen} · ")
     assert report.words in repr(report) and label in report._repr_html_()
     frame = report.to_frame()
     assert list(frame.columns[:6]) == ["longitude", "latitude", "tile", "date", "kind", "clear"]
@@ -359,3 +361,38 @@ def test_a_damaged_map_is_named_instead_of_its_tile_denied(copied: Experiment) -
     path.write_bytes(b"junk")
     with pytest.raises(LandcoverError, match=r"31TCJ/classes\.tif cannot be read .* make it again"):
         PixelReader(copied).read(*place)
+
+
+def test_methods_are_compared_on_what_was_read_once(experiment: Experiment, reader: PixelReader) -> None:
+    place = lonely(experiment)
+    report = reader.read(*place, methods=("linear", "whittaker", "previous"))
+    series = report.series
+    assert series is not None and series.method == "linear" and list(series.others) == ["whittaker", "previous"]
+    for method in series.others:
+        other = Experiment(experiment.params, experiment.path)
+        other.set({"series.gap_filling": {"method": method}})
+        alone = PixelReader(other).read(*place).series
+        assert alone is not None
+        for name in series.names:
+            np.testing.assert_array_equal(series.others[method][name], alone.filled[name])
+    own, *others = series.curves("NDVI", "1 field", "#000000")
+    assert [one.name for one in others] == ["1 field · whittaker", "1 field · previous"]
+    assert len(own.days) and not own.dash and all(one.dash and not len(one.days) for one in others)
+    assert series.longest_gap >= max(np.diff(series.dates[series.validity]).astype(int))
+
+
+def test_without_classes_the_series_is_the_same_and_nothing_else_is_asked(
+    experiment: Experiment, reader: PixelReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = lonely(experiment)
+    whole = reader.read(*place)
+    monkeypatch.setattr(FeatureStack, "compute", None)
+    alone = PixelReader(experiment, classes=False)
+    report = alone.read(*place)
+    assert report.series is not None and whole.series is not None
+    for name in report.series.names:
+        np.testing.assert_array_equal(report.series.filled[name], whole.series.filled[name])
+    assert report.mapped is None and report.probabilities is None and report.notes == ()
+    assert "class" not in report.series_words and report.truth == whole.truth
+    longitude, latitude = alone.middle("31TCJ")
+    assert alone.read(longitude, latitude).place.tile == "31TCJ"

@@ -1,4 +1,4 @@
-"""The verb `postprocess`: part of a run where asked for, up to date or outdated as other steps, measured by `validate`."""
+"""The verb `postprocess`: part of a run where asked for, up to date or outdated as other steps, told by `validate`."""
 
 from __future__ import annotations
 

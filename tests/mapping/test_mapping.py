@@ -90,6 +90,21 @@ def test_tile_is_classified_with_confidence_and_validity(series: TileSeries, mod
     assert not (tmp_path / "map" / ".blocks").exists()
 
 
+def test_the_longest_gap_is_a_layer_where_it_is_asked_for(series: TileSeries, model: Model, tmp_path: Path) -> None:
+    paths = classify_tile(series, STACK, model, tmp_path, MappingParams(longest_gap=True), key="k")
+    gaps, validity = read(paths["longest_gap"]), read(paths["validity"])
+    assert set(classify_tile(series, STACK, model, tmp_path / "b", MappingParams(), key="k")) == set(classify.LAYERS)
+    _, clear = series.read(Block(0, 0, 40, 40))
+    first, last = STACK.days[[0, -1]]
+    for row, col in ((10, 10), (35, 10), (20, 30)):
+        days = series.dates[clear[:, row, col]]
+        before, after = days[days <= first], days[days >= last]
+        ends = [before[-1] if len(before) else first, after[0] if len(after) else last]
+        inside = days[(days > first) & (days < last)]
+        assert gaps[row, col] == np.diff(np.sort(np.concatenate([inside, ends]))).max().astype(int)
+    assert np.array_equal(gaps == 0, validity == 0), "never seen, and nothing else, has none"
+
+
 def test_class_map_carries_colours_names_and_provenance(series: TileSeries, model: Model, tmp_path: Path) -> None:
     paths = classify_tile(series, STACK, model, tmp_path, MappingParams(), key="k", tags={"EXPERIMENT": "e"})
     with rasterio.open(paths["classes"]) as source:

@@ -105,6 +105,14 @@ def test_tiles(run: Any, tiny_demo: Path) -> None:
     assert not (tiny_demo.parent / "runs").exists(), "looking writes nothing"
 
 
+def test_features(run: Any, tiny_demo: Path) -> None:
+    notebook = run("02_features.ipynb")
+    assert WIDGET in outputs_of(notebook, "widgets.FeaturesPanel")[0]
+    assert "season_start_NDVI" in outputs_of(notebook, "experiment.set(")[0]["text/plain"]
+    assert "image/png" in outputs_of(notebook, "from toolkit.experiment.inspection")[0]
+    assert not (tiny_demo.parent / "runs").exists(), "looking writes nothing"
+
+
 def test_samples(run: Any, tiny_demo: Path) -> None:
     notebook = run("03_samples.ipynb")
     assert WIDGET in outputs_of(notebook, "widgets.SamplingPanel")[0]
@@ -141,6 +149,7 @@ def test_every_notebook_is_run_here() -> None:
     run_here = {
         "00_quickstart",
         "01_tiles",
+        "02_features",
         "03_samples",
         "04_training",
         "06_map_and_validation",

@@ -19,10 +19,12 @@ from toolkit.features.parameters import ExternalParams
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import Params, build, param
+from toolkit.series.seasons import SeasonParams
 from toolkit.widgets import Form, form
 from toolkit.widgets.inputs import make_input
 from toolkit.widgets.log_number import LogNumber, round_numbers
 from toolkit.widgets.picking import PickTags, PickText
+from toolkit.widgets.rows_input import RowsInput
 from toolkit.widgets.table_input import TableInput
 
 START = ExperimentParams(
@@ -62,6 +64,9 @@ def other_value(path: str, widget: Any) -> tuple[Any, Any]:
         return TEXTS[path]
     if isinstance(widget, TableInput):
         return (("11", "500"), ("12", "7")), {11: 500, 12: 7}
+    if isinstance(widget, RowsInput):
+        start, end = date(2018, 3, 1), date(2018, 5, 31)
+        return ((start, end, "15"),), (SeasonParams(start=start, end=end, step_days=15),)
     if isinstance(widget, W.Dropdown):
         chosen = next((value for _, value in widget.options if value != widget.value), widget.value)
         return chosen, chosen

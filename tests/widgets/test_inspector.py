@@ -235,6 +235,33 @@ def test_a_change_of_the_experiment_changes_the_choice(panel: PixelInspector, pl
     assert "the feature stack has" in panel.notes.value
 
 
+def test_methods_are_compared_by_dashes_and_a_single_pixel_by_colours(panel: PixelInspector, places: Any) -> None:
+    inspect(panel, places[0])
+    assert panel.methods["linear"].disabled and "experiment" in panel.methods["linear"].tooltip
+    panel.methods["whittaker"].value = panel.methods["akima"].value = True
+    assert panel.settle()
+    (shown,) = panel.chart.panels
+    assert [one["name"].partition(" · ")[2] for one in shown["curves"]] == ["", "akima", "whittaker"]
+    assert len({one["colour"] for one in shown["curves"]}) == len({tuple(one["dash"]) for one in shown["curves"]}) == 3
+    panel.methods["akima"].value = False
+    assert len(panel.chart.panels[0]["curves"]) == 2
+    panel.list.keeps[0].value = True
+    inspect(panel, places[1])
+    shown = panel.chart.panels[0]["curves"]
+    assert [one["colour"] for one in shown] == [COLOURS[0], COLOURS[0], COLOURS[1], COLOURS[1]]
+    assert [bool(one["dash"]) for one in shown] == [False, True, False, True]
+
+
+def test_another_method_of_the_experiment_is_drawn_at_once(panel: PixelInspector, places: Any) -> None:
+    inspect(panel, places[0])
+    panel.methods["linear"].value = True
+    panel.experiment.set({"series.gap_filling.method": "previous"})
+    assert panel.settle()
+    assert panel.methods["previous"].disabled and not panel.methods["linear"].disabled
+    assert panel.reports[0].series is not None and panel.reports[0].series.method == "previous"
+    assert [one["name"].partition(" · ")[2] for one in panel.chart.panels[0]["curves"]] == ["", "linear"]
+
+
 def test_refresh_reads_the_pixels_again(panel: PixelInspector, places: Any) -> None:
     inspect(panel, places[0])
     panel.list.keeps[0].value = True

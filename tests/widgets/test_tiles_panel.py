@@ -233,6 +233,17 @@ def test_dates_on_which_nothing_was_measured_are_told_apart() -> None:
     assert "2 dates · gap 2 d" in rows(strips_html({"31TCJ": table[table["data_share"] > 0]}, series()))["31TCJ"]
 
 
+def test_seasons_have_a_bar_each_and_the_time_between_is_no_gap() -> None:
+    days = pd.to_datetime(["2018-03-02", "2018-03-22", "2018-09-02", "2018-09-12"])
+    shares = {"data_share": 1.0, "clear_share": 1.0}
+    table = pd.DataFrame({"date": days, "platform": "A", **shares}).assign(used=True, why="")
+    seasons = [{"start": "2018-03-01", "end": "2018-04-30"}, {"start": "2018-09-01", "end": "2018-10-31"}]
+    found = strips_html({"31TCJ": table}, series(seasons=seasons))
+    assert found.count("<s ") == 2 and "14 days in the series" in found
+    assert "4 dates · gap 20 d" in rows(found)["31TCJ"]
+    assert strips_html({"31TCJ": table}, series()).count("<s ") == 1
+
+
 def test_marks_tell_what_is_known() -> None:
     columns = ("date", "platform", "data_share", "clear_share", "used", "why")
     table = pd.DataFrame(

@@ -19,6 +19,7 @@ from toolkit.ground.errors import ProductError
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.products.product import Product
 from toolkit.products.raster import Area, close_rasters, grid_of, read_thinned
+from toolkit.series.timeline import in_periods
 from toolkit.series.timeseries import SeriesParams
 
 COLUMNS = ("date", "platform", "product", "data_share", "clear_share", "used", "why")
@@ -83,9 +84,9 @@ def reasons_against(products: Sequence[Product], params: SeriesParams) -> list[s
 
     Where `missing_band` or `missing_mask` is `"error"`, a product with such a reason stops the series altogether.
     """
-    margin = np.timedelta64(params.margin_days, "D")
-    first, last = np.datetime64(params.start) - margin, np.datetime64(params.end) + margin
-    outside = ["outside of the period" if not first <= one.date <= last else "" for one in products]
+    word = "outside of the seasons" if params.seasons else "outside of the period"
+    serves = params.serve(np.array([one.date for one in products], dtype="datetime64[D]"))
+    outside = ["" if inside else word for inside in serves]
     absent = [[band for band in params.bands if band not in one.bands] for one in products]
     why = [out or _not_delivered("band", gap) for out, gap in zip(outside, absent, strict=True)]
     if params.missing_mask == "accept":
@@ -97,18 +98,22 @@ def reasons_against(products: Sequence[Product], params: SeriesParams) -> list[s
     ]
 
 
-def longest_gap(dates: pd.DataFrame, least: float = 0.5) -> int | None:
+def longest_gap(dates: pd.DataFrame, params: SeriesParams, least: float = 0.5) -> int | None:
     """Days of the longest gap between two dates that are used and of which at least this share of the tile is clear.
+
+    The time between two seasons is none.
 
     Args:
         dates: as `acquisitions` gives them.
 
     Returns:
-        None where there are fewer than two such dates.
+        None where there are fewer than two such dates in a season.
     """
     clear = dates["used"] & (dates["data_share"] * dates["clear_share"] >= least)
     days = dates.loc[clear, "date"].to_numpy("datetime64[D]")
-    return int(np.diff(days).max() / np.timedelta64(1, "D")) if len(days) > 1 else None
+    gaps = [np.diff(days[in_periods(days, [one], params.margin_days)]) for one in params.periods]
+    longest = [int(one.max() / np.timedelta64(1, "D")) for one in gaps if len(one)]
+    return max(longest, default=None)
 
 
 def _not_delivered(noun: str, names: Sequence[str]) -> str:

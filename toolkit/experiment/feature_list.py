@@ -40,10 +40,12 @@ def _described(name: str, function: ExternalFunction) -> list[str]:
     return lines
 
 
-def _counted(stack: FeatureStack) -> list[str]:
-    """The features of an experiment, those of one series of dates in one line."""
-    if stack.raw:
-        return ["", *_raw(stack)]
+def feature_counts(stack: FeatureStack) -> dict[str, int]:
+    """How many features there are of each band, index and output: those of one series of dates count together.
+
+    Raises:
+        LandcoverError: as `FeatureStack.names`.
+    """
 
     def series(name: str) -> str:
         head, _, day = name.rpartition("_")
@@ -52,6 +54,14 @@ def _counted(stack: FeatureStack) -> list[str]:
     counts: dict[str, int] = {}
     for head, names in groupby(stack.names, series):
         counts[head] = counts.get(head, 0) + len(list(names))
+    return counts
+
+
+def _counted(stack: FeatureStack) -> list[str]:
+    """The features of an experiment, those of one series of dates in one line."""
+    if stack.raw:
+        return ["", *_raw(stack)]
+    counts = feature_counts(stack)
     lines = [f"  {head:<15} {f'on {count} dates' if count > 1 else ''}".rstrip() for head, count in counts.items()]
     return ["", f"Features of the experiment: {len(stack)}", *lines]
 

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.pixel_report import Mapped, PixelReport, PixelSeries, Place, Truth
-from toolkit.experiment.tiles import open_series
+from toolkit.experiment.tiles import images_key, open_series
 from toolkit.features.block import BlockPlace, inner
 from toolkit.features.computing import compute_indices
 from toolkit.features.stack import FeatureStack
@@ -33,6 +33,7 @@ from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.learning.checkpoint import Model
 from toolkit.mapping.mosaic import distance_to_middle
 from toolkit.products.raster import close_rasters, grid_of
+from toolkit.series.methods import methods_beside
 from toolkit.series.timeseries import TileSeries
 
 LANES = 4
@@ -47,10 +48,13 @@ class PixelReader:
 
     The images of a tile are opened once and again when the experiment's series change; model, maps and ground truth
     are those of the run folder at each reading. Any thread may read; one at a time is served.
+
+    Args:
+        classes: whether map and model are asked too, for which every feature of the pixel is computed.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+    def __init__(self, experiment: Experiment, *, classes: bool = True) -> None:
+        self.experiment, self.classes = experiment, classes
         self._lanes = [ThreadPoolExecutor(1, "landcover-pixels") for _ in range(LANES)]
         self._kept: dict[str, tuple[Any, Any]] = {}
         self._turn = threading.RLock()
@@ -68,10 +72,13 @@ class PixelReader:
                 except LandcoverError:
                     continue
 
-    def read(self, longitude: float, latitude: float) -> PixelReport:
+    def read(self, longitude: float, latitude: float, methods: Sequence[str] = ()) -> PixelReport:
         """All that is known of the pixel under a place, degrees.
 
         Where tiles overlap, the pixel is that of the tile which the mosaic shows there.
+
+        Args:
+            methods: names of further methods of gap-filling, to compare.
 
         Raises:
             ParameterError: the place is in none of the tiles.
@@ -79,7 +86,17 @@ class PixelReader:
         """
         with self._turn:
             visit = self._visit()
-            return visit.report(visit.place(longitude, latitude))
+            return visit.report(visit.place(longitude, latitude), methods)
+
+    def middle(self, tile: str) -> tuple[float, float]:
+        """Longitude and latitude of the middle of a tile, to have a pixel to look at.
+
+        Raises:
+            CatalogError, ProductError: there is no image of it.
+        """
+        with self._turn:
+            place = self._visit().middle(tile)
+        return place.longitude, place.latitude
 
     def close(self) -> None:
         """End the threads, and with them close the images; nothing can be read after this."""
@@ -88,7 +105,7 @@ class PixelReader:
 
     def _visit(self) -> _Visit:
         now = Experiment(self.experiment.params, self.experiment.path)  # others may change it while we read
-        return _Visit(now, RunFolder(now.folder), self._keep, self._lanes)
+        return _Visit(now, RunFolder(now.folder), self._keep, self._lanes, self.classes)
 
     def _keep(self, name: str, key: Any, make: Callable[[], Any]) -> Any:
         """What `make` made last time under this name, if it was for the same key."""
@@ -105,6 +122,7 @@ class _Visit:
     folder: RunFolder
     keep: Callable[[str, Any, Callable[[], Any]], Any]
     lanes: Sequence[ThreadPoolExecutor]
+    classes: bool
 
     def place(self, longitude: float, latitude: float) -> Place:
         """The pixel under a place, in the tile that the mosaic shows there."""
@@ -127,16 +145,20 @@ class _Visit:
         longitude, latitude = _transformer(str(grid.crs), DEGREES).transform(x, y)
         return Place(longitude, latitude, tile, *_pixel_of(grid, x, y), x, y, str(grid.crs))
 
-    def report(self, place: Place) -> PixelReport:
+    def report(self, place: Place, methods: Sequence[str] = ()) -> PixelReport:
         """What is known of a pixel."""
         notes = [f"Also in {', '.join(place.also_in)}; the mosaic shows {place.tile} here."] if place.also_in else []
+        if not self.classes:
+            place = self._on_series(place)
+            alone = self._series_of(place, methods)
+            return PixelReport(place, self.experiment.nomenclature, None, None, alone, self._truth(place), tuple(notes))
         mapped = self._mapped(place)
         if mapped is None:
             notes.append("Not classified yet: `classify` makes the map.")
         pixel = probabilities = None
         try:
             place = self._on_series(place)
-            pixel, features = self._pixel(place)
+            pixel, features = self._pixel(place, methods)
             probabilities = self._probabilities(features) if pixel.clear_dates else None
         except LandcoverError as error:
             notes.append(f"{error}.")
@@ -148,7 +170,7 @@ class _Visit:
     def series(self, tile: str) -> TileSeries:
         """The series of a tile, opened once for the same parameters and catalog."""
         catalog = self.experiment.path.parent / self.experiment.params.catalog
-        key = (self.experiment.series, _stamp(catalog))
+        key = (*images_key(self.experiment), self.experiment.series.resampling, _stamp(catalog))
         return self.keep(f"series {tile}", key, lambda: open_series(self.experiment, tiles=[tile])[0])
 
     def _grids(self) -> dict[str, GeoBox]:
@@ -183,13 +205,20 @@ class _Visit:
             raise ProductError(f"no images here: the map of {place.tile} was made with another series.area")
         return replace(found, also_in=place.also_in)
 
-    def _pixel(self, place: Place) -> tuple[PixelSeries, np.ndarray]:
+    def _series_of(self, place: Place, methods: Sequence[str]) -> PixelSeries:
+        """The series of a pixel alone."""
+        series = self.series(place.tile)
+        values, validity = self._read(series, Block(place.row, place.col, 1, 1))
+        return _pixel_series(series, self.experiment.stack, values, validity, methods)
+
+    def _pixel(self, place: Place, methods: Sequence[str]) -> tuple[PixelSeries, np.ndarray]:
         """The series of a pixel, and its features (feature, 1)."""
         series, stack = self.series(place.tile), self.experiment.stack
         block = Block(place.row, place.col, 1, 1)
         values, validity = self._read(series, block.padded(stack.padding))
         features, _ = stack.compute(values, validity, series.dates, BlockPlace(place.tile, series.grid, block))
-        middle = _pixel_series(series, stack, inner(values, stack.padding), inner(validity, stack.padding))
+        around = stack.padding
+        middle = _pixel_series(series, stack, inner(values, around), inner(validity, around), methods)
         return middle, features.reshape(len(features), 1)
 
     def _read(self, series: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
@@ -226,7 +255,7 @@ class _Visit:
         """The maps of the tile at a place, or the mosaic where only that is there."""
         code = self._value("classes", place)
         if code is not None:
-            return Mapped(code, self._value("confidence", place), self._value("validity", place))
+            return Mapped(code, *(self._value(layer, place) for layer in ("confidence", "validity", "longest_gap")))
         mosaic = {layer: _value_at(self.folder.map(layer), place) for layer in ("classes", "confidence")}
         return None if mosaic["classes"] is None else Mapped(mosaic["classes"], mosaic["confidence"], None)
 
@@ -245,13 +274,25 @@ class _Visit:
         return found
 
 
-def _pixel_series(series: TileSeries, stack: FeatureStack, values: np.ndarray, validity: np.ndarray) -> PixelSeries:
+def _pixel_series(
+    series: TileSeries, stack: FeatureStack, values: np.ndarray, validity: np.ndarray, methods: Sequence[str]
+) -> PixelSeries:
     """Values (date, band, 1, 1) and validity (date, 1, 1) by name, before and after gap-filling."""
     measured = values.reshape(*values.shape[:2], 1).astype(np.float32)
     raw = np.concatenate([compute_indices(measured, series.bands, stack.indices)[:, :, 0], measured[:, :, 0].T])
     raw[raw == NODATA] = np.nan
-    regular, _ = stack.regular(values, validity, series.dates)
-    filled = stack.by_name(regular)
+    beside = methods_beside(stack.gap_filling)
+    stacks = {
+        name: replace(stack, gap_filling=beside[name], compatibility="none")
+        for name in methods
+        if name != stack.gap_filling.method
+    }
+
+    def fill(one: FeatureStack) -> dict[str, np.ndarray]:
+        regular, _ = one.regular(values, validity, series.dates)
+        return {name: line[:, 0, 0] for name, line in one.by_name(regular).items()}
+
+    filled = fill(stack)
     return PixelSeries(
         bands=series.bands,
         dates=series.dates,
@@ -259,7 +300,11 @@ def _pixel_series(series: TileSeries, stack: FeatureStack, values: np.ndarray, v
         validity=validity[:, 0, 0],
         measured=dict(zip(filled, raw, strict=True)),
         days=stack.days,
-        filled={name: one[:, 0, 0] for name, one in filled.items()},
+        filled=filled,
+        method=stack.gap_filling.method,
+        longest_gap=int(stack.longest_gap(validity, series.dates)[0, 0]),
+        seasons=stack.seasons,
+        others={name: fill(one) for name, one in stacks.items()},
     )
 
 

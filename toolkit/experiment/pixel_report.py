@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 
 import numpy as np
@@ -12,7 +12,8 @@ import pandas as pd
 from toolkit.features.indices import scale_of_label
 from toolkit.ground.bands import BANDS
 from toolkit.ground.nomenclature import Nomenclature
-from toolkit.series.curve import Curve
+from toolkit.series.curve import DASHES, Curve
+from toolkit.series.methods import METHODS
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Mapped:
     """The largest probability, percent; None where there is no such map."""
     validity: int | None
     """Number of clear dates; None where there is no such map."""
+    longest_gap: int | None = None
+    """Days of the longest gap between clear dates; None where there is no such map."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,14 @@ class PixelSeries:
     """The regular grid, datetime64[D] of shape (day,)."""
     filled: Mapping[str, np.ndarray]
     """The same names after gap-filling, as a network that does not read raw dates is given them: float32 (day,)."""
+    longest_gap: int
+    """Days of the longest time without a clear date, in the period or in any season."""
+    seasons: tuple[int, ...] = ()
+    """Number of days of each season, between which the line is broken; empty for one whole period."""
+    method: str = "linear"
+    """The method by which they are filled."""
+    others: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    """The same by further methods, to compare: method -> name -> float32 of shape (day,)."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,6 +96,20 @@ class PixelSeries:
         """Number of clear dates."""
         return int(self.validity.sum())
 
+    def curves(self, name: str, label: str = "", colour: str | None = None) -> list[Curve]:
+        """The `curve` of an index or a band, then a dashed line by each of the further methods.
+
+        Args:
+            name, label, colour: as `curve`.
+        """
+        first = self.curve(name, label or (self.method if self.others else ""), colour)
+        found, points = [first], (self.dates[:0], first.values[:0], self.validity[:0])
+        for method, filled in self.others.items():
+            said = f"{label} · {method}" if label else method
+            line = self._line(filled[name] / scale_of(name))
+            found.append(Curve(said, *points, *line, colour, DASHES[METHODS.index(method)]))
+        return found
+
     def curve(self, name: str, label: str = "", colour: str | None = None) -> Curve:
         """An index or a band as it is drawn: reflectance from 0 to 1, NDVI from -1 to 1.
 
@@ -93,8 +118,14 @@ class PixelSeries:
             label: name of the curve; default the index's or band's.
         """
         scale = scale_of(name)
-        line = self.filled[name] / scale if self.clear_dates else np.full(len(self.days), np.nan, np.float32)
-        return Curve(label or name, self.dates, self.measured[name] / scale, self.validity, self.days, line, colour)
+        line = self._line(self.filled[name] / scale)
+        return Curve(label or name, self.dates, self.measured[name] / scale, self.validity, *line, colour)
+
+    def _line(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Days and values of a line: broken between seasons, and nowhere where there is no clear date."""
+        line = values if self.clear_dates else np.full(len(self.days), np.nan, np.float32)
+        ends = np.cumsum(self.seasons, dtype=int)[:-1]
+        return np.insert(self.days, ends, self.days[ends - 1]), np.insert(line, ends, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,17 +164,34 @@ class PixelReport:
         return self.mapped.validity if self.mapped is not None else None
 
     @property
+    def longest_gap(self) -> int | None:
+        """Days of the longest gap between clear dates, by the images or else by the map."""
+        if self.series is not None:
+            return self.series.longest_gap
+        return self.mapped.longest_gap if self.mapped is not None else None
+
+    @property
     def title(self) -> str:
         """The class in a word or two."""
         return "no class" if self.code is None else self.nomenclature.label(self.code)
 
     @property
+    def name(self) -> str:
+        """The class, or where it is not known that of the ground truth, in a word or two."""
+        if self.code is None and self.truth is not None:
+            return self.nomenclature.label(self.truth.code)
+        return "pixel" if self.code is None else self.title
+
+    @property
     def words(self) -> str:
-        """`31TCJ row 120, column 88 · Sunflower 0.87 · 21 clear dates · ground truth: Sunflower (train)`."""
-        parts = [f"{self.place.tile} row {self.place.row}, column {self.place.col}", self._class_words()]
-        if self.clear_dates is not None:
-            parts.append(f"{self.clear_dates} clear date{'s' * (self.clear_dates != 1)}")
-        return " · ".join([*parts, self._truth_words()])
+        """`31TCJ row 120, column 88 · Sunflower 0.87 · 21 clear dates, longest gap 45 days · ground truth: …`."""
+        return " · ".join([self._place_words(), self._class_words(), *self._seen_words(), self._truth_words()])
+
+    @property
+    def series_words(self) -> str:
+        """The same without what map and model say: `31TCJ row 120, column 88 · 21 clear dates, longest gap 45 days`."""
+        truth = [self._truth_words()] if self.truth is not None else []
+        return " · ".join([self._place_words(), *self._seen_words(), *truth])
 
     def to_frame(self) -> pd.DataFrame:
         """The time series as a table in the units of `PixelSeries.curve`; empty where there is no series.
@@ -160,10 +208,23 @@ class PixelReport:
         days = series.dates if measured else series.days
         place = {"longitude": self.place.longitude, "latitude": self.place.latitude, "tile": self.place.tile}
         clear = pd.array(series.validity.astype(int) if measured else [None] * len(days), dtype="Int8")
-        curves = {name: series.curve(name) for name in series.names}
-        columns = {name: one.values if measured else one.line_values for name, one in curves.items()}
+        values = series.measured if measured else series.filled
+        columns = {name: values[name] / scale_of(name) for name in series.names}
+        if not measured and not series.clear_dates:
+            columns = {name: np.full(len(days), np.nan) for name in columns}
         rounded = {name: values.astype(np.float64).round(5) for name, values in columns.items()}
         return pd.DataFrame({**place, "date": days, "kind": kind, "clear": clear, **rounded})
+
+    def _place_words(self) -> str:
+        return f"{self.place.tile} row {self.place.row}, column {self.place.col}"
+
+    def _seen_words(self) -> list[str]:
+        """How well the pixel was seen; nothing where that is not known."""
+        if self.clear_dates is None:
+            return []
+        words = f"{self.clear_dates} clear date{'s' * (self.clear_dates != 1)}"
+        gap = self.longest_gap
+        return [words if gap is None else f"{words}, longest gap {gap} day{'s' * (gap != 1)}"]
 
     def _class_words(self) -> str:
         if self.code is None:

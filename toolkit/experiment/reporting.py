@@ -84,7 +84,7 @@ def _provenance(experiment: Experiment) -> dict[str, str]:
     series = experiment.series
     return {
         "tiles": ", ".join(series.tiles),
-        "period": f"{series.start} to {series.end}, every {series.step_days} days",
+        "period": "; ".join(f"{start} to {end}, every {step} days" for start, end, step in series.periods),
         "seed": str(experiment.seed),
         "toolkit": version_of("landcover-toolkit"),
         "commit": git_commit() or "installed without one",

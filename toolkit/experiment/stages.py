@@ -21,7 +21,7 @@ from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.params import Params
 from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.space import NETWORK
-from toolkit.mapping.classify import LAYERS
+from toolkit.mapping.classify import layers_of
 from toolkit.mapping.mosaic import MAPS
 from toolkit.products.catalog import TILE, VectorSource
 
@@ -137,7 +137,7 @@ def clean_step(experiment: Experiment) -> Step:
     ]
     return Step(
         "clean",
-        ("ground_truth", *AREA, "series.start", "series.end", "series.margin_days"),
+        ("ground_truth", *AREA, "series.start", "series.end", "series.seasons", "series.margin_days"),
         (folder.polygons("clean"), folder.cleaning_report),
         inputs=fingerprint_files(files, experiment.path.parent),
     )
@@ -174,8 +174,8 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
     folder = RunFolder(experiment.folder)
     return Step(
         f"classify {tile}",
-        SERIES,
-        tuple(folder.tile(tile) / f"{layer}.tif" for layer in LAYERS),
+        (*SERIES, "mapping.longest_gap"),
+        tuple(folder.tile(tile) / f"{layer}.tif" for layer in layers_of(experiment.mapping)),
         inputs=fingerprint_files(
             [*product_files(experiment, [tile]), *layer_files(experiment, [tile])], experiment.path.parent
         ),

@@ -40,6 +40,7 @@ AS_BEFORE: Mapping[str, Any] = {
     "series.gap_filling": LINEAR,
     "features.representation": "gap_filled",
     "learning.interpolator": NO_INTERPOLATOR,
+    "mapping.longest_gap": False,
 }
 """Sections and parameters that came later, and the values that mean what was done before: with these they are not part
 of a record."""

@@ -10,6 +10,7 @@ from typing import Any
 from toolkit.experiment.config import Experiment
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.products.catalog import TILE
+from toolkit.series.methods import LINEAR
 from toolkit.series.timeseries import TileSeries, in_period
 
 
@@ -60,9 +61,9 @@ def layer_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> l
 def images_key(experiment: Experiment) -> tuple[Any, ...]:
     """All that decides which images an experiment takes, and on which pixels: equal keys, equal images.
 
-    (Of the series that is everything but the days of its regular grid and the interpolation.)
+    (Of the series that is everything but the days of its regular grid, how these are filled, and the resampling.)
     """
-    images = experiment.series.model_copy(update={"step_days": 1, "resampling": "nearest"})
+    images = experiment.series.model_copy(update={"step_days": 1, "resampling": "nearest", "gap_filling": LINEAR})
     return experiment.path, experiment.params.catalog, images
 
 

@@ -202,8 +202,8 @@ class EpochProgress(Callback):
 def classify(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:
     """Classify every tile, block by block, within `mapping.memory_gb`.
 
-    Leaves `mapping/<tile>/{classes,confidence,validity}.tif`. A tile that is done stays done, and a killed run goes
-    on with the block it was at.
+    Leaves `mapping/<tile>/{classes,confidence,validity}.tif`, and `longest_gap.tif` where that is asked for. A tile
+    that is done stays done, and a killed run goes on with the block it was at.
 
     Returns:
         Tile -> folder of its maps.

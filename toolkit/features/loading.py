@@ -21,13 +21,21 @@ def own_function(source: SourceFile, name: str) -> ExternalFunction:
     Raises:
         FeatureError: the file cannot be imported, or has no such function.
     """
-    members = source.members(FeatureError)
-    found = {key: one for key, one in members.items() if isinstance(one, ExternalFunction)}
+    found = own_functions(source)
     if name in found:
         return found[name]
-    if callable(members.get(name)):
+    if callable(source.members(FeatureError).get(name)):
         raise FeatureError(f"{source.path}: {name} is not declared as a feature; write @external_feature() above it")
     raise FeatureError(f"{source.path} has no feature function {name!r}{did_you_mean(name, found)}")
+
+
+def own_functions(source: SourceFile) -> dict[str, ExternalFunction]:
+    """Every feature function in a file by its name; the file is imported for it, once in a process.
+
+    Raises:
+        FeatureError: the file cannot be imported.
+    """
+    return {key: one for key, one in source.members(FeatureError).items() if isinstance(one, ExternalFunction)}
 
 
 def shipped_function(name: str) -> ExternalFunction:

@@ -26,11 +26,12 @@ class TileFeatures:
         Raises:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
         """
-        features, clear, _ = self.read_for_map(block)
+        features, clear, _, _ = self.read_for_map(block)
         return features, clear
 
-    def read_for_map(self, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `read`, and which pixels get a class: (y, x) bool, those that were ever clear; as iota2, ever measured.
+    def read_for_map(self, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As `read`, which pixels get a class: (y, x) bool, those that were ever clear, as iota2 ever measured; and
+        the validity, (date, y, x) bool.
 
         Raises:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
@@ -40,7 +41,7 @@ class TileFeatures:
         seen = clear > 0
         if self.stack.classifies_unseen:
             seen |= inner((values != NODATA).any(axis=(0, 1)), self.stack.padding)
-        return features, clear, seen
+        return features, clear, seen, inner(validity, self.stack.padding)
 
     def read_pixels(self, row: np.ndarray, col: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Features of pixels near each other: (feature, pixel) float32, and clear dates (pixel,) uint16.

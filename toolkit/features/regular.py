@@ -35,6 +35,8 @@ class RegularFeatures:
     """Of the regular grid, datetime64[D] of shape (date,)."""
     indices: tuple[str, ...]
     gap_filling: GapFilling
+    seasons: tuple[int, ...] = ()
+    """Number of days of each season; empty for one whole period."""
     as_iota2: bool = False
 
     def __len__(self) -> int:
@@ -76,7 +78,7 @@ class RegularFeatures:
         rows = self.rows(kept)
         count = len(self) if kept is None else len(kept)
         scaling = form.scaling(count)
-        if self.gap_filling.method in WAYS and not self.as_iota2:
+        if self._at_once:
             clear = self._fused(values, validity, dates, rows, scaling, out)
         else:
             clear = np.empty(values.shape[2], np.uint16)
@@ -90,6 +92,12 @@ class RegularFeatures:
             mine = mine[mine >= 0]
             out[np.ix_(mine, clear == 0)] = (bfloat16_bits(zero) if form.bfloat16 else zero)[mine, None]
         return clear
+
+    @property
+    def _at_once(self) -> bool:
+        """Whether one pass fills and computes. A neighbour is the same in any season, a gap is not."""
+        parted = bool(self.seasons) and self.gap_filling.max_gap_days is not None
+        return self.gap_filling.method in WAYS and not self.as_iota2 and not parted
 
     def _fused(
         self,
@@ -134,7 +142,8 @@ class RegularFeatures:
             whole = np.concatenate([filled, indices.transpose(1, 0, 2)], axis=1)
             write_rows(whole, Program.nothing(whole.shape[1]), rows, scaling, out)
             return clear
-        filled, kept = fill_series(self.gap_filling, self.bands, values, validity, dates, self.days)
+        given = (values, validity, dates, self.days, None, self.seasons)
+        filled, kept = fill_series(self.gap_filling, self.bands, *given)
         write_rows(filled, self.program, rows, scaling, out)
         if kept is not None:
             clear[~kept] = 0  # no date of it is left: as never seen

@@ -27,10 +27,10 @@ from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.raw_rows import RawRow
-from toolkit.series.gaps import count_clear
+from toolkit.series.gaps import count_clear, longest_gap
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.methods import LINEAR, GapFilling, check_method
-from toolkit.series.timeline import regular_dates
+from toolkit.series.timeline import days_of
 from toolkit.series.timeseries import SeriesParams
 
 
@@ -48,6 +48,8 @@ class FeatureStack:
     """Patterns of the names to keep; empty for all."""
     gap_filling: GapFilling = LINEAR
     representation: Representation = "gap_filled"
+    seasons: tuple[int, ...] = ()
+    """Number of days of each season; empty for one whole period."""
 
     @classmethod
     def of(
@@ -74,7 +76,6 @@ class FeatureStack:
                 "features.compatibility = iota2 needs series.gap_filling = {method: linear} without max_gap_days, not "
                 f"{series.gap_filling.method}; set one or the other"
             )
-        dates = regular_dates(series.start, series.end, series.step_days)
         external = tuple(
             ChosenFeature(
                 one.name,
@@ -84,7 +85,7 @@ class FeatureStack:
             )
             for one in features.external
         )
-        days = tuple(str(day) for day in dates)
+        days = tuple(str(day) for day in series.days)
         return cls(
             series.bands,
             days,
@@ -94,12 +95,27 @@ class FeatureStack:
             features.select,
             series.gap_filling,
             features.representation,
+            tuple(len(days_of([one])) for one in series.periods) if series.seasons else (),
         )
 
     @property
     def days(self) -> np.ndarray:
         """Days of the regular grid, datetime64[D] of shape (date,)."""
         return np.array(self.dates, dtype="datetime64[D]")
+
+    def longest_gap(self, validity: np.ndarray, dates: np.ndarray) -> np.ndarray:
+        """Days of the longest time without a usable date, in the period or in any season: see `longest_gap`.
+
+        Args:
+            validity: (date, …) bool.
+            dates: (date,) ascending datetime64[D].
+
+        Returns:
+            (…) uint16.
+        """
+        seasons = np.split(self.days, np.cumsum(self.seasons)[:-1]) if self.seasons else [self.days]
+        gaps = [longest_gap(validity, dates, days[0], days[-1]) for days in seasons]
+        return np.asarray(np.maximum.reduce(gaps))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -176,6 +192,7 @@ class FeatureStack:
         """What the features are, in words that differ where the values would: of the series, indices, functions."""
         whole = ", cut to whole numbers" if self.compatibility == "iota2" else ""
         way = "" if self.gap_filling == LINEAR else f" ({self.gap_filling})"
+        way += f" in seasons of {', '.join(map(str, self.seasons))} days" if self.seasons else ""
         found = {"series": f"gap-filled{way} reflectance x {REFLECTANCE_SCALE}{whole}"}
         if self.raw:
             found["series"] = f"reflectance x {REFLECTANCE_SCALE} of each date as it was acquired, 0 where not valid"
@@ -293,7 +310,8 @@ class FeatureStack:
 
     @cached_property
     def _on_grid(self) -> RegularFeatures:
-        return RegularFeatures(self.bands, self.days, self.indices, self.gap_filling, self.compatibility == "iota2")
+        as_iota2 = self.compatibility == "iota2"
+        return RegularFeatures(self.bands, self.days, self.indices, self.gap_filling, self.seasons, as_iota2)
 
     def by_name(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """The regular features (feature, …) by index and band: each (date, …), indices first."""

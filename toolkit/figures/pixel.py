@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +16,8 @@ from toolkit.series.curve import Curve, coloured, plain_range
 WIDTH, PANEL, REST = 10.0, 2.3, 0.8
 """Inches: the figure's width, the height of a panel, and that of axis and legend."""
 
+WIDTH_OF_LINE = 1.6
+
 
 def series_figure(panels: Mapping[str, Sequence[Curve]]) -> StaticFigure:
     """Curves of pixels over time, panels one below another.
@@ -23,7 +26,7 @@ def series_figure(panels: Mapping[str, Sequence[Curve]]) -> StaticFigure:
     stretch.
 
     Args:
-        panels: title -> curves, such as `{"NDVI": [report.series.curve("NDVI")]}`.
+        panels: title -> curves, such as `{"NDVI": report.series.curves("NDVI")}`.
     """
     figure = new_figure(WIDTH, PANEL * max(len(panels), 1) + REST)
     if not panels:
@@ -42,6 +45,11 @@ def series_figure(panels: Mapping[str, Sequence[Curve]]) -> StaticFigure:
     return figure
 
 
+def _style(curve: Curve) -> Any:
+    """The dash of a curve in matplotlib's words, which count in widths of the line."""
+    return (0, tuple(length / 2 for length in curve.dash)) if curve.dash else "-"
+
+
 def _draw(axes: Axes, curves: list[Curve]) -> None:
     low, high = plain_range(curves)
     for curve, colour in zip(curves, coloured(curves), strict=True):
@@ -49,7 +57,14 @@ def _draw(axes: Axes, curves: list[Curve]) -> None:
         inside = np.clip(curve.values[masked], low, high)
         cross = {"marker": "x", "s": 16, "linewidths": 1, "alpha": 0.5, "clip_on": False}
         axes.scatter(curve.days[masked], inside, color=colour, zorder=2, **cross)  # type: ignore[arg-type]
-        axes.plot(curve.line_days, curve.line_values, color=colour, linewidth=1.6, zorder=3)  # type: ignore[arg-type]
+        axes.plot(
+            curve.line_days,  # type: ignore[arg-type]
+            curve.line_values,
+            color=colour,
+            linewidth=WIDTH_OF_LINE,
+            linestyle=_style(curve),
+            zorder=3,
+        )
         axes.scatter(curve.days[clear], curve.values[clear], color=colour, s=14, zorder=4)  # type: ignore[arg-type]
     axes.set_ylim(low, high)
 
@@ -59,7 +74,8 @@ def _keys(panels: Mapping[str, Sequence[Curve]]) -> list[Line2D]:
     names = {}
     for curves in panels.values():
         for curve, colour in zip(curves, coloured(list(curves)), strict=True):
-            names[curve.name, colour] = Line2D([], [], color=colour, linewidth=1.6, label=curve.name)
+            line = {"linewidth": WIDTH_OF_LINE, "linestyle": _style(curve)}
+            names[curve.name, colour] = Line2D([], [], color=colour, label=curve.name, **line)  # type: ignore[arg-type]
     dot = Line2D([], [], color=SOFT, marker="o", markersize=4, linestyle="", label="clear")
     cross = Line2D([], [], color=SOFT, marker="x", markersize=4, linestyle="", alpha=0.6, label="masked")
     return [*names.values(), dot, cross]

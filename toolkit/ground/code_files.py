@@ -63,10 +63,18 @@ class SourceFile:
             LandcoverError: of the kind `error`; the file cannot be imported.
         """
         with _lock:
-            key = f"{self.path} {self.sha256}"
-            if key not in _modules:
-                _modules[key] = _import(self, error)
-            return vars(_modules[key])
+            if self._key not in _modules:
+                _modules[self._key] = _import(self, error)
+            return vars(_modules[self._key])
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the file was imported in this process already, by whoever asked for it."""
+        return self._key in _modules
+
+    @property
+    def _key(self) -> str:
+        return f"{self.path} {self.sha256}"
 
 
 def place_of(error: BaseException, path: str) -> str:

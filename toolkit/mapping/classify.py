@@ -21,6 +21,8 @@ from toolkit.series.timeseries import TileSeries
 
 LAYERS = {"classes": "uint8", "confidence": "uint8", "validity": "uint16"}
 """What a classified tile has: class code, largest probability (0-100), number of clear dates."""
+LONGEST_GAP = "longest_gap"
+"""The layer of the longest time between clear dates, days, where it is asked for."""
 
 BLOCK_SIZES = (1024, 768, 512, 384, 256, 192, 128, 64)
 WORK_COPIES = 1.3
@@ -39,6 +41,9 @@ class MappingParams(Params):
 
     memory_gb: float = param(4.0, "Memory that may be used; it decides the size of blocks.", unit="GB", ge=1, le=4096)
     workers: int | None = param(None, "Blocks worked on at the same time. Empty: one a processor core.", ge=1, le=1024)
+    longest_gap: bool = param(
+        False, "Also write the longest time between two clear dates, days, to `longest_gap.tif` of each tile."
+    )
     crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
 
 
@@ -62,6 +67,11 @@ def workers_within(series: TileSeries, stack: FeatureStack, params: MappingParam
     return max(1, min(params.workers or os.cpu_count() or 1, fitting))
 
 
+def layers_of(params: MappingParams) -> dict[str, str]:
+    """The layers that a tile is classified into, and their types."""
+    return {**LAYERS, LONGEST_GAP: "uint16"} if params.longest_gap else LAYERS
+
+
 @dataclass(frozen=True)
 class BlockClassifier:
     """Work on a block for `stream`."""
@@ -69,16 +79,23 @@ class BlockClassifier:
     series: TileSeries
     stack: FeatureStack
     model: Model
+    longest_gap: bool = False
 
     def __call__(self, block: Block) -> dict[str, np.ndarray]:
-        """`classes`, `confidence` and `validity` of a block, each (y, x)."""
-        features, clear, seen = TileFeatures(self.series, self.stack).read_for_map(block)
+        """`classes`, `confidence` and `validity` of a block, and where asked for `longest_gap`, each (y, x)."""
+        features, clear, seen, validity = TileFeatures(self.series, self.stack).read_for_map(block)
         classes, confidence = self.model.predict(features.reshape(len(features), -1))
+        gaps = {LONGEST_GAP: self._gaps(validity, clear)} if self.longest_gap else {}
         return {
             "classes": np.where(seen, classes.reshape(seen.shape), NO_CLASS).astype(np.uint8),
             "confidence": np.where(seen, confidence.reshape(seen.shape), 0).astype(np.uint8),
             "validity": clear,
+            **gaps,
         }
+
+    def _gaps(self, validity: np.ndarray, clear: np.ndarray) -> np.ndarray:
+        """The longest gap of each pixel; 0 where it was never seen, as in every layer."""
+        return np.where(clear > 0, self.stack.longest_gap(validity, self.series.dates), 0).astype(np.uint16)
 
 
 def classify_tile(
@@ -92,9 +109,9 @@ def classify_tile(
     tags: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Path]:
-    """Classify a tile into `folder/{classes,confidence,validity}.tif`.
+    """Classify a tile into `folder/{classes,confidence,validity}.tif`, and `longest_gap.tif` where asked for.
 
-    A pixel that was never seen is 0 in all three, save where `stack.classifies_unseen`. A run that was killed goes on
+    A pixel that was never seen is 0 in all, save where `stack.classifies_unseen`. A run that was killed goes on
     where it stopped and ends with the same bytes.
 
     Args:
@@ -112,11 +129,11 @@ def classify_tile(
     workers = params.workers or os.cpu_count() or 1
     size = block_size(series, stack, params.memory_gb, workers)
     cover = list(blocks(series.grid.shape, size))
-    work = BlockClassifier(series, stack, model)
+    work, layers = BlockClassifier(series, stack, model, params.longest_gap), layers_of(params)
     with torch_threads(1):
         results = stream(work, cover, folder / ".blocks", key=f"{key} {size}", workers=workers, progress=progress)
-    paths = {layer: folder / f"{layer}.tif" for layer in LAYERS}
-    with map_writers(paths, series.grid, LAYERS, model.nomenclature, tags or {}) as targets:
+    paths = {layer: folder / f"{layer}.tif" for layer in layers}
+    with map_writers(paths, series.grid, layers, model.nomenclature, tags or {}) as targets:
         for block, arrays in results:
             for layer, target in targets.items():
                 write_block(target, block, arrays[layer])

@@ -24,6 +24,8 @@ class Curve:
     """Values of the line, float of shape (day,)."""
     colour: str | None = None
     """`#rrggbb`; None lets the chart choose."""
+    dash: tuple[float, ...] = ()
+    """Lengths of the line's strokes and gaps in turn, pixels; empty for a whole line."""
 
     def __post_init__(self) -> None:
         for kind, one, other in (("points", self.days, self.values), ("line", self.line_days, self.line_values)):
@@ -38,6 +40,10 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8
 
 Each can be seen on a light and on a dark page.
 """
+
+
+DASHES = ((7, 3), (2, 3), (9, 3, 2, 3), (13, 4), (5, 2, 2, 2, 2, 2), (2, 6), (14, 3, 5, 3))
+"""Dashes that can be told apart, for lines of one pixel by several methods."""
 
 
 def coloured(curves: list[Curve]) -> list[str]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from toolkit.ground.params import param
+from toolkit.ground.params import models_of, param
 from toolkit.series.akima import AkimaParams, fill_akima
 from toolkit.series.composites import CompositeParams, fill_composite, ndvi_bands, seen_periods
 from toolkit.series.fused import LINEAR as LINEAR_WAY
@@ -56,6 +56,15 @@ GapFilling = Annotated[
 
 WAYS = {"linear": LINEAR_WAY, "nearest": NEAREST, "previous": PREVIOUS}
 """Methods that look at neighbours only, which `fused.fuse` does while it computes more, and what it calls them."""
+METHODS: tuple[str, ...] = tuple(model().method for model in models_of(GapFilling))  # type: ignore[attr-defined]
+"""The names of all methods."""
+
+
+def methods_beside(chosen: GapFilling) -> dict[str, GapFilling]:
+    """Every method by its name, to compare: the chosen one as it is, others by default with the same longest gap."""
+    models: tuple[Any, ...] = models_of(GapFilling)
+    others = {name: model(max_gap_days=chosen.max_gap_days) for name, model in zip(METHODS, models, strict=True)}
+    return {**others, chosen.method: chosen}
 
 
 def check_method(params: GapFilling, bands: Sequence[str]) -> None:
@@ -76,12 +85,17 @@ def fill_series(
     dates: np.ndarray,
     output_dates: np.ndarray,
     out: np.ndarray | None = None,
+    seasons: Sequence[int] = (),
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Fill the gaps of a series by the method that is chosen.
+
+    Several seasons are filled each by itself, from all acquisitions: a composite ends with its season, and what
+    smooths over equal steps does not reach over the time between.
 
     Args:
         bands: name of each band.
         values, validity, dates, output_dates, out: as `fill_gaps`.
+        seasons: number of output dates of each season; empty for one.
 
     Returns:
         filled: (output date, band, …) float32; 0 where a pixel has no usable date, or the gap is too long to fill.
@@ -91,6 +105,29 @@ def fill_series(
         ParameterError: the method needs a band that is not there.
         ValueError: as `fill_gaps`.
     """
+    if len(seasons) < 2:
+        return _fill_season(params, bands, values, validity, dates, output_dates, out)
+    if out is None:
+        out = np.empty((len(output_dates), *values.shape[1:]), dtype=np.float32)
+    found, start = [], 0
+    for count in seasons:
+        part = slice(start, start + count)
+        _, kept = _fill_season(params, bands, values, validity, dates, output_dates[part], out[part])
+        found += [] if kept is None else [kept]
+        start += count
+    return out, np.logical_or.reduce(found) if found else None
+
+
+def _fill_season(
+    params: GapFilling,
+    bands: Sequence[str],
+    values: np.ndarray,
+    validity: np.ndarray,
+    dates: np.ndarray,
+    output_dates: np.ndarray,
+    out: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """`fill_series` of one season."""
     given = (values, validity, dates, output_dates, out)
     match params:
         case LinearParams():

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
 
 from toolkit.ground.errors import ParameterError
+
+FIRST_DAY, LAST_DAY = date(1972, 7, 23), date(2100, 1, 1)
+"""Days that a series may have: from the launch of the first Landsat on. A year half typed is none of them."""
+
+Period = tuple[date, date, int]
+"""First day, last day, and days of a step."""
 
 
 def regular_dates(start: date, end: date, step_days: int) -> np.ndarray:
@@ -20,6 +27,20 @@ def regular_dates(start: date, end: date, step_days: int) -> np.ndarray:
     if end < start:
         raise ParameterError(f"series.end = {end} is before series.start = {start}; exchange them")
     return np.arange(np.datetime64(start), np.datetime64(end) + 1, step_days, dtype="datetime64[D]")
+
+
+def days_of(periods: Sequence[Period]) -> np.ndarray:
+    """The regular days of several periods one after the other, datetime64[D]."""
+    return np.concatenate([regular_dates(*one) for one in periods])
+
+
+def in_periods(days: np.ndarray, periods: Sequence[Period], margin_days: int) -> np.ndarray:
+    """Whether each day lies in one of the periods, or within the margin before or after it, bool."""
+    margin, days = np.timedelta64(margin_days, "D"), days.astype("datetime64[D]")
+    inside = np.zeros(days.shape, dtype=bool)
+    for first, last, _ in periods:
+        inside |= (np.datetime64(first) - margin <= days) & (days <= np.datetime64(last) + margin)
+    return inside
 
 
 def in_years_of_365_days(dates: np.ndarray, first: np.datetime64) -> np.ndarray:

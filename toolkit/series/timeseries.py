@@ -23,9 +23,8 @@ from toolkit.products.product import BandFile, Product
 from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_window
 from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.resampling import REACH, Method, upsample
-
-FIRST_DAY, LAST_DAY = date(1972, 7, 23), date(2100, 1, 1)
-"""Days that a series may have: from the launch of the first Landsat on. A year half typed is none of them."""
+from toolkit.series.seasons import SeasonParams, check_seasons
+from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
 
 
 class SeriesParams(Params):
@@ -38,6 +37,11 @@ class SeriesParams(Params):
     step_days: int = param(10, "Step of the regular grid.", unit="days", ge=1, le=366)
     margin_days: int = param(
         30, "Acquisitions up to this long before the start and after the end serve too.", unit="days", ge=0, le=366
+    )
+    seasons: tuple[SeasonParams, ...] = param(
+        (),
+        "Parts of the period that alone are looked at, one after the other, such as spring and autumn of two years: "
+        "{start: 2018-03-01, end: 2018-05-31, step_days: 10}. Empty: the whole period.",
     )
     gap_filling: GapFilling = param(LINEAR, "How gaps are filled, and the grid of days is made.")
     bands: tuple[str, ...] = param(BAND_NAMES, "Bands, in the order of the features.", min_length=1)
@@ -84,6 +88,7 @@ class SeriesParams(Params):
     def _ordered(self) -> SeriesParams:
         if self.end < self.start:
             raise ValueError(f"series.end = {self.end} is before series.start = {self.start}; exchange them")
+        check_seasons(self.seasons, self.start, self.end)
         if self.area:
             west, south, east, north = self.area
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
@@ -92,6 +97,21 @@ class SeriesParams(Params):
                     "longitude (-180 to 180) and latitude (-90 to 90)"
                 )
         return self
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """First day, last day and step of each season, or else of the whole period."""
+        seasons = tuple((one.start, one.end, one.step_days or self.step_days) for one in self.seasons)
+        return seasons or ((self.start, self.end, self.step_days),)
+
+    @property
+    def days(self) -> np.ndarray:
+        """The regular grid of days: those of every period one after the other, datetime64[D]."""
+        return days_of(self.periods)
+
+    def serve(self, days: np.ndarray) -> np.ndarray:
+        """Whether acquisitions of these days serve the series: within a period or its margin, bool."""
+        return in_periods(days, self.periods, self.margin_days)
 
 
 def _as_value_error(function, value):  # type: ignore[no-untyped-def]
@@ -188,14 +208,15 @@ def in_period(tile: str, products: Sequence[Product], params: SeriesParams) -> l
     Raises:
         ProductError: there is none, or a band was not delivered and `missing_band` is `"error"`.
     """
-    margin = np.timedelta64(params.margin_days, "D")
-    first, last = np.datetime64(params.start) - margin, np.datetime64(params.end) + margin
-    inside = [one for one in products if first <= one.date <= last]
+    serves = params.serve(np.array([one.date for one in products], dtype="datetime64[D]"))
+    inside = [one for one, usable in zip(products, serves, strict=True) if usable]
     if not inside:
         found = f"{len(products)} of other days" if products else "none at all"
+        margin = np.timedelta64(params.margin_days, "D")
+        first, last = np.datetime64(params.periods[0][0]) - margin, np.datetime64(params.periods[-1][1]) + margin
         raise ProductError(
             f"no product of tile {tile} in source {params.source!r} from {first} to {last} ({found}); "
-            "mend series.tiles, series.start and series.end, or the catalog's `uri`"
+            "mend series.tiles, series.start, series.end and series.seasons, or the catalog's `uri`"
         )
     complete = [one for one in inside if set(params.bands) <= set(one.bands)]
     if len(complete) < len(inside) and params.missing_band == "error":

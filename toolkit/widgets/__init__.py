@@ -1,7 +1,7 @@
 """Widgets for notebooks: panels that edit an experiment or look at its results. Each is loaded on first use.
 
     widgets.form(experiment, "learning")                       a form for any section
-    widgets.TilesPanel, SamplingPanel, NetworkPanel            what the form of a section cannot show
+    widgets.TilesPanel, FeaturesPanel, SamplingPanel, NetworkPanel     what the form of a section cannot show
     widgets.TuningPanel(experiment)                            tries settings of the learning, applies the best
     widgets.RunPanel(experiment)                               runs steps beside the kernel, attaches to what runs
     train(experiment, callbacks=[widgets.LiveCurves()])        curves that grow
@@ -20,6 +20,7 @@ from toolkit.ground.first_use import loaded_on_first_use
 _HOME = {
     "ClassMap": "maps",
     "ExperimentBar": "form_tools",
+    "FeaturesPanel": "features_panel",
     "Form": "forms",
     "LiveCurves": "live",
     "NetworkPanel": "network_panel",

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from toolkit.experiment.acquisitions import longest_gap
-from toolkit.series.timeline import regular_dates
 from toolkit.series.timeseries import SeriesParams
 
 MOST_TICKS = 130
@@ -59,12 +58,12 @@ def strips_html(dates: Mapping[str, pd.DataFrame | None], params: SeriesParams) 
         dates: tile -> its dates as `acquisitions` gives them; None where they are not known yet.
     """
     axis = Axis(params)
-    rows = "".join(_row(tile, one, axis) for tile, one in dates.items())
+    rows = "".join(_row(tile, one, axis, params) for tile, one in dates.items())
     return f"<div class='lc-strips'>{_axis_row(axis, params)}{rows}</div>{_legend()}"
 
 
-def _row(tile: str, dates: pd.DataFrame | None, axis: Axis) -> str:
-    words = "" if dates is None else _summary(dates)
+def _row(tile: str, dates: pd.DataFrame | None, axis: Axis, params: SeriesParams) -> str:
+    words = "" if dates is None else _summary(dates, params)
     marks = "" if dates is None else "".join(_mark(one, axis) for one in dates.itertuples() if axis.holds(_day(one)))
     label = escape(f"Dates of tile {tile}: {words}")
     return (
@@ -73,13 +72,13 @@ def _row(tile: str, dates: pd.DataFrame | None, axis: Axis) -> str:
     )
 
 
-def _summary(dates: pd.DataFrame) -> str:
+def _summary(dates: pd.DataFrame, params: SeriesParams) -> str:
     if dates.empty:
         return "no image in this source"
     used = int(dates["used"].sum())
     shares = dates.loc[dates["used"], "data_share"]
     known = shares.notna().all()
-    gap = longest_gap(dates) if known else None
+    gap = longest_gap(dates, params) if known else None
     held = int((shares > 0).sum()) if known else used
     words = f"{used} date{'s' * (used != 1)}"
     words = words if held == used else f"{held} of {words} with data"
@@ -109,14 +108,12 @@ def _day(one: Any) -> np.datetime64:
 
 def _axis_row(axis: Axis, params: SeriesParams) -> str:
     months = "".join(_month(day, axis) for day in axis.months)
-    days = regular_dates(params.start, params.end, params.step_days)
+    days = params.days
     ticks = "".join(f"<u style='left:{axis.at(day)}%'></u>" for day in days) if len(days) <= MOST_TICKS else ""
-    period = f"left:{axis.at(np.datetime64(params.start))}%;right:{100 - axis.at(np.datetime64(params.end)):.2f}%"
+    ends = [(axis.at(np.datetime64(start)), axis.at(np.datetime64(end))) for start, end, _ in params.periods]
+    periods = "".join(f"<s style='left:{left}%;right:{100 - right:.2f}%'></s>" for left, right in ends)
     words = f"{len(days)} day{'s' * (len(days) != 1)} in the series"
-    return (
-        f"<div></div><div class='lc-axis'>{months}<s style='{period}'></s>{ticks}</div>"
-        f"<div class='lc-count lc-quiet'>{words}</div>"
-    )
+    return f"<div></div><div class='lc-axis'>{months}{periods}{ticks}</div><div class='lc-count lc-quiet'>{words}</div>"
 
 
 def _month(day: np.datetime64, axis: Axis) -> str:

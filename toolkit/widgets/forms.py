@@ -91,7 +91,7 @@ class Form(Panel):
             else:
                 self._accept(changes)
                 return
-        words = _beside(str(problem), str(self.experiment.path), path, value)
+        words = words_beside(str(problem), str(self.experiment.path), path, value)
         if any(place == path or place.startswith(f"{path}.") for place in problem.places):
             self._drafts.drop([path])
             self.refuse(path, words)
@@ -143,7 +143,7 @@ class Form(Panel):
         return type(self.experiment.get(path) if path else self.experiment.params)
 
 
-def _beside(message: str, place: str, path: str, value: Any) -> str:
+def words_beside(message: str, place: str, path: str, value: Any) -> str:
     """A message without what the row itself says: the file, the parameter and its value."""
     short = message.removeprefix(f"{place}: ").removeprefix(f"{path} = {value!r}: ")
     return short.replace("input should be", "must be").replace("Input should be", "must be")

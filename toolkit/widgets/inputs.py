@@ -7,20 +7,23 @@ text in YAML, so that every parameter can be edited.
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import ipywidgets as W
 import yaml
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from toolkit.ground.params import plain
 from toolkit.widgets.log_number import LogNumber, round_numbers
 from toolkit.widgets.picking import PickTags, PickText, Suggestion
+from toolkit.widgets.rows_input import RowsInput
 from toolkit.widgets.table_input import TableInput, read_table, show_table
 
 SLIDER_STEPS = 200
@@ -45,7 +48,7 @@ class Input:
 
     def explain(self, words: str) -> None:
         """Say this where the pointer rests on it; a box cannot have a `tooltip`, JupyterLab then shows an error."""
-        if isinstance(self.widget, PickText | PickTags | TableInput | LogNumber):
+        if isinstance(self.widget, PickText | PickTags | TableInput | RowsInput | LogNumber):
             self.widget.explain(words)
         else:
             self.widget.tooltip = words
@@ -214,6 +217,34 @@ def _table(asked: Asked) -> Input | None:
     return Input(TableInput(layout=asked.layout), show_table, read_table)
 
 
+def _sections(asked: Asked) -> Input | None:
+    """A row of inputs for each of several sections whose parameters are plain: numbers, days, texts."""
+    model = _element(asked.kind)
+    if asked.optional or not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return None
+    fields = model.model_fields
+    if any(unwrap(info.annotation)[0] not in (int, float, str, date) for info in fields.values()):
+        return None
+    inputs = {name: make_input(info) for name, info in fields.items()}  # for the ways between value and parameter
+
+    def made(info: FieldInfo) -> Any:
+        one = make_input(info)
+        one.explain(info.description or "")
+        return one.widget
+
+    columns = {name.replace("_", " "): partial(made, info) for name, info in fields.items()}
+    needed = [name.replace("_", " ") for name, info in fields.items() if info.is_required()]
+
+    def show(values: Sequence[Any]) -> tuple[Any, ...]:
+        sections = [one if isinstance(one, Mapping) else dict(one) for one in values]  # what waits is plain
+        return tuple(tuple(inputs[name].show(one[name]) for name in fields) for one in sections)
+
+    def read(rows: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+        return tuple({name: inputs[name].read(held) for name, held in zip(fields, row, strict=True)} for row in rows)
+
+    return Input(RowsInput(columns, needed, layout=asked.layout), show, read)
+
+
 def _tags(asked: Asked) -> Input | None:
     """A row of tags for texts; an optional one is a text, where empty can mean none."""
     element = _element(asked.kind)
@@ -316,6 +347,7 @@ MAKERS: list[Maker] = [
     _whole_number,
     _real_number,
     _table,
+    _sections,
     _tags,
     _series,
     _one_text,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from toolkit.experiment.pixel_report import PixelReport, meaning_of
 from toolkit.features.indices import label_of
 from toolkit.ground.errors import LandcoverError, ParameterError
 from toolkit.series.curve import COLOURS, Curve
+from toolkit.series.methods import METHODS
 from toolkit.widgets.background import Background
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.panel import Panel
@@ -40,16 +42,19 @@ Found = list[tuple[int | None, PixelReport]]
 class PixelInspector(Panel):
     """Place, class, probabilities, ground truth and time series of pixels: `PixelInspector(experiment)`.
 
-    A further pixel takes the place of the last one unless that is kept; kept pixels are compared in colours. All
-    reading is done in a thread, so that the kernel stays free.
+    A further pixel takes the place of the last one unless that is kept; kept pixels are compared in colours, and
+    methods of gap-filling by dashes. All reading is done in a thread, so that the kernel stays free.
+
+    Args:
+        classes: whether the map and the model are asked too; else the series is all there is.
     """
 
     places = traitlets.List()
     """The pixels shown, for markers on a map: {latitude, longitude, colour, label} each."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, *, classes: bool = True) -> None:
         self.experiment = experiment
-        self.reader = PixelReader(experiment)
+        self.reader = PixelReader(experiment, classes=classes)
         self.problem = ErrorBox()
         self.place = W.Text(placeholder="43.6012, 1.4321", continuous_update=False, layout=W.Layout(width="220px"))
         self.go = _button("Go", "Read the pixel at this place")
@@ -59,6 +64,8 @@ class PixelInspector(Panel):
         self.list = PixelList(self.problem, self.look_at, self.keep, self.remove)
         self.quantities: dict[str, W.ToggleButton] = {}
         self._quantity_box = W.HBox()
+        self.methods = {name: W.ToggleButton(description=name.replace("_", " ")) for name in METHODS}
+        """The methods of gap-filling that are compared; the experiment's own is always shown."""
         self.chart = SeriesChart()
         self._pixels = Pixels()
         self._wanted: tuple[float, float] | None = None
@@ -140,13 +147,16 @@ class PixelInspector(Panel):
     def _parts(self) -> list[W.Widget]:
         bar = W.HBox([W.Label("Place"), self.place, self.go, self.clear, self.save])
         left = W.VBox([self.probabilities, self.notes, self.list], layout=W.Layout(flex="1 1 290px"))
-        right = W.VBox([self._quantity_box, self.chart], layout=W.Layout(flex="3 1 440px", min_width="0"))
-        self._both = W.HBox([left, right])
+        compare = W.HBox([W.HTML("<span class='lc-quiet'>Gap-filling</span>"), *self.methods.values()])
+        rows = [self._quantity_box, compare, self.chart]
+        right = W.VBox(rows, layout=W.Layout(flex="3 1 440px", min_width="0"))
+        self._both = W.HBox([left, right] if self.reader.classes else [right, left])
         named = {
             "bar-top": bar,
             "head": self.head,
             "both": self._both,
             "quantities": self._quantity_box,
+            "methods": compare,
             "notes": self.notes,
         }
         for name, box in named.items():
@@ -159,18 +169,42 @@ class PixelInspector(Panel):
         self.go.on_click(guard(lambda _: self._go()))
         self.save.on_click(guard(lambda _: self._hand_over()))
         self.clear.on_click(guard(lambda _: self.remove_all()))
+        for button in self.methods.values():
+            button.layout.width = "auto"
+            button.observe(guard(lambda _: self._compare_methods()), "value")
 
     def _go(self) -> None:
         self.inspect(*parse_place(self.place.value))
 
     def _follow(self) -> None:
-        """Offer the bands and indices of the experiment, and open its images in advance."""
+        """Offer the bands and indices of the experiment, open its images in advance, read the pixels shown again."""
         params = self.experiment.params
         if (params.series, params.features) != self._seen:
             self._seen = params.series, params.features
             self._offer_quantities([*(label_of(name) for name in params.features.indices), *params.series.bands])
+            self._tell_method(params.series.gap_filling.method)
             self._cold = list(params.series.tiles)
+            self._again = True
             self._background.ask()
+
+    def _tell_method(self, own: str) -> None:
+        """The experiment's own method is shown in any case."""
+        for name, button in self.methods.items():
+            button.disabled = name == own
+            button.tooltip = "The experiment's method" if name == own else f"Compare with {button.description}"
+            button.icon = "check" if name == own else ""
+
+    def _compare_methods(self) -> None:
+        """Show the lines by the methods that are chosen; those that were never asked for are computed first."""
+        chosen = self._compared
+        if any(set(chosen) - one.series.others.keys() for one in self.reports if one.series is not None):
+            self.refresh()
+        self._draw()
+
+    @property
+    def _compared(self) -> list[str]:
+        own = self.experiment.series.gap_filling.method
+        return [name for name, button in self.methods.items() if button.value and name != own]
 
     def _offer_quantities(self, names: Sequence[str]) -> None:
         chosen = [name for name in names if name in self.quantities and self.quantities[name].value] or names[:1]
@@ -191,7 +225,7 @@ class PixelInspector(Panel):
             self._again = self._again and not again
             shown = dict(self._pixels.shown)
         if wanted is not None:
-            return [(None, self.reader.read(*wanted))]
+            return [(None, self.reader.read(*wanted, self._compared))]
         if again:
             return list(self._read_again(shown))
         if self._cold:
@@ -201,7 +235,7 @@ class PixelInspector(Panel):
     def _read_again(self, shown: Mapping[int, PixelReport]) -> Iterator[tuple[int, PixelReport]]:
         for slot, report in shown.items():
             with suppress(LandcoverError):  # what the experiment no longer covers stays as it was
-                yield slot, self.reader.read(report.place.longitude, report.place.latitude)
+                yield slot, self.reader.read(report.place.longitude, report.place.latitude, self._compared)
 
     def _done(self, found: Found) -> None:
         with self._lock:
@@ -229,7 +263,8 @@ class PixelInspector(Panel):
         with self._lock:
             shown = self._pixels.shown
             report = shown.get(self._pixels.current) if self._pixels.current is not None else None
-            self.head.value = head_html(report) if report else f"<span class='lc-quiet'>{HINT}</span>"
+            classes = self.reader.classes
+            self.head.value = head_html(report, classes) if report else f"<span class='lc-quiet'>{HINT}</span>"
             self._both.layout.display = "" if shown else "none"
             self.probabilities.value = probabilities_html(report) if report else ""
             self.notes.value = "".join(f"<p>{escape(one)}</p>" for one in report.notes) if report else ""
@@ -242,13 +277,25 @@ class PixelInspector(Panel):
         found = {}
         for name in (name for name, button in self.quantities.items() if button.value):
             curves = [
-                one.series.curve(name, f"{slot + 1} {one.title}", COLOURS[slot])
+                curve
                 for slot, one in self._pixels.shown.items()
                 if one.series is not None and name in one.series.names
+                for curve in self._curves_of(slot, one, name)
             ]
             if curves:
                 found[meaning_of(name)] = curves
         return found
+
+    def _curves_of(self, slot: int, report: PixelReport, name: str) -> list[Curve]:
+        """A quantity of a pixel by each method that is compared: a single pixel's lines in colours of their own."""
+        series, compared = report.series, self._compared
+        assert series is not None
+        shown = replace(series, others={method: one for method, one in series.others.items() if method in compared})
+        first, *others = shown.curves(name, f"{slot + 1} {report.name}", COLOURS[slot])
+        if len(self._pixels.shown) == 1:
+            free = [colour for colour in COLOURS if colour != COLOURS[slot]]
+            others = [replace(one, colour=free[METHODS.index(m)]) for one, m in zip(others, shown.others, strict=True)]
+        return [first, *others]
 
     def _hand_over(self) -> None:
         frame = self.to_frame()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,14 @@ from toolkit.widgets.leaflet import ROLE_OUTLINES, polygon_shapes, tile_shapes
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
 
-CLASSES, CONFIDENCE, VALIDITY = "Classification", "Confidence", "Validity"
+CLASSES, CONFIDENCE, VALIDITY, LONGEST_GAP = "Classification", "Confidence", "Validity", "Longest gap"
 POSTPROCESSED = "Post-processed"
 
 CLASS_MAPS = (CLASSES, POSTPROCESSED)
 """Layers in the colours of the nomenclature."""
+
+LONG_GAP = 120
+"""Days of the longest gap that is drawn brightest."""
 
 TILES = "Tiles"
 
@@ -102,6 +104,10 @@ def result_layers(experiment: Experiment, only: frozenset[int] = frozenset()) ->
         VALIDITY: [
             RasterLayer((path,), Ramp(0, dates, VIRIDIS), 0, True) for path in _of_tiles(experiment, folder, "validity")
         ],
+        LONGEST_GAP: [
+            RasterLayer((path,), Ramp(0, LONG_GAP, VIRIDIS), 0, True)
+            for path in _of_tiles(experiment, folder, "longest_gap")
+        ],
     }
     return {name: tuple(layers) for name, layers in found.items() if layers}
 
@@ -133,11 +139,11 @@ def products_by_date(experiment: Experiment) -> dict[str, list[Product]]:
         CatalogError: the catalog or the source is absent.
     """
     found: dict[str, list[Product]] = {}
-    margin = timedelta(experiment.series.margin_days)
-    first, last = np.datetime64(experiment.series.start - margin), np.datetime64(experiment.series.end + margin)
     for tile in experiment.series.tiles:
-        for product in experiment.data.products(experiment.series.source, tile):
-            if first <= product.date <= last:
+        products = experiment.data.products(experiment.series.source, tile)
+        serves = experiment.series.serve(np.array([one.date for one in products], dtype="datetime64[D]"))
+        for product, inside in zip(products, serves, strict=True):
+            if inside:
                 found.setdefault(str(product.date), []).append(product)
     return dict(sorted(found.items()))
 

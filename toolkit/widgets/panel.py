@@ -32,7 +32,7 @@ class Panel(W.VBox):
         endings, self._endings = self._endings, ()
         for end in endings:
             end()
-        _close_inner(self)
+        close_inner(self)
         super().close()
 
     def _end_with(self, *endings: Callable[[], Any]) -> None:
@@ -56,8 +56,9 @@ def _take_place(panel: Panel) -> None:
         one.close()
 
 
-def _close_inner(box: W.Box) -> None:
+def close_inner(box: W.Box) -> None:
+    """Close all that is in a box, but not the box."""
     for child in box.children:
         if isinstance(child, W.Box) and not isinstance(child, Panel):
-            _close_inner(child)
+            close_inner(child)
         child.close()

@@ -138,11 +138,17 @@ class PixelList(W.VBox):
 
 def name_of(slot: int, report: PixelReport) -> str:
     """A pixel in short: its number, its class and its tile."""
-    return f"{slot + 1} {report.title} · {report.place.tile}"
+    return f"{slot + 1} {report.name} · {report.place.tile}"
 
 
-def head_html(report: PixelReport) -> str:
-    """The line that tells everything of a pixel in short."""
+def head_html(report: PixelReport, classes: bool = True) -> str:
+    """The line that tells everything of a pixel in short.
+
+    Args:
+        classes: whether to tell what map and model say.
+    """
+    if not classes:
+        return f"{_place_words(report)} · {escape(report.series_words)}"
     colour = "transparent" if report.code is None else report.nomenclature.colour(report.code)
     chip = f"<span class='lc-chip' style='background:{colour}'></span>"
     return f"{chip} {_place_words(report)} · {escape(report.words)}"

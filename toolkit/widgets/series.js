@@ -1,7 +1,7 @@
 // Follows chart.js. Time series on a canvas: panels one below another over one axis of time.
 //
-// The model has `panels`, [{title, low, high, curves: [{name, colour, points, line}]}], where points and line are
-// counts; and `data`, little-endian float32, for each curve in this order: days, values and clearness (0, 1) of its
+// The model has `panels`, [{title, low, high, curves: [{name, colour, dash, points, line}]}], where points and line
+// are counts; and `data`, little-endian float32, for each curve in this order: days, values and clearness (0, 1) of its
 // points, then days and values of its line. Days count from 1970. Each change draws the whole picture once, in one frame.
 
 const DAY = 86400000;
@@ -16,8 +16,8 @@ export function decode(panels, view) {
   const take = (count) => numbers.subarray(at, (at += count));
   return panels.map((panel) => ({
     ...panel,
-    curves: panel.curves.map(({ name, colour, points, line }) => ({
-      name, colour, days: take(points), values: take(points), clear: take(points), lineDays: take(line), line: take(line),
+    curves: panel.curves.map(({ name, colour, dash, points, line }) => ({
+      name, colour, dash: dash || [], days: take(points), values: take(points), clear: take(points), lineDays: take(line), line: take(line),
     })),
   }));
 }
@@ -69,6 +69,7 @@ function readings(panel, day) {
 /** The readings in words, for those who hear them. */
 export function words(panel, day) {
   const parts = readings(panel, day).map(({ curve, point, line }) => {
+    if (!curve.days.length) return `${curve.name} line ${number(line)}`;
     const measured = point ? `${number(point.value)}${point.clear ? "" : " masked"}` : "not measured";
     return `${curve.name} ${measured}, line ${number(line)}`;
   });
@@ -144,6 +145,7 @@ class SeriesPanel {
   line(c, curve) {
     c.lineWidth = 1.75;
     c.lineJoin = "round";
+    c.setLineDash(curve.dash);
     let run = [];
     const end = () => { if (run.length) stroke(c, curve.colour, run); run = []; };
     curve.lineDays.forEach((day, i) => {
@@ -151,6 +153,7 @@ class SeriesPanel {
       else end();
     });
     end();
+    c.setLineDash([]);
     c.lineWidth = 1;
   }
 
@@ -232,12 +235,20 @@ function drawMonths(c, panel, marks) {
   }
 }
 
+/** Strokes and gaps as a background that repeats. */
+function dashed(colour, dash) {
+  let at = 0;
+  const stops = dash.map((length, i) => `${i % 2 ? "transparent" : colour} ${at}px ${(at += length)}px`);
+  return `repeating-linear-gradient(90deg, ${stops.join(", ")})`;
+}
+
 /** Names and colours of all curves, and what the marks mean. */
 function drawLegend(element, panels) {
   const curves = new Map(panels.flatMap((panel) => panel.curves).map((one) => [`${one.name} ${one.colour}`, one]));
-  const named = [...curves.values()].map(({ name, colour }) => {
+  const named = [...curves.values()].map(({ name, colour, dash }) => {
     const item = document.createElement("span"), chip = document.createElement("i");
-    chip.style.background = colour;
+    if (dash.length) chip.style.width = "30px";
+    chip.style.background = dash.length ? dashed(colour, dash) : colour;
     item.append(chip, name);
     return item;
   });

@@ -29,7 +29,7 @@ class SeriesChart(anywidget.AnyWidget):
     _css = (HERE / "series.css").read_text(encoding="utf-8")
 
     panels = traitlets.List().tag(sync=True)
-    """title, low, high, and of each curve name, colour and the number of its points and of its line's."""
+    """title, low, high, and of each curve name, colour, dash and the number of its points and of its line's."""
     data = traitlets.Bytes(b"").tag(sync=True)
     """Little-endian float32, for each curve: days, values, clear (0 or 1) of its points, days and values of its line;
     days since 1970."""
@@ -52,7 +52,13 @@ class SeriesChart(anywidget.AnyWidget):
 def _panel(title: str, curves: list[Curve]) -> dict[str, Any]:
     low, high = plain_range(curves)
     described = [
-        {"name": one.name, "colour": colour, "points": len(one.days), "line": len(one.line_days)}
+        {
+            "name": one.name,
+            "colour": colour,
+            "dash": list(one.dash),
+            "points": len(one.days),
+            "line": len(one.line_days),
+        }
         for one, colour in zip(curves, coloured(curves), strict=True)
     ]
     return {"title": title, "low": low, "high": high, "curves": described}

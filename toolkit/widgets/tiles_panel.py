@@ -33,7 +33,7 @@ from toolkit.widgets.leaflet import (
 from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_parts import beside, forms_of
 
-FIELDS = ("series.source", "series.tiles", "series.start", "series.end", "series.step_days", "series.margin_days")
+FIELDS = tuple(f"series.{name}" for name in ("source", "tiles", "start", "end", "seasons", "step_days", "margin_days"))
 
 HEIGHT = 360
 """Pixels of the map."""

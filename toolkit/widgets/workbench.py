@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
 
+from toolkit.widgets.features_panel import FeaturesPanel
 from toolkit.widgets.form_tools import ExperimentBar
 from toolkit.widgets.forms import form
 from toolkit.widgets.guard import ErrorBox
@@ -32,7 +33,7 @@ SAID = ("running", "stopped", "failed", "outdated")
 
 
 class Workbench(Panel):
-    """Tiles, samples, network, run, map and accuracy of an experiment, behind tabs, under its name and how far it is.
+    """Tiles, features, samples, network, run, map and accuracy of an experiment, behind tabs, below how far it is.
 
     A tab is made when it is first opened. When a job ends, the map shows what it made.
     """
@@ -44,6 +45,7 @@ class Workbench(Panel):
         self.progress = W.HTML()
         self._makers: dict[str, Callable[[], W.Widget]] = {
             "Tiles": lambda: TilesPanel(experiment),
+            "Features": lambda: FeaturesPanel(experiment),
             "Samples": lambda: SamplingPanel(experiment),
             "Network": lambda: NetworkPanel(experiment),
             "Run": lambda: self.run,
