@@ -1,4 +1,4 @@
-"""Gap-filling beside its bound and its peers, in one table: `make bench-series`.
+"""Gap-filling and features beside their bound and their peers, in one table: `make bench-series`.
 
 Ours and the peers work on the same simulated block: 70 dates, 10 bands, 40 % cloudy, onto 37 days. All that should
 agree is checked before anything is timed; then all take turns. eo-learn needs an older NumPy than ours: it lives in an
@@ -22,8 +22,10 @@ from interleaved import Contender, agree, table, take_turns, watched
 from memory import extra_memory
 from speed import machine
 
+from toolkit.features.regular import RegularFeatures
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.series.composites import CompositeParams
+from toolkit.series.matrix import MatrixForm, from_bfloat16
 from toolkit.series.methods import AkimaParams, GapParams, LinearParams, NearestParams, PreviousParams, fill_series
 from toolkit.series.savitzky_golay import SavitzkyGolayParams
 from toolkit.series.whittaker import WhittakerParams
@@ -43,6 +45,20 @@ METHODS: dict[str, GapParams] = {
     "savitzky_golay": SavitzkyGolayParams(),
     **{f"composite, {one}": CompositeParams(statistic=one) for one in ("mean", "median", "medoid", "max_ndvi")},
 }
+
+
+class Fused:
+    """All 481 features of a scene in one pass, into memory that is there."""
+
+    def __init__(self, scene: Scene, form: MatrixForm) -> None:
+        names = ("ndvi", "ndwi", "brightness")
+        self.scene, self.form = scene, form
+        self.features = RegularFeatures(tuple(BAND_NAMES), scene.output_dates, names, LinearParams())
+        self.out = np.zeros((len(self.features), scene.validity.shape[1]), form.dtype)
+
+    def run(self) -> np.ndarray:
+        self.features.write(self.scene.values, self.scene.validity, self.scene.dates, self.form, self.out)
+        return self.out
 
 
 class Peer:
@@ -81,6 +97,22 @@ class Peer:
         return self.process.stdout.readline()
 
 
+def fused_of(scene: Scene, threads: Threads) -> dict[str, list[Fused]]:
+    """The one pass in both number formats, checked; on one thread and, in halves, on two."""
+    plain = Fused(scene, MatrixForm()).run()
+    mean, std = plain.mean(axis=1, dtype=np.float64), plain.std(axis=1, dtype=np.float64)
+    bits = MatrixForm(mean, std, bfloat16=True)
+    agree("features with gap-filling", np.abs(plain[:370] - ours(scene).reshape(370, -1)).max(), 0)
+    red, nir = (ours(scene)[:, BAND_NAMES.index(band)] for band in ("B4", "B8"))
+    wanted = 1000 * (nir - red) / np.where(nir + red == 0, 1, nir + red)
+    agree("NDVI with its formula", np.abs(plain[370:407] - wanted).max())
+    standardised = MatrixForm(mean, std).of(plain)
+    error = np.abs(from_bfloat16(Fused(scene, bits).run()) - standardised) / np.maximum(np.abs(standardised), 1e-3)
+    agree("bfloat16 with float32, relative", error.max(), 0.004)
+    forms = {"float32": MatrixForm(), "bfloat16": bits}
+    return {name: [Fused(one, form) for one in (scene, *threads.halves)] for name, form in forms.items()}
+
+
 def measure_peers(scene: Scene, rounds: int, folder: Path) -> None:
     """Our kernel on one and two threads against a memory copy and the peers."""
     out, threads = scene.empty(), Threads(scene)
@@ -94,6 +126,14 @@ def measure_peers(scene: Scene, rounds: int, folder: Path) -> None:
         *copies(scene, out, threads, amount),
         Contender("ours, 1 thread", lambda: ours(scene, out), amount),
         Contender("ours, 2 threads", threads.fill, amount),
+    ]
+    fused = fused_of(scene, threads)
+    for name, (whole, *halves) in fused.items():
+        contenders += [
+            Contender(f"fused {name}, 1 thread", whole.run, amount),
+            Contender(f"fused {name}, 2 threads", lambda parts=halves: threads.both(Fused.run, parts), amount),
+        ]
+    contenders += [
         Contender("numpy.interp by pixel*", lambda: by_interp(few), 2048 / 1e6),
     ]
     if xarray:
@@ -112,23 +152,26 @@ def measure_peers(scene: Scene, rounds: int, folder: Path) -> None:
         print("  eo-learn is absent: `make bench-env` installs it")
     take_turns(contenders, rounds)
     pixels = scene.validity.shape[1]
-    title = f"1. 70 dates x 10 bands x {pixels:,} pixels int16 -> 37 days float32"
+    title = f"1. 70 dates x 10 bands x {pixels:,} pixels int16 -> 37 days float32, and 481 features"
     against = ["copy, 1 thread", "copy, 2 threads", "ours, 1 thread", *(["eo-learn parallel*"] if peer else [])]
     print(table(title, "Mpx", contenders, against))
+    print("fused: gap-filling, NDVI, NDWI, brightness and layout, 481 features; bfloat16 standardised")
     print("copy: as many bytes read and written as input and output have.  *: on 2048, 1024 (xarray) or 16,384 pixels")
-    _tell_memory(scene, out, few, peer)
+    _tell_memory(scene, out, fused, few, peer)
     threads.pool.shutdown()
     if peer:
         peer.close()
 
 
-def _tell_memory(scene: Scene, out: np.ndarray, few: Scene, peer: Peer | None) -> None:
+def _tell_memory(scene: Scene, out: np.ndarray, fused: dict[str, list[Fused]], few: Scene, peer: Peer | None) -> None:
     """Memory beyond input and output."""
     used = extra_memory(lambda: ours(scene, out))
     if used is None:
         print("extra memory: this system does not tell")
         return
     print(f"extra memory beyond input and result: ours {used / 1e6:.2f} MB a thread, whatever the block", end="")
+    for name, (whole, *_) in fused.items():
+        print(f"; fused {name} {(extra_memory(whole.run) or 0) / 1e6:.2f} MB", end="")
     if xarray:
         print(f"; xarray {extra_memory(lambda: by_xarray(few)) / 2048 / 1e3:.1f} kB a pixel", end="")
     if peer:
