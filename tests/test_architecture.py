@@ -129,7 +129,14 @@ def test_public_names_are_sorted_complete_and_load() -> None:
         assert getattr(toolkit, name) is not None
     nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "Nomenclature"}
     verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "run"}
-    assert set(toolkit.__all__) == nouns | verbs | {"demo", "external_feature", "figures", "network", "widgets"}
+    assert set(toolkit.__all__) == nouns | verbs | {
+        "demo",
+        "external_feature",
+        "figures",
+        "network",
+        "networks",
+        "widgets",
+    }
 
 
 def test_unknown_public_name_is_an_attribute_error() -> None:

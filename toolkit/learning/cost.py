@@ -15,8 +15,16 @@ from toolkit.learning.batches import Batches
 from toolkit.learning.devices import choose_device, default_threads, torch_threads
 from toolkit.learning.fitting import Fitting, seeded
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import NetworkParams, OwnParams, TreeParams, build_network
-from toolkit.learning.models.columns import PIXELS, chunk_of
+from toolkit.learning.models import (
+    GradientBoosting,
+    NetworkParams,
+    OwnParams,
+    RandomForest,
+    TreeParams,
+    build_network,
+)
+from toolkit.learning.models.columns import PIXELS, chunk_of, for_maps
+from toolkit.learning.models.trees import Growth
 from toolkit.learning.parameters import LearningParams
 
 PROBE_SECONDS = 0.5
@@ -34,6 +42,12 @@ LARGEST_BATCH = 8192
 
 FEWEST_BATCHES = 3
 """Batches that are timed together, at least."""
+
+RAW_DATES = 70
+"""Dates of a raw row in a probe: a tile in one orbit has about so many in a year."""
+
+FEW_TREES, GROWN_FROM = 4, 2000
+"""Trees, or rounds of them, that stand for all in a probe, and the random samples that they grow from."""
 
 MOST_PARAMETERS = 30_000_000
 """Larger networks are not tried: a few updates could take a minute, and much memory."""
@@ -95,6 +109,47 @@ def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_
         ) from None
 
 
+@torch.inference_mode()
+def pixel_cost(params: NetworkParams, inputs: InputLayout, n_classes: int) -> float:
+    """Seconds of one thread of the processor that a pixel takes in a map: the quickest of some short trials.
+
+    Raises:
+        ParameterError: the network cannot read such inputs.
+    """
+    count = columns_of(inputs)
+    with torch_threads(1), seeded(0, torch.device("cpu")):
+        network = build_network(params, inputs, n_classes)
+        if isinstance(network, RandomForest | GradientBoosting):
+            network = _grown_at_random(network, inputs, n_classes)
+        module = for_maps(network, torch.zeros(count).double(), torch.ones(count).double())
+        features = torch.randn((count, chunk_of(module)))
+        until = time.perf_counter() + PROBE_SECONDS / 2
+        rounds: list[float] = []
+        while len(rounds) < 3 or time.perf_counter() < until:
+            start = time.thread_time()  # of this thread alone: whatever else the machine does is not counted
+            module(features)
+            rounds.append(time.thread_time() - start)
+    return min(rounds) / features.shape[1]
+
+
+def columns_of(inputs: InputLayout) -> int:
+    """Columns of a row; of raw rows, of one with as many dates as a tile may have."""
+    return inputs.width or len(inputs.static) + RAW_DATES * (len(inputs.names) - len(inputs.static))
+
+
+def _grown_at_random(
+    network: RandomForest | GradientBoosting, inputs: InputLayout, n_classes: int
+) -> RandomForest | GradientBoosting:
+    """Trees grown from random samples, a few of them again and again to be as many as there will be."""
+    few = min(network.parts, FEW_TREES)
+    grown = build_network(network.params.model_copy(update={network.counted: few}), inputs, n_classes)
+    assert isinstance(grown, RandomForest | GradientBoosting)
+    features, labels = _random_samples(GROWN_FROM, columns_of(inputs), n_classes, torch.device("cpu"))
+    grown.grow(Growth(features.numpy(), labels.numpy(), None, 0, 1), _go_on)
+    grown.roots = grown.roots.repeat(-(-network.parts // few))
+    return grown
+
+
 def _probe(
     params: LearningParams, inputs: InputLayout, n_classes: int, n_train: int, n_valid: int, device: torch.device
 ) -> float:
@@ -102,7 +157,7 @@ def _probe(
     with seeded(0, device):
         network = build_network(params.network, inputs, n_classes).to(device)
     until, whole = time.perf_counter() + PROBE_SECONDS, min(params.batch_size, n_train, LARGEST_BATCH)
-    samples = _random_samples(FEWEST_BATCHES * whole, inputs.width or 0, n_classes, device)
+    samples = _random_samples(FEWEST_BATCHES * whole, columns_of(inputs), n_classes, device)
     first = max(SMALLEST_BATCH, FIRST_WORK // _count(network)) if chunk_of(network) == PIXELS else HEAVY_BATCH
     size = min(first, whole)
     while True:
