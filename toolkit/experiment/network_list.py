@@ -69,8 +69,13 @@ def network_list(experiment: Experiment | None = None) -> str:
 def _input_of(experiment: Experiment | None) -> tuple[InputLayout, int]:
     if experiment is not None:
         return InputLayout.of(experiment.stack.names, experiment.stack.days), len(experiment.nomenclature)
+    return published_input(), CLASSES
+
+
+def published_input() -> InputLayout:
+    """The features of the published maps."""
     days = [str(day).replace("-", "") for day in DATES]
-    return InputLayout.of([f"{channel}_{day}" for day in days for channel in CHANNELS], DATES), CLASSES
+    return InputLayout.of([f"{channel}_{day}" for day in days for channel in CHANNELS], DATES)
 
 
 def _listed(experiment: Experiment | None) -> Iterator[NetworkParams]:
