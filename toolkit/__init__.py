@@ -31,6 +31,7 @@ _HOME = {
     "figures": "figures",
     "mosaic": "experiment.verbs",
     "network": "learning.models.own",
+    "networks": "experiment.network_list",
     "postprocess": "experiment.verbs",
     "run": "experiment.verbs",
     "sample": "experiment.verbs",

@@ -105,6 +105,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     features.add_argument("experiment", type=Path, nargs="?", help="experiment file (YAML), to see its own too")
     features.set_defaults(command=_print_features)
+    networks = verbs.add_parser("networks", help="the networks that there are: size, cost of a pixel, parameters")
+    networks.add_argument(
+        "experiment", type=Path, nargs="?", help="experiment file (YAML), for its features and classes"
+    )
+    networks.set_defaults(command=_print_networks)
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
         usage = f"landcover {name} EXPERIMENT [--overwrite] [--background] [--PARAMETER VALUE ...]"
@@ -201,6 +206,13 @@ def _print_features(options: argparse.Namespace) -> None:
     from toolkit.experiment.feature_list import feature_list
 
     print(feature_list(Experiment.load(options.experiment) if options.experiment else None))
+
+
+def _print_networks(options: argparse.Namespace) -> None:
+    from toolkit.experiment.config import Experiment
+    from toolkit.experiment.network_list import network_list
+
+    print(network_list(Experiment.load(options.experiment) if options.experiment else None))
 
 
 def _run_verb(options: argparse.Namespace) -> None:

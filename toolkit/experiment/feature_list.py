@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from pydantic.fields import FieldInfo
+
 from toolkit.experiment.config import Experiment
 from toolkit.features.external import ExternalFunction
 from toolkit.features.indices import INDICES
@@ -30,14 +32,14 @@ def feature_list(experiment: Experiment | None = None) -> str:
 
 def _described(name: str, function: ExternalFunction) -> list[str]:
     lines = [f"  {name:<15} {function.meaning}", f"  {'':<15} gives {', '.join(function.outputs)}"]
-    for key, field in function.params.model_fields.items():
-        facts = [
-            kind_of(field.annotation),
-            bounds_of(field),
-            f"default {default_of(field)}" if default_of(field) else "required",
-        ]
-        lines.append(f"  {'':<15} {key}: {field.description or ''} ({', '.join(filter(None, facts))})")
-    return lines
+    return lines + [f"  {'':<15} {described(key, field)}" for key, field in function.params.model_fields.items()]
+
+
+def described(name: str, field: FieldInfo) -> str:
+    """A parameter in a line: what it does, and which values it takes."""
+    default = f"default {default_of(field)}" if default_of(field) else "required"
+    facts = [kind_of(field.annotation), bounds_of(field), default]
+    return " ".join(filter(None, [f"{name}:", field.description, f"({', '.join(filter(None, facts))})"]))
 
 
 def feature_counts(stack: FeatureStack) -> dict[str, int]:

@@ -17,14 +17,18 @@ from toolkit.learning.fitting import Fitting, seeded
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import (
     NO_INTERPOLATOR,
+    GradientBoosting,
     InterpolatorChoice,
     NetworkParams,
     OwnParams,
+    RandomForest,
     TreeParams,
+    build_network,
     inputs_behind,
     network_behind,
 )
-from toolkit.learning.models.columns import PIXELS, chunk_of
+from toolkit.learning.models.columns import PIXELS, chunk_of, for_maps
+from toolkit.learning.models.trees import Growth
 from toolkit.learning.parameters import LearningParams
 
 PROBE_SECONDS = 0.5
@@ -45,6 +49,9 @@ FEWEST_BATCHES = 3
 
 DATES = 70
 """Dates of the samples that raw dates are tried with: a year of one tile as Sentinel-2 sees it."""
+
+FEW_TREES, GROWN_FROM = 4, 2000
+"""Trees, or rounds of them, that stand for all in a probe, and the random samples that they grow from."""
 
 MOST_PARAMETERS = 30_000_000
 """Larger networks are not tried: a few updates could take a minute, and much memory."""
@@ -113,6 +120,42 @@ def network_cost(params: LearningParams, inputs: InputLayout, n_classes: int, n_
             f"a network of {shape.parameters:,} parameters cannot be trained on {device} with "
             f"learning.batch_size = {params.batch_size} ({error}); make the batch or learning.network smaller"
         ) from None
+
+
+@torch.inference_mode()
+def pixel_cost(params: NetworkParams, inputs: InputLayout, n_classes: int) -> float:
+    """Seconds of one thread of the processor that a pixel takes in a map: the quickest of some short trials.
+
+    Raises:
+        ParameterError: the network cannot read such inputs.
+    """
+    count = len(inputs.names)
+    with torch_threads(1), seeded(0, torch.device("cpu")):
+        network = build_network(params, inputs, n_classes)
+        if isinstance(network, RandomForest | GradientBoosting):
+            network = _grown_at_random(network, inputs, n_classes)
+        module = for_maps(network, torch.zeros(count).double(), torch.ones(count).double(), inputs.row)
+        features = _random_samples(chunk_of(module), inputs, n_classes, torch.device("cpu"))[0].T.contiguous()
+        until = time.perf_counter() + PROBE_SECONDS / 2
+        rounds: list[float] = []
+        while len(rounds) < 3 or time.perf_counter() < until:
+            start = time.thread_time()  # of this thread alone: whatever else the machine does is not counted
+            module(features)
+            rounds.append(time.thread_time() - start)
+    return min(rounds) / features.shape[1]
+
+
+def _grown_at_random(
+    network: RandomForest | GradientBoosting, inputs: InputLayout, n_classes: int
+) -> RandomForest | GradientBoosting:
+    """Trees grown from random samples, a few of them again and again to be as many as there will be."""
+    few = min(network.parts, FEW_TREES)
+    grown = build_network(network.params.model_copy(update={network.counted: few}), inputs, n_classes)
+    assert isinstance(grown, RandomForest | GradientBoosting)
+    features, labels = _random_samples(GROWN_FROM, inputs, n_classes, torch.device("cpu"))
+    grown.grow(Growth(features.numpy(), labels.numpy(), None, 0, 1), _go_on)
+    grown.roots = grown.roots.repeat(-(-network.parts // few))
+    return grown
 
 
 def _probe(

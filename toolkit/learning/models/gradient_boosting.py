@@ -40,6 +40,8 @@ class GradientBoostingParams(TreeParams):
 class GradientBoosting(Trees):
     """Trees that add up: the score of a class is the sum of what its trees say."""
 
+    counted = "rounds"
+
     def __init__(self, params: GradientBoostingParams, inputs: InputLayout, n_classes: int) -> None:
         super().__init__(n_classes)
         check_columns(inputs, params.name)

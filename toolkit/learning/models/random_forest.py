@@ -39,6 +39,8 @@ class RandomForestParams(TreeParams):
 class RandomForest(Trees):
     """Trees that vote: the probability of a class is the mean of its share in the leaves that a sample comes to."""
 
+    counted = "trees"
+
     def __init__(self, params: RandomForestParams, inputs: InputLayout, n_classes: int) -> None:
         super().__init__(n_classes)
         check_columns(inputs, params.name)
