@@ -18,6 +18,7 @@ from toolkit.experiment.tiles import layer_files, product_files
 from toolkit.features.loading import SourceFile
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground_truth.vector_files import parts_of
+from toolkit.learning.training import start_fingerprint
 from toolkit.mapping.classify import LAYERS
 from toolkit.mapping.mosaic import MAPS
 
@@ -147,6 +148,7 @@ def train_step(experiment: Experiment) -> Step:
         (folder.history, folder.model / "model.json"),
         after=("sample",),
         may_grow=GROWING,
+        arguments=start_of(experiment),
     )
 
 
@@ -192,7 +194,7 @@ def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
         inputs=fingerprint_files([*product_files(experiment), *layer_files(experiment)], experiment.path.parent),
         after=("clean",),
         may_grow=GROWING,
-        arguments={"by": by, **feature_sources(experiment)},
+        arguments={"by": by, **feature_sources(experiment), **start_of(experiment)},
     )
 
 
@@ -204,6 +206,16 @@ def feature_sources(experiment: Experiment) -> dict[str, str]:
     """
     files = sorted({one.file for one in experiment.features.external if one.file})
     return {f"sha256 of {file}": SourceFile.read(experiment.path.parent / file).sha256 for file in files}
+
+
+def start_of(experiment: Experiment) -> dict[str, str]:
+    """The hash of the model that the training starts from, so that another one is noticed; nothing where there is none.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    found = start_fingerprint(experiment.learning, experiment.path.parent)
+    return {"sha256 of learning.start_from": found} if found else {}
 
 
 def ground_truth_file(experiment: Experiment) -> Path:

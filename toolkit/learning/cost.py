@@ -31,6 +31,9 @@ LARGEST_BATCH = 8192
 FEWEST_BATCHES = 3
 """Batches that are timed together, at least."""
 
+RAW_DATES = 70
+"""Dates of a raw row that stands for those of a year."""
+
 MOST_PARAMETERS = 30_000_000
 """Larger networks are not tried: a few updates could take a minute, and much memory."""
 
@@ -95,31 +98,33 @@ def _probe(
     with seeded(0, device):
         network = build_network(params.network, inputs, n_classes).to(device)
     until, whole = time.perf_counter() + PROBE_SECONDS, min(params.batch_size, n_train, LARGEST_BATCH)
-    samples = _random_samples(FEWEST_BATCHES * whole, inputs.width or 0, n_classes, device)
+    samples = trial_samples(FEWEST_BATCHES * whole, inputs, n_classes, device)
     size = min(max(SMALLEST_BATCH, FIRST_WORK // _count(network)), whole)
     while True:
-        fitting = _fitting(network, params, size, samples, n_classes)
-        rounds = [_seconds_of(fitting.train_epoch, device, 1, _go_on) for _ in range(2)]
+        fitting = trial_fitting(network, params, size, samples, n_classes)
+        rounds = [seconds_of(fitting.train_epoch, device, 1, _pace) for _ in range(2)]
         if size == whole or time.perf_counter() + 4 * min(rounds) > until:
             break
         size = min(2 * size, whole)
     while time.perf_counter() + rounds[-1] < until:
-        rounds.append(_seconds_of(fitting.train_epoch, device, 1, _go_on))
-    looks = [_seconds_of(fitting.evaluate, device) for _ in range(3)]
+        rounds.append(seconds_of(fitting.train_epoch, device, 1, _pace))
+    looks = [seconds_of(fitting.evaluate, device) for _ in range(3)]
     # The quickest of each, for whatever else the machine does in half a second makes the others longer, not shorter.
-    a_sample, a_look = min(rounds) / len(fitting.batches.features), min(looks) / len(fitting.valid[1])
+    a_sample, a_look = min(rounds) / fitting.batches.count, min(looks) / fitting.valid.count
     return a_sample * n_train + a_look * n_valid
 
 
-def _random_samples(
-    count: int, n_features: int, n_classes: int, device: torch.device
+def trial_samples(
+    count: int, inputs: InputLayout, n_classes: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random features float32 (sample, feature) and labels int64 (sample,)."""
+    width = inputs.width or len(inputs.static) + RAW_DATES * (len(inputs.channels) + 2)
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn((count, n_features), generator=generator)
+    features = torch.randn((count, width), generator=generator)
     return features.to(device), torch.randint(n_classes, (count,), generator=generator).to(device)
 
 
-def _fitting(
+def trial_fitting(
     network: nn.Module, params: LearningParams, size: int, samples: tuple[torch.Tensor, torch.Tensor], n_classes: int
 ) -> Fitting:
     """The training of a network with a few batches of this size."""
@@ -127,16 +132,15 @@ def _fitting(
     return Fitting(
         network,
         Batches(features, labels, size, features.device),
-        (features[:VALID_CHUNK], labels[:VALID_CHUNK]),
+        Batches(features[:VALID_CHUNK], labels[:VALID_CHUNK], VALID_CHUNK, features.device),
         tuple(range(n_classes)),
-        learning_rate=params.learning_rate,
-        class_weights=None,
+        params,
         seed=0,
-        optimizer=params.optimizer,
     )
 
 
-def _seconds_of(work: Callable[..., Any], device: torch.device, *arguments: Any) -> float:
+def seconds_of(work: Callable[..., Any], device: torch.device, *arguments: Any) -> float:
+    """How long a piece of work on this device takes."""
     start = time.perf_counter()
     work(*arguments)
     if device.type == "cuda":
@@ -144,8 +148,8 @@ def _seconds_of(work: Callable[..., Any], device: torch.device, *arguments: Any)
     return time.perf_counter() - start
 
 
-def _go_on(done: int, batches: int) -> bool:
-    return True
+def _pace(done: int, batches: int) -> float:
+    return 1e-9
 
 
 def _count(network: nn.Module) -> int:
