@@ -19,7 +19,7 @@ from pydantic import model_validator
 from toolkit.ground.params import Params, param
 
 RISE, START, END = 0.3, 1 / 25, 1 / 25 / 10_000
-"""One-cycle: the share of the training in which the rate rises; the factors from which it rises and to which it falls."""
+"""One-cycle: the share of the training in which the rate rises; the factors it rises from and falls to."""
 
 
 class ScheduleParams(Params):

@@ -141,13 +141,16 @@ class _Task:
             place = folder / TRIES / one.name
             LOG.info("training with %s", one.name.replace("_", " "))
             result = self._as(one).one(place, f"{key} {one.name}")
-            if result.best is None or result.stopped:
-                return result if result.best is None else replace(result, stopped=True)
-            rows.append(tried(one, result.best))
-            places.append(place)
+            if result.best:
+                rows.append(tried(one, result.best))
+                places.append(place)
+            if result.stopped:
+                break
             write_text(folder / TRIES_TABLE, to_csv(rows))
-        kept = places[choose(rows, self.params.select_by)]
-        _copy(kept, folder)
+        if places:
+            _copy(places[choose(rows, self.params.select_by)], folder)
+        if result.stopped:
+            return replace(result, folder=folder)  # of the one that was stopped, which goes on from there
         result = TrainingResult.load(folder)
         replay(self.callbacks, self.params, result.history, result.best)
         return result

@@ -126,8 +126,9 @@ class Updater:
         return self.loss.sum(logits.float(), labels)
 
     def _parts(self, count: int) -> Iterator[slice]:
-        """Micro-batches of nearly one size, none of them a single sample where that can be."""
-        number = max(1, -(-count // self.params.micro_batch)) if self.params.micro_batch else 1
+        """Micro-batches of nearly one size, none of them a single sample, which has no variance."""
+        size = self.params.micro_batch or max(count, 1)
+        number = max(1, min(-(-count // size), count // 2))
         for part in range(number):
             yield slice(part * count // number, (part + 1) * count // number)
 
