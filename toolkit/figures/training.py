@@ -83,6 +83,7 @@ def _reliability(axes: Axes, found: Reliability, title: str) -> None:
         linewidth=1.4,
     )
     axes.set_xlim(0, 1)
+    axes.set_xticks([0.2, 0.4, 0.6, 0.8, 1.0])  # 0 stands beside that of the other axis
     axes.set_ylim(0, 1)
     axes.set_xlabel("confidence", fontsize=NORMAL, color=SOFT)
     axes.annotate(
