@@ -119,14 +119,12 @@ def together(crew: Crew, start: Start | None) -> Iterator[Ranks]:
         crew.write(folder, start)
         others = [_start(folder, rank) for rank in range(1, crew.params.processes)]
         try:
-            _wait(folder, others)
-            with _joined(folder, 0, crew.params) as ranks:
+            with _told(folder, others):
+                _wait(folder, others)
+            with _joined(folder, 0, crew.params) as ranks, _told(folder, others):
                 yield ranks
             for one in others:
                 one.wait(timeout=PATIENCE)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            _explain(folder, others, error)
-            raise
         finally:
             for one in others:
                 one.kill()
@@ -216,18 +214,27 @@ def _wait(folder: Path, others: list[subprocess.Popen[bytes]]) -> None:
         time.sleep(0.02)
 
 
-def _explain(folder: Path, others: list[subprocess.Popen[bytes]], error: Exception) -> None:
-    """Say which process ended and why, if one did."""
-    time.sleep(0.5)  # what broke the exchange may be a moment ahead of the end of its process
-    for rank, one in enumerate(others, 1):
-        if (status := one.poll()) not in (None, 0):
-            words = (folder / f"{rank}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            how = f"by signal {-status}" if status is not None and status < 0 else f"with status {status}"
-            last = f" ({words[-1]})" if words else ""
-            raise ParameterError(
-                f"process {rank + 1} of the {len(others) + 1} of the training ended {how}{last}, and all end with it. "
-                "The last whole epoch is kept: train again to go on, with fewer learning.processes if memory was short"
-            ) from error
+@contextmanager
+def _told(folder: Path, others: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Where an exchange fails, say which process ended and why, if one did."""
+    try:
+        yield
+    except RuntimeError as error:
+        time.sleep(0.5)  # what broke the exchange may be a moment ahead of the end of its process
+        for rank, one in enumerate(others, 1):
+            if (status := one.poll()) not in (None, 0):
+                raise ParameterError(_obituary(folder, rank, len(others) + 1, int(status or 0))) from error
+        raise
+
+
+def _obituary(folder: Path, rank: int, count: int, status: int) -> str:
+    words = (folder / f"{rank}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    how = f"by signal {-status}" if status < 0 else f"with status {status}"
+    last = f" ({words[-1]})" if words else ""
+    return (
+        f"process {rank + 1} of the {count} of the training ended {how}{last}, and all end with it. The last whole "
+        "epoch is kept: train again to go on, with fewer learning.processes if memory was short"
+    )
 
 
 def _samples(folder: Path, plan: dict[str, Any]) -> TrainingSamples:
