@@ -22,11 +22,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from from_disk import BATCH, CLASSES, FEATURES, RATE, pace, simulated_samples
 from interleaved import BUSY, CORES, Contender, agree, table, take_turns, watched
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
+from toolkit.ground.nomenclature import Nomenclature
 from toolkit.learning.batches import Batches, TrainingSamples
 from toolkit.learning.devices import torch_threads
 from toolkit.learning.fitting import Fitting, prepare
@@ -49,33 +50,7 @@ try:
 except ImportError:
     lightning = None
 
-FEATURES, CLASSES, BATCH, RATE = 481, 20, 4096, 1e-3
 QUICK, LONG = 200_000, 1_800_000
-
-
-def pace(done: int, batches: int) -> float:
-    return RATE
-
-
-def simulated_samples(count: int, classes: int = CLASSES, seed: int = 0) -> tuple[TrainingSamples, Nomenclature]:
-    """Samples of 481 features around a centre for each class, 50 to a polygon."""
-    rng = np.random.default_rng(seed)
-    codes, polygons = drawn_codes(count, classes, seed)
-    features = rng.standard_normal((count, FEATURES), dtype=np.float32)
-    features += rng.standard_normal((classes + 1, FEATURES), dtype=np.float32)[codes] * np.float32(0.2)
-    return TrainingSamples(features, codes, polygons), nomenclature_of(classes)
-
-
-def drawn_codes(count: int, classes: int = CLASSES, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Class code and polygon of each sample."""
-    polygons = np.arange(count) // 50
-    drawn = np.random.default_rng((seed, 1)).integers(1, classes + 1, polygons[-1] + 1)
-    return drawn.astype(np.uint8)[polygons], polygons
-
-
-def nomenclature_of(classes: int) -> Nomenclature:
-    named = tuple(LandCoverClass(code, f"class {code}", f"#{code * 12:02x}8040") for code in range(1, classes + 1))
-    return Nomenclature("simulated", named)
 
 
 def prepared(samples: TrainingSamples, nomenclature: Nomenclature, *, streamed: bool = False, **params: str) -> Fitting:
@@ -304,32 +279,10 @@ def peak_memory(path: Path, count: int) -> str:
     """Memory of a process that trains from disk, in float32 and bfloat16."""
     peaks = []
     for precision in ("float32", "bfloat16"):
-        command = [
-            sys.executable,
-            __file__,
-            "--memory-of",
-            str(path),
-            "--samples",
-            str(count),
-            "--precision",
-            precision,
-        ]
+        command = [sys.executable, str(Path(__file__).with_name("from_disk.py")), str(path), str(count), precision]
         peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
     features = count * FEATURES * 4 / 1e9
     return f"on disk: {features:.2f} GB of samples; peak memory of the process {peaks[0]:.2f} and {peaks[1]:.2f} GB"
-
-
-def train_from_disk(path: Path, count: int, precision: str) -> None:
-    """Train and look, then print the peak memory of this process, GB."""
-    codes, polygons = drawn_codes(count)
-    stored = StoredFeatures([StoredPart(path, np.arange(count))], FEATURES)
-    samples = TrainingSamples(stored, codes, polygons)
-    fitting = prepared(samples, nomenclature_of(CLASSES), streamed=True, precision=precision)
-    fitting.train_epoch(1, pace)
-    fitting.evaluate()
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    print(float(peak.split()[1]) * 1024 / 1e9)
 
 
 def limited(threads: int) -> object:
@@ -342,13 +295,8 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="1.8 million samples instead of 200,000; needs 16 GB")
     parser.add_argument("--rounds", type=int, default=3, help="turns of every contender (default: 3)")
     parser.add_argument("--samples", type=int, help="another number of samples")
-    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--precision", default="float32", help=argparse.SUPPRESS)
     options = parser.parse_args()
     count = options.samples or (LONG if options.long else QUICK)
-    if options.memory_of:
-        train_from_disk(options.memory_of, count, options.precision)
-        return 0
     if not lightning:
         print("skorch and Lightning are absent: `make bench-env` installs them")
     with watched() as others:

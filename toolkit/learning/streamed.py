@@ -46,7 +46,8 @@ class StreamedBatches:
             size: samples of a batch.
             dtype: of the batches.
         """
-        self.source, self.rows, self.labels = source, rows, torch.from_numpy(labels)
+        self.source, self.rows = source, rows
+        self.labels = torch.from_numpy(labels.astype(np.int16))  # of perhaps very many samples
         self.device, self.dtype, self.names, self.standardiser = device, dtype, names, standardiser
         self.bounds = batch_bounds(len(rows), size)
         self.width = source.shape[1]
@@ -81,7 +82,7 @@ class StreamedBatches:
                 drawn = order[start - begin : stop - begin]
                 mine = ranks.share(drawn)
                 torch.index_select(buffer, 0, mine, out=batch[: len(mine)])
-                yield batch[: len(mine)].to(self.device), self.labels[places[drawn]].to(self.device)
+                yield batch[: len(mine)].to(self.device), self.labels[places[drawn]].long().to(self.device)
 
     def in_order(self, ranks: Ranks = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """This process's share of every sample, as they lie: `(features, labels)`, batch by batch."""
@@ -89,7 +90,7 @@ class StreamedBatches:
         for start, stop in self.bounds:
             places = ranks.share(torch.arange(start, stop))
             self._fill(batch[: len(places)], places.numpy())
-            yield batch[: len(places)].to(self.device), self.labels[places].to(self.device)
+            yield batch[: len(places)].to(self.device), self.labels[places].long().to(self.device)
 
     @property
     def _capacity(self) -> int:
