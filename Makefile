@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   := data/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test check bench bench-series bench-env real docs pictures clean
+.PHONY: help env demo lab app test check bench bench-series bench-learning bench-env real docs pictures clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -51,11 +51,20 @@ bench: env  ## Measure gap-filling, training and mapping
 bench-series: env  ## Measure gap-filling beside its peers
 	@$(BIN)/python benchmarks/series.py
 
-bench-env: .venv-bench/.ready  ## Install the peers that cannot live beside ours, for bench-series
+bench-learning: env  ## Measure training beside its peers
+	@$(BIN)/python benchmarks/learning.py
+
+bench-env: .venv-bench/.ready .venv-bench/beside-torch/.ready  ## Install the peers that cannot live beside ours, for bench-series and bench-learning
 
 .venv-bench/.ready:
 	@$(PYTHON) -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check eo-learn==1.5.7 'numpy<2' numba scikit-learn
+	@touch $@
+
+# Beside ours, for they are to use the same torch.
+.venv-bench/beside-torch/.ready: env
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv-bench/beside-torch \
+		skorch==1.4.0 pytorch-lightning==2.6.6 torchmetrics lightning-utilities tqdm tabulate
 	@touch $@
 
 docs: env  ## Write the reference of all parameters into docs/

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from gap_filling import Scene, measure_features, measure_gap_filling
 from interleaved import BUSY, CORES, watched
+from learning import measure_training
 from mapping import measure_extraction, measure_mapping, open_tile
-from training import measure_training
 
 from toolkit.demo import write_demo
 

@@ -85,8 +85,8 @@ def test_every_batch_and_optimizer_can_be_tried(optimizer: str, batch: int) -> N
 
 def test_time_is_scaled_to_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each sample of a round takes a millisecond, each that is only looked at a tenth, whatever the machine does."""
-    monkeypatch.setattr(cost.Fitting, "train_epoch", lambda one, *_: time.sleep(0.001 * len(one.batches.features)))
-    monkeypatch.setattr(cost.Fitting, "evaluate", lambda one: time.sleep(0.0001 * len(one.valid[1])))
+    monkeypatch.setattr(cost.Fitting, "train_epoch", lambda one, *_: time.sleep(0.001 * one.batches.count))
+    monkeypatch.setattr(cost.Fitting, "evaluate", lambda one: time.sleep(0.0001 * one.valid.count))
     found = network_cost(LearningParams(batch_size=8), InputLayout.unnamed(12), 4, n_train=10_000, n_valid=5_000)
     assert found.seconds_an_epoch is not None
     assert 10.5 <= found.seconds_an_epoch < 60

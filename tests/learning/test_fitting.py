@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,22 +11,23 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from torch.nn import functional
 
 from toolkit.learning.batches import Batches, derived_seed
-from toolkit.learning.fitting import Fitting, Purpose, class_weights, seeded
+from toolkit.learning.fitting import VALID_CHUNK, Fitting, Purpose, class_weights, seeded
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import MlpParams, build_network
+from toolkit.learning.parameters import LearningParams
+from toolkit.learning.ranks import Pace
 
 CPU = torch.device("cpu")
 
 
-def fitting_of(
-    features: torch.Tensor, labels: torch.Tensor, classes: int, batch: int = 32, **options: object
-) -> Fitting:
+def fitting_of(features: torch.Tensor, labels: torch.Tensor, classes: int, batch: int = 32, **options: Any) -> Fitting:
     torch.manual_seed(0)
     inputs = InputLayout.unnamed(features.shape[1])
-    network = build_network(options.pop("params", MlpParams()), inputs, classes)  # type: ignore[arg-type]
-    settings = {"learning_rate": 1e-3, "class_weights": None, "seed": 5} | options
+    network = build_network(options.pop("params", MlpParams()), inputs, classes)
+    weights = options.pop("class_weights", None)
     codes = tuple(range(1, classes + 1))
-    return Fitting(network, Batches(features, labels, batch, CPU), (features, labels), codes, **settings)  # type: ignore[arg-type]
+    parts = Batches(features, labels, batch, CPU), Batches(features, labels, VALID_CHUNK, CPU)
+    return Fitting(network, *parts, codes, LearningParams(**options), class_weights=weights, seed=5)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -33,17 +36,20 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(200, 12, generator=generator), torch.randint(0, 4, (200,), generator=generator)
 
 
-def always(done: int, batches: int) -> bool:
-    return True
+def at(rate: float) -> Pace:
+    return lambda done, batches: rate
+
+
+always = at(1e-3)
 
 
 def test_learns_64_samples_by_heart() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(64, 40, generator=generator)
     labels = torch.randint(0, 6, (64,), generator=generator)
-    fitting = fitting_of(features, labels, 6, batch=64, learning_rate=1e-2)
+    fitting = fitting_of(features, labels, 6, batch=64)
     for epoch in range(1, 101):
-        loss = fitting.train_epoch(epoch, always)
+        loss = fitting.train_epoch(epoch, at(1e-2))
     assert loss is not None and loss < 0.01
     assert fitting.evaluate()[1].oa == 1
 
@@ -96,9 +102,9 @@ def test_an_epoch_equals_the_optimizer_by_hand(
 def test_mean_losses_hold_with_weighted_classes(data: tuple[torch.Tensor, torch.Tensor]) -> None:
     features, labels = data
     weights = torch.tensor([1.0, 5.0, 0.5, 2.0])
-    fitting = fitting_of(features, labels, 4, batch=70, class_weights=weights, learning_rate=1e-12)
+    fitting = fitting_of(features, labels, 4, batch=70, class_weights=weights)
     expected = float(functional.cross_entropy(fitting.network(features), labels, weights).detach())
-    assert fitting.train_epoch(1, always) == pytest.approx(expected, rel=1e-5)
+    assert fitting.train_epoch(1, at(1e-12)) == pytest.approx(expected, rel=1e-5)
     assert fitting.evaluate()[0] == pytest.approx(expected, rel=1e-5)
 
 
@@ -113,16 +119,16 @@ def test_an_epoch_that_is_ended_gives_nothing(data: tuple[torch.Tensor, torch.Te
     asked = []
     fitting = fitting_of(*data, 4, batch=50)
 
-    def two_batches(done: int, batches: int) -> bool:
+    def two_batches(done: int, batches: int) -> float | None:
         asked.append((done, batches))
-        return done < 2
+        return 1e-3 if done < 2 else None
 
     assert fitting.train_epoch(1, two_batches) is None
     assert asked == [(0, 4), (1, 4), (2, 4)]
 
 
 def test_adam_is_what_is_taken_where_none_is_named(data: tuple[torch.Tensor, torch.Tensor]) -> None:
-    assert type(fitting_of(*data, 4).optimizer) is torch.optim.Adam
+    assert type(fitting_of(*data, 4).updater.optimizer) is torch.optim.Adam
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
@@ -134,7 +140,7 @@ def test_going_back_to_a_snapshot_gives_the_same_epoch(data: tuple[torch.Tensor,
     first = fitting.train_epoch(2, always)
     after = fitting.weights()
     assert any(not torch.equal(weights[name], after[name]) for name in weights)
-    fitting.restore(weights, moments)
+    fitting.restore(weights, moments, {})
     assert fitting.train_epoch(2, always) == first
     assert all(torch.equal(value, after[name]) for name, value in fitting.weights().items())
 
@@ -144,8 +150,8 @@ def test_dropout_differs_between_epochs_and_not_between_runs(data: tuple[torch.T
     losses = []
     for epoch in (1, 2, 1):
         torch.manual_seed(len(losses))  # what the caller drew before plays no part
-        still = fitting_of(*data, 4, params=params, batch=200, learning_rate=1e-12)
-        losses.append(still.train_epoch(epoch, always))
+        still = fitting_of(*data, 4, params=params, batch=200)
+        losses.append(still.train_epoch(epoch, at(1e-12)))
     assert losses[0] == losses[2]
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
 

@@ -94,7 +94,12 @@ def test_it_learns_and_says_so(train: Train) -> None:
 
 def test_what_a_training_leaves(train: Train) -> None:
     result = train()
-    assert sorted(path.name for path in result.folder.iterdir()) == ["history.csv", "model", "state.safetensors"]
+    assert sorted(path.name for path in result.folder.iterdir()) == [
+        "calibration.json",
+        "history.csv",
+        "model",
+        "state.safetensors",
+    ]
     assert len((result.folder / "history.csv").read_text().splitlines()) == 6
     model = Model.load(result.model_folder)
     assert model.seed == 3
@@ -394,5 +399,5 @@ def test_result_in_words_and_in_a_table(train: Train) -> None:
     assert result.best is not None
     assert f"best epoch {result.best['epoch']}, OA {result.best['oa']:.3f}" in repr(result)
     html = result._repr_html_()
-    assert html.startswith("<table>") and html.count("<tr>") == html.count("</tr>") == 8
+    assert html.startswith("<table>") and html.count("<tr>") == html.count("</tr>") == 9
     assert TrainingResult.load(result.folder) == result

@@ -220,7 +220,7 @@ def _run_fold(
 ) -> dict[str, ConfusionMatrix]:
     """Train and test one fold; its learning goes on where it was stopped."""
     nomenclature = experiment.nomenclature
-    samples = store.load(experiment.sampling.min_clear_dates, fold.drawn["train"])
+    samples = store.open(experiment.sampling.min_clear_dates, fold.drawn["train"])
     train_network(
         TrainingSamples(samples.features, samples.codes, sources_of(RunFolder(experiment.folder), samples.polygons)),
         experiment.learning_with_code,
@@ -233,6 +233,7 @@ def _run_fold(
         key=record.without(GROWING).key,
         callbacks=[progress],
         overwrite=True,  # of the state of another training; this one's goes on
+        base=experiment.path.parent,
     )
     model = Model.load(folder / "learning" / "model", network_file=experiment.network_file)
     matrices = {}

@@ -21,6 +21,7 @@ from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.params import Params
 from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.space import NETWORK
+from toolkit.learning.training import start_fingerprint
 from toolkit.mapping.classify import layers_of
 from toolkit.mapping.mosaic import MAPS
 from toolkit.products.catalog import TILE, VectorSource
@@ -165,7 +166,7 @@ def train_step(experiment: Experiment) -> Step:
         (folder.history, folder.model / "model.json"),
         after=("sample",),
         may_grow=GROWING,
-        arguments=network_sources(experiment),
+        arguments={**network_sources(experiment), **start_of(experiment)},
     )
 
 
@@ -227,7 +228,12 @@ def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
         inputs=fingerprint_files([*product_files(experiment), *layer_files(experiment)], experiment.path.parent),
         after=("clean",),
         may_grow=GROWING,
-        arguments={"by": by, **feature_sources(experiment), **network_sources(experiment)},
+        arguments={
+            "by": by,
+            **feature_sources(experiment),
+            **network_sources(experiment),
+            **start_of(experiment),
+        },
     )
 
 
@@ -280,6 +286,16 @@ def network_sources(experiment: Experiment) -> dict[str, str]:
     if file is None:
         return {}
     return {"learning.network, sha256 of its file": SourceFile.read(file, "learning.network.file").sha256}
+
+
+def start_of(experiment: Experiment) -> dict[str, str]:
+    """The hash of the model that the training starts from, so that another one is noticed; nothing where there is none.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    found = start_fingerprint(experiment.learning, experiment.path.parent)
+    return {"sha256 of learning.start_from": found} if found else {}
 
 
 def ground_truth_file(experiment: Experiment) -> Path:

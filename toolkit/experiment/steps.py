@@ -22,7 +22,12 @@ from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.params import Params, plain
 from toolkit.ground.writing import write_text
+from toolkit.learning.early_stop import EarlyStopParams
+from toolkit.learning.losses import LossParams
 from toolkit.learning.models import NO_INTERPOLATOR
+from toolkit.learning.schedule import ScheduleParams
+from toolkit.learning.tries import TriesParams
+from toolkit.learning.updates import UpdateParams
 from toolkit.series.methods import LINEAR
 
 BY_OVERWRITE = "overwrite=True, on the command line --overwrite"
@@ -41,9 +46,19 @@ AS_BEFORE: Mapping[str, Any] = {
     "features.representation": "gap_filled",
     "learning.interpolator": NO_INTERPOLATOR,
     "mapping.longest_gap": False,
+    "learning.loss": LossParams(),
+    "learning.schedule": ScheduleParams(),
+    "learning.updates": UpdateParams(),
+    "learning.early_stop": EarlyStopParams(),
+    "learning.tries": TriesParams(),
+    "learning.calibrate": False,
+    "learning.statistics_share": 1.0,
+    "learning.probe_threads": False,
+    "learning.precision": "float32",
+    "learning.processes": 1,
 }
-"""Sections and parameters that came later, and the values that mean what was done before: with these they are not part
-of a record."""
+"""Sections and parameters that came later, and the values that mean what was done before: with these, or without a
+value, they are not part of a record."""
 
 Observer = Callable[[Event], None]
 """Called with each event; must be short."""

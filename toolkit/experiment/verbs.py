@@ -147,7 +147,7 @@ def train(
         nonlocal watched
         watched = True
         store = SampleStore(folder.samples)
-        samples = store.load(experiment.sampling.min_clear_dates)
+        samples = store.open(experiment.sampling.min_clear_dates)
         result = train_network(
             TrainingSamples(samples.features, samples.codes, sources_of(folder, samples.polygons)),
             experiment.learning_with_code,
@@ -161,6 +161,7 @@ def train(
             callbacks=[EpochProgress(reporter), *callbacks],
             stop=stop,
             overwrite=overwrite,
+            base=experiment.path.parent,
         )
         if result.best is None:
             return Stopped()

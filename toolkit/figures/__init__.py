@@ -13,6 +13,8 @@ _HOME = {
     "folds_figure": "folds",
     "map_beside_truth": "maps",
     "png": "style",
+    "rate_figure": "training",
+    "reliability_figure": "training",
     "series_figure": "pixel",
     "svg": "style",
     "tuning_figure": "tuning",

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 
 from toolkit.ground.errors import SampleError
 from toolkit.ground.raw_rows import RawRow
+from toolkit.learning.ranks import ALONE, Ranks
+from toolkit.samples.stored import StoredFeatures
+
+Rows = np.ndarray | StoredFeatures
+"""Features (sample, feature) float32, in memory or on disk."""
 
 CHUNK = 2048
 """Samples looked at or standardised at once: few enough to stay in the processor's cache."""
@@ -24,7 +30,7 @@ CHUNK = 2048
 class TrainingSamples:
     """The samples of a training, as extracted: not standardised."""
 
-    features: np.ndarray
+    features: Rows
     """float32 of shape (sample, feature); raw dates: padded to the same number of dates."""
     codes: np.ndarray
     """Class code of each sample, uint8 of shape (sample,)."""
@@ -58,7 +64,7 @@ class Standardiser:
     """How rows of raw dates are laid out; None where each name is a column."""
 
     @classmethod
-    def fit(cls, features: np.ndarray, rows: np.ndarray | None = None, row: RawRow | None = None) -> Standardiser:
+    def fit(cls, features: Rows, rows: np.ndarray | None = None, row: RawRow | None = None) -> Standardiser:
         """Mean and standard deviation of each feature over these rows.
 
         Args:
@@ -91,9 +97,13 @@ class Standardiser:
 
 
 def standardised(
-    samples: TrainingSamples, rows: np.ndarray, standardiser: Standardiser, names: Sequence[str]
+    samples: TrainingSamples,
+    rows: np.ndarray,
+    standardiser: Standardiser,
+    names: Sequence[str],
+    dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """These samples, standardised, in one contiguous float32 tensor of shape (sample, feature).
+    """These samples, standardised, in one contiguous tensor of shape (sample, feature).
 
     Args:
         rows: indices of the samples, in the order wanted.
@@ -102,14 +112,25 @@ def standardised(
     Raises:
         SampleError: a feature of a sample is not a number.
     """
-    result = torch.empty((len(rows), samples.features.shape[1]), dtype=torch.float32)
+    result = torch.empty((len(rows), samples.features.shape[1]), dtype=dtype)
+    scratch = torch.empty((min(CHUNK, len(rows)), samples.features.shape[1]), dtype=torch.float32)
     for start in range(0, len(rows), CHUNK):
-        chunk = result[start : start + CHUNK]
-        # "clip" because the default way of `take` copies once more; all rows are there.
-        np.take(samples.features, rows[start : start + CHUNK], axis=0, out=chunk.numpy(), mode="clip")
+        few = rows[start : start + CHUNK]
+        chunk = scratch[: len(few)]
+        read_rows(samples.features, few, chunk.numpy())
         standardiser.apply(chunk)
-        _check_finite(chunk, names, standardiser.row)
+        check_finite(chunk, names, standardiser.row)
+        result[start : start + CHUNK] = chunk
     return result
+
+
+def read_rows(features: Rows, rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy these rows into `out`, float32 (row, feature)."""
+    if isinstance(features, StoredFeatures):
+        features.take(rows, out)
+    else:
+        # "clip" because the default way of `take` copies once more; all rows are there.
+        np.take(features, rows, axis=0, out=out, mode="clip")
 
 
 def split_samples(
@@ -149,33 +170,70 @@ def split_samples(
     return np.flatnonzero(~valid), np.flatnonzero(valid)
 
 
+class SampleBatches(Protocol):
+    """Samples in batches, wherever they lie. Whatever a batch is made of is good until the next one is asked for."""
+
+    device: torch.device
+    bounds: list[tuple[int, int]]
+    """First and last index of each batch."""
+
+    def __len__(self) -> int:
+        """Number of batches."""
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+
+    def shuffled(self, seed: int, ranks: Ranks = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Every sample once, in the order of this seed: `(features, labels)` of each batch.
+
+        The features are this process's share, the labels those of the whole batch.
+        """
+
+    def in_order(self, ranks: Ranks = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """This process's share of every sample, as they lie: `(features, labels)`, batch by batch."""
+
+
 class Batches:
-    """Shuffled batches, gathered into one buffer: a batch is good until the next one is asked for."""
+    """Batches of samples in memory; shuffled ones are gathered into one buffer."""
 
     def __init__(self, features: torch.Tensor, labels: torch.Tensor, size: int, device: torch.device) -> None:
         """
         Args:
-            features: float32 (sample, feature), contiguous; on `device`, or on the CPU where it does not fit.
+            features: (sample, feature), contiguous; on `device`, or on the CPU where it does not fit.
             labels: int64 (sample,), where `features` are.
             size: samples of a batch; the last one has what is left.
             device: where the batches go.
         """
         self.features, self.labels, self.device = features, labels, device
         self.bounds = batch_bounds(len(features), size)
-        longest = max(stop - start for start, stop in self.bounds)
-        self._buffer = torch.empty((longest, features.shape[1]), dtype=features.dtype, device=features.device)
 
     def __len__(self) -> int:
         return len(self.bounds)
 
-    def shuffled(self, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Every sample once, in the order of this seed: `(features, labels)` of each batch."""
+    @property
+    def count(self) -> int:
+        return len(self.features)
+
+    def shuffled(self, seed: int, ranks: Ranks = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.features), generator=generator).to(self.features.device)
         for start, stop in self.bounds:
-            rows, batch = order[start:stop], self._buffer[: stop - start]
-            torch.index_select(self.features, 0, rows, out=batch)
+            rows = order[start:stop]
+            mine = ranks.share(rows)
+            batch = self._buffer[: len(mine)]
+            torch.index_select(self.features, 0, mine, out=batch)
             yield batch.to(self.device), self.labels[rows].to(self.device)
+
+    def in_order(self, ranks: Ranks = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for start, stop in self.bounds:
+            features, labels = ranks.share(self.features[start:stop]), ranks.share(self.labels[start:stop])
+            yield features.to(self.device), labels.to(self.device)
+
+    @cached_property
+    def _buffer(self) -> torch.Tensor:
+        longest = max(stop - start for start, stop in self.bounds)
+        return torch.empty((longest, self.features.shape[1]), dtype=self.features.dtype, device=self.features.device)
 
 
 def batch_bounds(count: int, size: int) -> list[tuple[int, int]]:
@@ -204,7 +262,15 @@ def _draw(codes: np.ndarray, ratio: float, rng: np.random.Generator) -> np.ndarr
     return drawn
 
 
-def _check_finite(features: torch.Tensor, names: Sequence[str], row: RawRow | None) -> None:
+def check_finite(features: torch.Tensor, names: Sequence[str], row: RawRow | None = None) -> None:
+    """Refuse features (sample, feature) that are not numbers.
+
+    Args:
+        row: the layout of raw dates, where the features are such.
+
+    Raises:
+        SampleError: with the name of the feature.
+    """
     if torch.isfinite(features.sum()):
         return
     column = int(torch.isfinite(features).all(0).to(torch.uint8).argmin())
@@ -234,6 +300,6 @@ def _mean_and_std(chunks: Iterable[np.ndarray], columns: int) -> tuple[np.ndarra
     return mean, np.where(constant, 1.0, std)
 
 
-def _chunks(features: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+def _chunks(features: Rows, rows: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(rows), CHUNK):
         yield features[rows[start : start + CHUNK]]

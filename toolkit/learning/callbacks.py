@@ -42,6 +42,8 @@ class TrainingRun:
     matrix: ConfusionMatrix | None = None
     """Confusion matrix of the valid samples after the last epoch; None before the first one of this process."""
     stopping: bool = False
+    rate_scale: float = 1.0
+    """What the learning rate is multiplied by, beside its schedule, from the next batch on; kept in the state."""
 
     def stop(self) -> None:
         """Ask the training to stop before its next batch; the best weights are kept."""

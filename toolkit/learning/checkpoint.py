@@ -1,8 +1,8 @@
 """The travel document from training to map: a folder with `weights.safetensors` and `model.json`.
 
 It holds the network and its parameters, its weights, the names of the features in order, their normalisation, the
-nomenclature, the time grid, the versions of the software, the seed, and the best epoch with its metrics. Nothing
-in it is code, and nothing is loaded with pickle.
+nomenclature, the time grid, the versions of the software, the seed, the best epoch with its metrics, and the
+temperature of its confidence. Nothing in it is code, and nothing is loaded with pickle.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ class Model:
     """What stands before the network."""
     definitions: dict[str, str] = field(default_factory=dict)
     """What the features are (unit, formula, function), in words; empty in models of earlier versions."""
+    temperature: float = 1.0
+    """What the logits are divided by, so that confidence means what it says: see `calibration`."""
     versions: dict[str, str] = field(default_factory=lambda: software_versions())
     device: torch.device = field(default_factory=lambda: torch.device("cpu"), repr=False)
 
@@ -213,7 +215,8 @@ class Model:
             # Torch takes no read-only memory.
             chunk = np.require(features[:, pixels], np.uint16 if narrow else np.float32, "W")
             tensor = torch.from_numpy(chunk).to(self.device)
-            yield pixels, network(tensor.view(torch.bfloat16) if narrow else tensor).float()
+            logits = network(tensor.view(torch.bfloat16) if narrow else tensor).float()
+            yield pixels, logits if self.temperature == 1 else logits.div_(self.temperature)
 
     @property
     def inputs(self) -> InputLayout:
@@ -259,6 +262,7 @@ class Model:
             "dates": np.datetime_as_string(self.dates.astype("datetime64[D]")).tolist(),
             "seed": self.seed,
             "best": self.best,
+            "temperature": self.temperature,
             "versions": self.versions,
             "weights_sha256": hashlib.sha256(weights).hexdigest(),
         }
@@ -287,6 +291,7 @@ class Model:
             seed=document["seed"],
             best=document["best"],
             definitions=document.get("definitions", {}),
+            temperature=float(document.get("temperature", 1.0)),
             versions=document["versions"],
             device=device,
         )

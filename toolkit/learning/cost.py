@@ -135,7 +135,7 @@ def pixel_cost(params: NetworkParams, inputs: InputLayout, n_classes: int) -> fl
         if isinstance(network, RandomForest | GradientBoosting):
             network = _grown_at_random(network, inputs, n_classes)
         module = for_maps(network, torch.zeros(count).double(), torch.ones(count).double(), inputs.row)
-        features = _random_samples(chunk_of(module), inputs, n_classes, torch.device("cpu"))[0].T.contiguous()
+        features = trial_samples(chunk_of(module), inputs, n_classes, torch.device("cpu"))[0].T.contiguous()
         until = time.perf_counter() + PROBE_SECONDS / 2
         rounds: list[float] = []
         while len(rounds) < 3 or time.perf_counter() < until:
@@ -152,8 +152,8 @@ def _grown_at_random(
     few = min(network.parts, FEW_TREES)
     grown = build_network(network.params.model_copy(update={network.counted: few}), inputs, n_classes)
     assert isinstance(grown, RandomForest | GradientBoosting)
-    features, labels = _random_samples(GROWN_FROM, inputs, n_classes, torch.device("cpu"))
-    grown.grow(Growth(features.numpy(), labels.numpy(), None, 0, 1), _go_on)
+    features, labels = trial_samples(GROWN_FROM, inputs, n_classes, torch.device("cpu"))
+    grown.grow(Growth(features.numpy(), labels.numpy(), None, 0, 1), lambda done, parts: True)
     grown.roots = grown.roots.repeat(-(-network.parts // few))
     return grown
 
@@ -165,26 +165,27 @@ def _probe(
     with seeded(0, device):
         network = network_behind(params.interpolator, params.network, inputs, n_classes).to(device)
     until, whole = time.perf_counter() + PROBE_SECONDS, min(params.batch_size, n_train, LARGEST_BATCH)
-    samples = _random_samples(FEWEST_BATCHES * whole, inputs, n_classes, device)
+    samples = trial_samples(FEWEST_BATCHES * whole, inputs, n_classes, device)
     first = max(SMALLEST_BATCH, FIRST_WORK // _count(network)) if chunk_of(network) == PIXELS else HEAVY_BATCH
     size = min(first, whole)
     while True:
-        fitting = _fitting(network, params, size, samples, n_classes)
-        rounds = [_seconds_of(fitting.train_epoch, device, 1, _go_on) for _ in range(2)]
+        fitting = trial_fitting(network, params, size, samples, n_classes)
+        rounds = [seconds_of(fitting.train_epoch, device, 1, _pace) for _ in range(2)]
         if size == whole or time.perf_counter() + 4 * min(rounds) > until:
             break
         size = min(2 * size, whole)
     while time.perf_counter() + rounds[-1] < until:
-        rounds.append(_seconds_of(fitting.train_epoch, device, 1, _go_on))
-    looks = [_seconds_of(fitting.evaluate, device) for _ in range(3)]
+        rounds.append(seconds_of(fitting.train_epoch, device, 1, _pace))
+    looks = [seconds_of(fitting.evaluate, device) for _ in range(3)]
     # The quickest of each, for whatever else the machine does in half a second makes the others longer, not shorter.
-    a_sample, a_look = min(rounds) / len(fitting.batches.features), min(looks) / len(fitting.valid[1])
+    a_sample, a_look = min(rounds) / fitting.batches.count, min(looks) / fitting.valid.count
     return a_sample * n_train + a_look * n_valid
 
 
-def _random_samples(
+def trial_samples(
     count: int, inputs: InputLayout, n_classes: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random features float32 (sample, feature) and labels int64 (sample,)."""
     generator, row = torch.Generator().manual_seed(0), inputs.row
     features = torch.randn((count, row.width(DATES) if row else inputs.width or 0), generator=generator)
     if row:
@@ -194,7 +195,7 @@ def _random_samples(
     return features.to(device), torch.randint(n_classes, (count,), generator=generator).to(device)
 
 
-def _fitting(
+def trial_fitting(
     network: nn.Module, params: LearningParams, size: int, samples: tuple[torch.Tensor, torch.Tensor], n_classes: int
 ) -> Fitting:
     """The training of a network with a few batches of this size."""
@@ -202,16 +203,15 @@ def _fitting(
     return Fitting(
         network,
         Batches(features, labels, size, features.device),
-        (features[:PIXELS], labels[:PIXELS]),
+        Batches(features[:PIXELS], labels[:PIXELS], chunk_of(network), features.device),
         tuple(range(n_classes)),
-        learning_rate=params.learning_rate,
-        class_weights=None,
+        params,
         seed=0,
-        optimizer=params.optimizer,
     )
 
 
-def _seconds_of(work: Callable[..., Any], device: torch.device, *arguments: Any) -> float:
+def seconds_of(work: Callable[..., Any], device: torch.device, *arguments: Any) -> float:
+    """How long a piece of work on this device takes."""
     start = time.perf_counter()
     work(*arguments)
     if device.type == "cuda":
@@ -219,8 +219,8 @@ def _seconds_of(work: Callable[..., Any], device: torch.device, *arguments: Any)
     return time.perf_counter() - start
 
 
-def _go_on(done: int, batches: int) -> bool:
-    return True
+def _pace(done: int, batches: int) -> float:
+    return 1e-9
 
 
 def _count(network: nn.Module) -> int:

@@ -13,18 +13,27 @@ from toolkit.ground.errors import ParameterError
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 
-def choose_device(name: DeviceName) -> torch.device:
+def choose_device(name: DeviceName, rank: int = 0) -> torch.device:
     """The device of this name; `"auto"` is the first one present of cuda, mps and cpu.
+
+    Args:
+        rank: number of the process, from 0, where several train together: of several GPUs each has its own.
 
     Raises:
         ParameterError: the device is not present.
     """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    present: dict[DeviceName, bool] = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if name == "auto":
-        return torch.device(next(one for one, there in present.items() if there))
+        name = next(one for one, there in present.items() if there)
     if not present[name]:
         found = ", ".join(one for one, there in present.items() if there)
         raise ParameterError(f"device {name!r} is not present on this machine ({found}); set learning.device: auto")
+    if name == "cuda" and rank:
+        return torch.device("cuda", rank % torch.cuda.device_count())
     return torch.device(name)
 
 
@@ -40,11 +49,13 @@ SMALL_BATCH = 2048
 """Samples below which a second thread brings little, and beside a busy neighbour makes every step wait."""
 
 
-def default_threads(batch_size: int) -> int | None:
-    """Threads to train with where none are given: one for small batches, else as torch chooses.
+def default_threads(batch_size: int, processes: int = 1) -> int | None:
+    """Threads to train with where none are given: one for small batches, else as torch chooses, shared by processes.
 
     The rule looks at nothing but the batch, so that the same experiment gives the same bits on the same machine.
     """
+    if processes > 1:
+        return max(1, torch.get_num_threads() // processes)
     return 1 if batch_size < SMALL_BATCH else None
 
 

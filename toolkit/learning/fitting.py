@@ -4,41 +4,43 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
-from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
 from toolkit.ground.accuracy import ConfusionMatrix, count_pairs
-from toolkit.ground.errors import SampleError
+from toolkit.ground.errors import ParameterError, SampleError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.raw_rows import RawRow
-from toolkit.learning.batches import Batches, Standardiser, TrainingSamples, derived_seed, split_samples, standardised
+from toolkit.learning.batches import (
+    Batches,
+    SampleBatches,
+    Standardiser,
+    TrainingSamples,
+    derived_seed,
+    split_samples,
+    standardised,
+)
 from toolkit.learning.devices import choose_device, fits
 from toolkit.learning.inputs import InputLayout
+from toolkit.learning.losses import Loss
 from toolkit.learning.models import network_behind
 from toolkit.learning.models.columns import chunk_of
-from toolkit.learning.parameters import LearningParams, OptimizerName
+from toolkit.learning.parameters import LearningParams
+from toolkit.learning.precision import Stored, dtype_of
+from toolkit.learning.ranks import ALONE, Pace, Ranks
 from toolkit.learning.state import Tensors, snapshot
+from toolkit.learning.streamed import StreamedBatches
+from toolkit.learning.updates import Updater
 
 LOG = logging.getLogger(__name__)
 
-GoOn = Callable[[int, int], bool]
-"""Asked before each batch with (batches done, batches); false ends the epoch there."""
-
-
-# Fused: one kernel for all weights instead of a dozen for each; same update, less time between the batches.
-OPTIMIZERS: dict[OptimizerName, Callable[..., torch.optim.Optimizer]] = {
-    "adam": partial(torch.optim.Adam, fused=True),
-    "adamw": partial(torch.optim.AdamW, weight_decay=0.01, fused=True),
-    "sgd": partial(torch.optim.SGD, momentum=0.9, fused=True),
-}
-"""The optimisers, by the name that `learning.optimizer` gives them."""
 
 _GENERATORS = threading.RLock()
 """Held while torch's global generators are seeded: they belong to one training, or one probe, at a time."""
@@ -51,99 +53,121 @@ class Purpose(IntEnum):
     WEIGHTS = 1
     ORDER = 2
     DROPOUT = 3
+    STATISTICS = 4
 
 
 class Fitting:
-    """A network, its optimiser, and the samples it learns from and is watched on."""
+    """A network, how its weights are updated, and the samples it learns from and is watched on."""
 
     def __init__(
         self,
         network: nn.Module,
-        batches: Batches,
-        valid: tuple[torch.Tensor, torch.Tensor],
+        batches: SampleBatches,
+        valid: SampleBatches,
         codes: tuple[int, ...],
+        params: LearningParams,
         *,
-        learning_rate: float,
-        class_weights: torch.Tensor | None,
+        class_weights: torch.Tensor | None = None,
         seed: int,
-        optimizer: OptimizerName = "adam",
+        ranks: Ranks = ALONE,
     ) -> None:
         """
         Args:
             network: on the device of the batches.
-            valid: features float32 (sample, feature) and labels int64 (sample,).
             codes: class code of each output of the network.
+            params: precision settled; threads and samples are the caller's matter.
             class_weights: weight of each class in the loss, float32 (class,); None weighs all samples alike.
+            ranks: the processes that share each batch; all have the same samples and the same network.
         """
         self.network, self.batches, self.valid, self.codes, self.seed = network, batches, valid, codes, seed
-        self.device = batches.device
-        self.class_weights = None if class_weights is None else class_weights.to(self.device)
-        self.optimizer = OPTIMIZERS[optimizer](network.parameters(), lr=learning_rate)
+        self.device, self.ranks = batches.device, ranks
+        loss = Loss(params.loss, None if class_weights is None else class_weights.to(self.device))
+        precision: Stored = "bfloat16" if params.precision == "bfloat16" else "float32"
+        self.updater = Updater(network, loss, params.updates, params.optimizer, precision=precision, ranks=ranks)
+
+    @property
+    def averages(self) -> bool:
+        """Whether an average of the weights is what is watched."""
+        return self.updater.average is not None
 
     @property
     def n_parameters(self) -> int:
         return sum(weights.numel() for weights in self.network.parameters() if weights.requires_grad)
 
-    def train_epoch(self, epoch: int, go_on: GoOn) -> float | None:
+    def train_epoch(self, epoch: int, pace: Pace) -> float | None:
         """Update the weights with every train sample once, in the order of this epoch.
 
+        Args:
+            pace: the learning rate of each batch, or the end.
+
         Returns:
-            Mean loss over the samples, each as it was before the update with its batch; None if `go_on` ended it.
+            Mean loss over the samples, each as it was before the update with its batch; None if `pace` ended it.
         """
         self.network.train()
-        losses, sizes = [], []
-        order = self.batches.shuffled(derived_seed(self.seed, Purpose.ORDER, epoch))
-        with seeded(derived_seed(self.seed, Purpose.DROPOUT, epoch), self.device):
+        losses, sizes, count = [], [], len(self.batches)
+        order = self.batches.shuffled(derived_seed(self.seed, Purpose.ORDER, epoch), self.ranks)
+        agreed = self.ranks.agreed(pace)
+        with seeded(derived_seed(self.seed, Purpose.DROPOUT, epoch, *self._own), self.device):
             for done, (features, labels) in enumerate(order):
-                if not go_on(done, len(self.batches)):
+                rate = agreed(done, count)
+                if rate is None:
                     return None
-                losses.append(self._step(features, labels))
-                sizes.append(self._size(labels))
-        return _mean(losses, sizes)
+                losses.append(self.updater.update(features, labels, rate, (epoch - 1) * count + done))
+                sizes.append(self.updater.loss.size(labels))
+        total = self.ranks.sum(torch.stack(losses).double().sum())
+        return float(total / torch.stack(sizes).double().sum())
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[float, ConfusionMatrix]:
-        """Mean loss and confusion matrix of the valid samples."""
-        self.network.eval()
-        features, labels = self.valid
-        losses, sizes = [], []
-        predicted = torch.empty(len(labels), dtype=torch.int64, device=labels.device)
-        size = chunk_of(self.network)
-        for start in range(0, len(labels), size):
-            chunk = slice(start, start + size)
-            truth = labels[chunk].to(self.device)
-            logits = self.network(features[chunk].to(self.device))
-            losses.append(functional.cross_entropy(logits, truth, self.class_weights))
-            sizes.append(self._size(truth))
-            predicted[chunk] = logits.argmax(1)
-        counts = count_pairs(labels.cpu().numpy(), predicted.cpu().numpy(), len(self.codes))
-        return _mean(losses, sizes), ConfusionMatrix(counts, self.codes)
+        """Mean cross-entropy and confusion matrix of the valid samples."""
+        self.ranks.align(self.updater.watched)
+        loss, classes = self.updater.loss, len(self.codes)
+        sums = torch.zeros(2, dtype=torch.float64)
+        counts = np.zeros((classes, classes), dtype=np.int64)
+        for logits, truth in self.logits(self.ranks):
+            sums += torch.stack([loss.plain_sum(logits, truth), loss.size(truth)]).cpu().double()
+            counts += count_pairs(truth.cpu().numpy(), logits.argmax(1).cpu().numpy(), classes)
+        total, size = self.ranks.sum(sums).tolist()
+        counts = self.ranks.sum(torch.from_numpy(counts)).numpy()
+        return total / size, ConfusionMatrix(counts, self.codes)
+
+    @torch.inference_mode()
+    def logits(self, ranks: Ranks = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Logits float32 (sample, class) and labels of the valid samples, or this process's share, chunk by chunk."""
+        network = self.updater.watched.eval()
+        for features, labels in self.valid.in_order(ranks):
+            with self.updater.casting():
+                logits = network(features)
+            yield logits.float(), labels
 
     def weights(self) -> Tensors:
         """A copy of the weights, on the CPU."""
         return snapshot(self.network.state_dict())
 
+    def watched_weights(self) -> Tensors:
+        """A copy of the weights that `evaluate` looks at."""
+        return snapshot(self.updater.watched.state_dict())
+
+    def watch(self, weights: Tensors) -> None:
+        """Look at these weights."""
+        self.updater.watched.load_state_dict(weights)
+
     def moments(self) -> dict[int, Tensors]:
         """A copy of what the optimiser keeps of each parameter, by its position: moments, momentum, steps."""
-        return {position: snapshot(state) for position, state in self.optimizer.state_dict()["state"].items()}
+        return {position: snapshot(state) for position, state in self.updater.optimizer.state_dict()["state"].items()}
 
-    def restore(self, weights: Tensors, moments: dict[int, Tensors]) -> None:
-        """Go back to weights and moments taken earlier."""
+    def restore(self, weights: Tensors, moments: dict[int, Tensors], average: Tensors) -> None:
+        """Go back to weights, moments and, where there is one, the average taken earlier."""
         self.network.load_state_dict(weights)
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if self.updater.average:
+            self.updater.average.network.load_state_dict(average)
+        groups = self.updater.optimizer.state_dict()["param_groups"]
+        self.updater.optimizer.load_state_dict({"state": moments, "param_groups": groups})
 
-    def _step(self, features: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """One update; the loss before it. Mixed precision, when it comes, wraps the two lines of the loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(self.network(features), labels, self.class_weights)
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
-
-    def _size(self, labels: torch.Tensor) -> torch.Tensor | int:
-        """What the mean loss of a batch counts for: its samples, or the sum of their weights."""
-        return len(labels) if self.class_weights is None else self.class_weights[labels].sum()
+    @property
+    def _own(self) -> tuple[int, ...]:
+        """What the random numbers of this process differ by from those of the first one."""
+        return (self.ranks.rank,) if self.ranks.rank else ()
 
 
 def check_samples(samples: TrainingSamples, nomenclature: Nomenclature, feature_names: Sequence[str]) -> None:
@@ -170,39 +194,97 @@ def check_samples(samples: TrainingSamples, nomenclature: Nomenclature, feature_
 
 
 def prepare(
-    samples: TrainingSamples, params: LearningParams, seed: int, nomenclature: Nomenclature, inputs: InputLayout
+    samples: TrainingSamples,
+    params: LearningParams,
+    seed: int,
+    nomenclature: Nomenclature,
+    inputs: InputLayout,
+    *,
+    streamed: bool = False,
+    start: Start | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[Fitting, Standardiser]:
     """Split and standardise the samples, and make the network, all on the device.
 
+    Args:
+        params: precision settled.
+        streamed: leave the samples where they are, and read them batch by batch.
+        start: weights and normalisation to begin with; default random weights and the normalisation of the samples.
+
     Raises:
         SampleError: nothing is left for valid, or a feature is not a number.
-        ParameterError: the device is not present.
+        ParameterError: the device is not present, or raw dates were to be mixed.
     """
-    device = choose_device(params.device)
+    if params.loss.mixup and inputs.raw:
+        raise ParameterError(
+            f"learning.loss.mixup = {params.loss.mixup:g}: the dates of two raw series cannot be mixed; set it to 0"
+        )
+    device = choose_device(params.device, ranks.rank)
     rng = np.random.default_rng(derived_seed(seed, Purpose.SPLIT))
     train, valid = split_samples(samples.codes, samples.polygons, params.valid_ratio, params.valid_by, rng)
     if params.valid_by == "sample":
         LOG.warning("valid set by sample: neighbours of the train samples watch the training; its metrics are too good")
-    standardiser = Standardiser.fit(samples.features, train, inputs.row)
+    standardiser = start.standardiser if start else _statistics(samples, train, params.statistics_share, seed, inputs)
     labels = nomenclature.index(samples.codes)
-    home = device if fits(samples.features.size * 4, device) else torch.device("cpu")
-    parts = [
-        (standardised(samples, rows, standardiser, inputs.names).to(home), torch.from_numpy(labels[rows]).to(home))
-        for rows in (train, valid)
-    ]
+    place = _Place(samples, labels, standardiser, inputs, device, params, streamed)
     with seeded(derived_seed(seed, Purpose.WEIGHTS), device):
-        network = network_behind(params.interpolator, params.network, inputs, len(nomenclature)).to(device)
+        network = network_behind(params.interpolator, params.network, inputs, len(nomenclature))
+    if start and start.weights:
+        network.load_state_dict(start.weights)
     fitting = Fitting(
-        network,
-        Batches(*parts[0], params.batch_size, device),
-        parts[1],
+        network.to(device),
+        place.batches(train, params.batch_size),
+        place.batches(valid, chunk_of(network)),
         tuple(nomenclature.codes.tolist()),
-        learning_rate=params.learning_rate,
+        params,
         class_weights=class_weights(labels[train], len(nomenclature)) if params.weighted_classes else None,
         seed=seed,
-        optimizer=params.optimizer,
+        ranks=ranks,
     )
     return fitting, standardiser
+
+
+class Start(NamedTuple):
+    """What a training begins with, where another one went before."""
+
+    weights: Tensors
+    """Empty in a process that gets them from the first one of several."""
+    standardiser: Standardiser
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the samples lie: in memory or on the device, standardised; or where they are."""
+
+    samples: TrainingSamples
+    labels: np.ndarray
+    standardiser: Standardiser
+    inputs: InputLayout
+    device: torch.device
+    params: LearningParams
+    streamed: bool
+
+    def batches(self, rows: np.ndarray, size: int) -> SampleBatches:
+        precision: Stored = "bfloat16" if self.params.precision == "bfloat16" else "float32"
+        dtype = dtype_of(precision, exact=self.inputs.raw)
+        labels = self.labels[rows]
+        if self.streamed:
+            return StreamedBatches(
+                self.samples.features, rows, labels, size, self.device,
+                standardiser=self.standardiser, names=self.inputs.names, dtype=dtype,
+            )  # fmt: skip
+        home = self.device if fits(self.samples.features.size * dtype.itemsize, self.device) else torch.device("cpu")
+        features = standardised(self.samples, rows, self.standardiser, self.inputs.names, dtype)
+        return Batches(features.to(home), torch.from_numpy(labels).to(home), size, self.device)
+
+
+def _statistics(
+    samples: TrainingSamples, train: np.ndarray, share: float, seed: int, inputs: InputLayout
+) -> Standardiser:
+    if share < 1:
+        rng = np.random.default_rng(derived_seed(seed, Purpose.STATISTICS))
+        train = np.sort(rng.choice(train, max(1, round(share * len(train))), replace=False))
+    return Standardiser.fit(samples.features, train, inputs.row)
 
 
 def class_weights(labels: np.ndarray, n_classes: int) -> torch.Tensor:
@@ -224,9 +306,3 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with _GENERATORS, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield
-
-
-def _mean(losses: list[torch.Tensor], sizes: list[torch.Tensor | int]) -> float:
-    values = torch.stack(losses).cpu().double()
-    weights = torch.tensor([float(size) for size in sizes], dtype=torch.float64)
-    return float((values * weights).sum() / weights.sum())

@@ -7,6 +7,7 @@ networks.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,12 @@ import torch
 from toolkit.ground.accuracy import ConfusionMatrix, count_pairs
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.learning.batches import Standardiser, TrainingSamples, derived_seed, split_samples, standardised
-from toolkit.learning.fitting import GoOn, Purpose, class_weights
+from toolkit.learning.fitting import Purpose, class_weights
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import GradientBoosting, RandomForest, build_network
 from toolkit.learning.models.trees import Growth
 from toolkit.learning.parameters import LearningParams
+from toolkit.learning.ranks import ALONE, Pace
 from toolkit.learning.state import Tensors, snapshot
 
 LEAST = math.log(1e-15)
@@ -27,24 +29,35 @@ LEAST = math.log(1e-15)
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The samples that the trees grow from, and in how many parts that is told."""
+class Labelled:
+    """Samples of the train or of the valid set."""
 
     features: np.ndarray
-    parts: int
+    """(sample, feature) float32."""
+    labels: np.ndarray
+    """(sample,) int64."""
+    parts: int = 1
+    """In how many parts it is told that they are looked at."""
 
     def __len__(self) -> int:
         return self.parts
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.labels)
 
 
 class TreeFitting:
     """Trees, and the samples they grow from and are watched on: `Fitting` for what has no gradient."""
 
+    ranks, averages, n_parameters = ALONE, False, 0
+
     def __init__(
         self,
         network: RandomForest | GradientBoosting,
-        train: tuple[np.ndarray, np.ndarray],
-        valid: tuple[np.ndarray, np.ndarray],
+        train: Labelled,
+        valid: Labelled,
         codes: tuple[int, ...],
         *,
         weights: torch.Tensor | None,
@@ -53,52 +66,67 @@ class TreeFitting:
     ) -> None:
         """
         Args:
-            train, valid: features float32 (sample, feature) and labels int64 (sample,).
             codes: class code of each output.
             weights: weight of each class, float32 (class,); None weighs all samples alike.
         """
-        self.network, self.train, self.valid, self.codes = network, train, valid, codes
+        self.network, self.batches, self.valid, self.codes = network, train, valid, codes
         self._weights, self._seed, self._threads = weights, seed, threads
-        self.batches = Parts(train[0], network.parts)
         self.device = torch.device("cpu")
-        self.n_parameters = 0
 
-    def train_epoch(self, epoch: int, go_on: GoOn) -> float | None:
-        """Grow the trees; the mean loss over the train samples, None if `go_on` ended it."""
-        features, labels = self.train
+    def train_epoch(self, epoch: int, pace: Pace) -> float | None:
+        """Grow the trees; the mean loss over the train samples, None if `pace` ended it."""
+        features, labels = self.batches.features, self.batches.labels
         weights = None if self._weights is None else self._weights.double().numpy()[labels]
         seed = derived_seed(self._seed, Purpose.WEIGHTS) % 2**32
-        if not self.network.grow(Growth(features, labels, weights, seed, self._threads), go_on):
+        growth = Growth(features, labels, weights, seed, self._threads)
+        if not self.network.grow(growth, lambda done, parts: pace(done, parts) is not None):
             return None
-        return self._look(features, labels)[0]
+        return self._look(self.batches)[0]
 
     def evaluate(self) -> tuple[float, ConfusionMatrix]:
         """Mean loss and confusion matrix of the valid samples."""
-        loss, predicted = self._look(*self.valid)
-        return loss, ConfusionMatrix(count_pairs(self.valid[1], predicted, len(self.codes)), self.codes)
+        loss, predicted = self._look(self.valid)
+        return loss, ConfusionMatrix(count_pairs(self.valid.labels, predicted, len(self.codes)), self.codes)
+
+    def logits(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Logarithms of shares float32 (sample, class) and labels of the valid samples, chunk by chunk."""
+        return self._logits(self.valid)
 
     def weights(self) -> Tensors:
         """The arrays of the trees."""
         return snapshot(self.network.state_dict())
 
+    watched_weights = weights
+
+    def watch(self, weights: Tensors) -> None:
+        """Look at these trees."""
+        self.network.load_state_dict(weights)
+
     def moments(self) -> dict[int, Tensors]:
         """Nothing: trees grow no further."""
         return {}
 
-    def restore(self, weights: Tensors, moments: dict[int, Tensors]) -> None:
+    def restore(self, weights: Tensors, moments: dict[int, Tensors], average: Tensors) -> None:
         """Become trees grown earlier."""
         self.network.load_state_dict(weights)
 
-    def _look(self, features: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    def _look(self, samples: Labelled) -> tuple[float, np.ndarray]:
         """Mean loss over samples, and the class index of each."""
-        losses, predicted = np.empty(len(labels)), np.empty(len(labels), dtype=np.int64)
-        for start in range(0, len(labels), self.network.chunk):
-            chunk = slice(start, start + self.network.chunk)
-            shares = torch.log_softmax(self.network(torch.from_numpy(features[chunk])).double(), 1).numpy()
-            losses[chunk] = -np.maximum(np.take_along_axis(shares, labels[chunk, None], 1)[:, 0], LEAST)
+        losses, predicted = np.empty(samples.count), np.empty(samples.count, dtype=np.int64)
+        start = 0
+        for logits, labels in self._logits(samples):
+            chunk = slice(start, start + len(labels))
+            shares = torch.log_softmax(logits.double(), 1).numpy()
+            losses[chunk] = -np.maximum(np.take_along_axis(shares, labels.numpy()[:, None], 1)[:, 0], LEAST)
             predicted[chunk] = shares.argmax(1)
-        weights = None if self._weights is None else self._weights.double().numpy()[labels]
+            start = chunk.stop
+        weights = None if self._weights is None else self._weights.double().numpy()[samples.labels]
         return float(np.average(losses, weights=weights)), predicted
+
+    def _logits(self, samples: Labelled) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for start in range(0, samples.count, self.network.chunk):
+            chunk = slice(start, start + self.network.chunk)
+            yield self.network(torch.from_numpy(samples.features[chunk])), torch.from_numpy(samples.labels[chunk])
 
 
 def prepare_trees(
@@ -113,13 +141,12 @@ def prepare_trees(
     train, valid = split_samples(samples.codes, samples.polygons, params.valid_ratio, params.valid_by, rng)
     as_is = Standardiser(np.zeros(samples.features.shape[1]), np.ones(samples.features.shape[1]))
     labels = nomenclature.index(samples.codes).astype(np.int64)
-    parts = [(standardised(samples, rows, as_is, inputs.names).numpy(), labels[rows]) for rows in (train, valid)]
     network = build_network(params.network, inputs, len(nomenclature))
     assert isinstance(network, RandomForest | GradientBoosting)
     fitting = TreeFitting(
         network,
-        parts[0],
-        parts[1],
+        Labelled(standardised(samples, train, as_is, inputs.names).numpy(), labels[train], network.parts),
+        Labelled(standardised(samples, valid, as_is, inputs.names).numpy(), labels[valid]),
         tuple(nomenclature.codes.tolist()),
         weights=class_weights(labels[train], len(nomenclature)) if params.weighted_classes else None,
         seed=seed,

@@ -8,11 +8,15 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from toolkit.ground.params import Params, param
+from toolkit.learning.criteria import Criterion, column_of
 from toolkit.learning.devices import DeviceName
+from toolkit.learning.early_stop import EarlyStopParams
+from toolkit.learning.losses import LossParams
 from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, MlpParams, NetworkChoice
-
-Criterion = Literal["f_score", "oa", "kappa", "loss"]
-OptimizerName = Literal["adam", "adamw", "sgd"]
+from toolkit.learning.precision import Precision
+from toolkit.learning.schedule import ScheduleParams
+from toolkit.learning.tries import TriesParams
+from toolkit.learning.updates import OptimizerName, UpdateParams
 
 
 class LearningParams(Params):
@@ -40,10 +44,46 @@ class LearningParams(Params):
     )
     select_by: Criterion = param("f_score", "Metric on the valid samples by which the best epoch is kept.")
     weighted_classes: bool = param(False, "Weigh each class by the inverse of its number of train samples.")
+    loss: LossParams = param(LossParams(), "What is minimised.")
+    schedule: ScheduleParams = param(ScheduleParams(), "The learning rate over the training.")
+    updates: UpdateParams = param(UpdateParams(), "What stands between a batch and the weights.")
+    early_stop: EarlyStopParams = param(EarlyStopParams(), "Ending a training before its last epoch.")
+    tries: TriesParams = param(TriesParams(), "Several trainings in one call; the best one is kept.")
+    calibrate: bool = param(
+        True,
+        "After the last epoch, scale the confidence on the valid samples, so that of pixels with confidence 80 about "
+        "80 % are right; the classes stay as they are.",
+    )
+    start_from: str | None = param(
+        None,
+        "Folder of a trained model, such as runs/other/learning, whose weights and normalisation to begin with. A path "
+        "from the experiment file. Empty: random weights.",
+    )
+    statistics_share: float = param(
+        1.0, "Share of the train samples from which mean and deviation of each feature are computed.", gt=0, le=1
+    )
     threads: int | None = param(
         None, "Threads to train with. Empty: one for batches below 2048 samples, else one a core.", unit="threads", ge=1
     )
+    probe_threads: bool = param(
+        False,
+        "Where threads is empty: choose them by a trial of a fraction of a second. Bits may differ from run to run.",
+    )
+    precision: Precision = param(
+        "float32",
+        "Of the arithmetic: float32; bfloat16, for matrix products only, faster on processors and GPUs made for it and "
+        "ten times slower on others; auto, the faster one by a trial, so that bits may differ from run to run.",
+    )
     device: DeviceName = param("auto", "Where to train: auto takes a GPU where there is one.")
+    processes: int = param(
+        1, "Processes that share each batch, each on a GPU of its own where there are several.", unit="processes", ge=1
+    )
+    memory_gb: float | None = param(
+        None,
+        "Memory that the samples may take; more are read from disk while training. Empty: half of the machine's.",
+        unit="GB",
+        gt=0,
+    )
 
     @field_validator("network", mode="before")
     @classmethod
@@ -57,6 +97,12 @@ class LearningParams(Params):
         return {"name": name, **section}
 
     @property
+    def for_trees(self) -> LearningParams:
+        """The same without what means nothing to trees, which grow once, here, from samples in memory."""
+        once = {"epochs": 1, "processes": 1, "precision": "float32", "probe_threads": False, "start_from": None}
+        return self.model_copy(update={**once, "tries": TriesParams(seeds=self.tries.seeds)})
+
+    @property
     def select_column(self) -> str:
         """The column of the history that `select_by` means."""
-        return "valid_loss" if self.select_by == "loss" else self.select_by
+        return column_of(self.select_by)

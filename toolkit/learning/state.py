@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -17,6 +17,9 @@ from toolkit.ground.errors import RunFolderError
 from toolkit.ground.writing import aside
 
 Tensors = dict[str, torch.Tensor]
+
+DOCUMENT = ("key", "epochs", "history", "best", "rate_scale", "finished", "choices")
+"""What is not a tensor; the last three are absent from files of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class TrainingState:
     """Weights after the best epoch, by name."""
     optimizer: dict[int, Tensors]
     """What the optimiser keeps of each parameter, by its position: moments and steps of Adam, momentum of SGD."""
+    average: Tensors = field(default_factory=dict)
+    """Running average of the weights, by name; empty where none is kept."""
+    rate_scale: float = 1.0
+    """What a person changed the learning rate by."""
+    finished: bool = False
+    """Whether the training ended by itself before its last epoch."""
+    choices: dict[str, Any] = field(default_factory=dict)
+    """What was found by a trial when the training began, and stays: see `settling.Choices`."""
 
     @property
     def epoch(self) -> int:
@@ -51,10 +62,11 @@ class TrainingState:
         tensors = {f"network.{name}": value for name, value in self.network.items()}
         if self.best["epoch"] != self.epoch:
             tensors |= {f"best.{name}": value for name, value in self.best_network.items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.items()}
         for position, moments in self.optimizer.items():
             tensors |= {f"optimizer.{position}.{name}": value for name, value in moments.items()}
         # One key only: safetensors writes several in no fixed order.
-        document = {name: getattr(self, name) for name in ("key", "epochs", "history", "best")}
+        document = {name: getattr(self, name) for name in DOCUMENT}
         data = safetensors.torch.save(tensors, metadata={"state": json.dumps(document)})
         with aside(path) as part:
             part.write_bytes(data)
@@ -77,12 +89,10 @@ class TrainingState:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             network = _under("network.", tensors)
             return cls(
-                key=key,
-                epochs=document["epochs"],
-                history=document["history"],
-                best=document["best"],
+                **{name: document[name] for name in DOCUMENT if name in document},
                 network=network,
-                best_network=_under("best.", tensors) or network,
+                average=_under("average.", tensors),
+                best_network=_under("best.", tensors) or _under("average.", tensors) or network,
                 optimizer=_by_position(_under("optimizer.", tensors)),
             )
 
@@ -92,14 +102,27 @@ def snapshot(tensors: Tensors) -> Tensors:
     return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
 
 
-def read_progress(path: Path) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
-    """The number of epochs asked for, the row of each epoch, and the row of the best one; no weights are read.
+class Progress(NamedTuple):
+    """How far a training has come."""
+
+    epochs: int
+    """The number of epochs that was asked for."""
+    history: list[dict[str, Any]]
+    best: dict[str, Any]
+    """The row of the best epoch."""
+    finished: bool
+    """Whether it has done all its epochs, or ended by itself before."""
+
+
+def read_progress(path: Path) -> Progress:
+    """How far the training of this state has come; no weights are read.
 
     Raises:
         RunFolderError: the file is damaged.
     """
     with _opened(path) as (document, _):
-        return document["epochs"], document["history"], document["best"]
+        epochs, history = document["epochs"], document["history"]
+        return Progress(epochs, history, document["best"], document.get("finished", False) or len(history) >= epochs)
 
 
 @contextmanager

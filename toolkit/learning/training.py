@@ -2,79 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import math
-import time
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from toolkit.ground.errors import ParameterError, RunFolderError
+from toolkit.ground.errors import ModelError, RunFolderError
 from toolkit.ground.nomenclature import Nomenclature
-from toolkit.learning.batches import Standardiser, TrainingSamples
-from toolkit.learning.callbacks import Callback, HistoryFile, Row, StopSignal, TrainingRun, is_set, notify
+from toolkit.ground.writing import aside, write_text
+from toolkit.learning.batches import TrainingSamples
+from toolkit.learning.calibration import Calibration
+from toolkit.learning.callbacks import Callback, HistoryFile, Row, StopSignal, TrainingRun, replay
 from toolkit.learning.checkpoint import Model
-from toolkit.learning.devices import default_threads, torch_threads
-from toolkit.learning.fitting import Fitting, check_samples, prepare
+from toolkit.learning.devices import torch_threads
+from toolkit.learning.epochs import Epochs, Packing
+from toolkit.learning.fitting import Fitting, Start, check_samples, prepare
 from toolkit.learning.growing import TreeFitting, prepare_trees
 from toolkit.learning.inputs import InputLayout
-from toolkit.learning.models import TreeParams
-from toolkit.learning.parameters import Criterion, LearningParams
-from toolkit.learning.state import TrainingState, read_progress
+from toolkit.learning.models import OwnParams, TreeParams
+from toolkit.learning.parameters import LearningParams
+from toolkit.learning.processes import Crew, together
+from toolkit.learning.result import CALIBRATION, HISTORY, MODEL, STATE, TRIES, TRIES_TABLE, TrainingResult
+from toolkit.learning.settling import settle
+from toolkit.learning.state import TrainingState
+from toolkit.learning.tries import Try, choose, to_csv, tried, tries_of
+
+__all__ = ["TrainingResult", "train_network"]
 
 LOG = logging.getLogger(__name__)
-
-STATE, MODEL, HISTORY = "state.safetensors", "model", "history.csv"
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """What a training left behind."""
-
-    history: list[Row]
-    """A row for each epoch: epoch, train_loss, valid_loss, oa, kappa, f_score, seconds."""
-    best: Row | None
-    """The row of the epoch whose weights are kept; None, and no model, if stopped in the first epoch."""
-    folder: Path
-    """Holds `model/`, `history.csv` and the state to go on from."""
-    stopped: bool = False
-    """Whether a stop was asked for before the last epoch."""
-
-    @classmethod
-    def load(cls, folder: Path) -> TrainingResult:
-        """What the last training in this folder left behind; without a row where it ended no epoch.
-
-        Raises:
-            RunFolderError: the state is damaged.
-        """
-        if not (folder / STATE).exists():
-            return cls([], None, folder, stopped=True)
-        epochs, history, best = read_progress(folder / STATE)
-        return cls(history, best, folder, stopped=len(history) < epochs)
-
-    @property
-    def model_folder(self) -> Path:
-        return self.folder / MODEL
-
-    def __repr__(self) -> str:
-        return f"TrainingResult({', '.join(f'{name} {cell}' for name, cell in self._cells().items())})"
-
-    def _repr_html_(self) -> str:
-        cells = self._cells() | {"model": str(self.model_folder) if self.best else "none yet"}
-        head = "<tr><th style='text-align:left'>"
-        rows = "".join(f"{head}{name}</th><td>{escape(cell)}</td></tr>" for name, cell in cells.items())
-        return f"<table><caption>Training</caption>{rows}</table>"
-
-    def _cells(self) -> dict[str, str]:
-        cells = {"epochs": f"{len(self.history)}{' (stopped)' if self.stopped else ''}"}
-        if self.best:
-            cells["best epoch"] = str(self.best["epoch"])
-            names = {"OA": "oa", "Kappa": "kappa", "F-score": "f_score", "valid loss": "valid_loss"}
-            cells |= {name: f"{self.best[column]:.3f}" for name, column in names.items()}
-        return cells | {"time": f"{sum(row['seconds'] for row in self.history):.1f} s"}
 
 
 def train_network(
@@ -91,191 +50,204 @@ def train_network(
     callbacks: Sequence[Callback] = (),
     stop: StopSignal | None = None,
     overwrite: bool = False,
+    base: Path = Path(),
 ) -> TrainingResult:
-    """Train a network and keep the weights of its best epoch.
+    """Train a network and keep the weights of its best epoch; or several, and keep the best one.
 
     A training that was stopped or killed goes on from its last whole epoch when it is called again with the same
     `key`, and ends with the weights and metrics of an unbroken one, bit for bit (same machine, device and threads).
 
     Args:
-        samples: not standardised.
+        samples: not standardised; in memory or on disk.
         seed: of the split, the first weights, the order of the samples and dropout.
         nomenclature: the network has an output for each of its classes, those without samples included.
         feature_names: name of each column of the features.
         dates: time grid of the features, datetime64[D] (date,); kept with the model.
-        folder: receives `model/` (at each better epoch), `history.csv` and `state.safetensors` (at each epoch).
+        folder: receives `model/` (at each better epoch), `history.csv` and `state.safetensors` (at each epoch),
+            `calibration.json` (at the end); of several trainings `tries.csv`, and each in a folder under `tries/`.
         key: fingerprint of the samples and of the parameters, `epochs` aside, which may be raised to go on.
         definitions: what the features are, in words; kept with the model.
-        callbacks: called after `history.csv` is written.
+        callbacks: called after `history.csv` is written; of several trainings they see one after the other, and at
+            the end the one that is kept.
         stop: asked before each batch.
         overwrite: begin again where the folder holds the state of another training, or of more epochs.
+        base: folder from which `params.start_from` is a path.
 
     Raises:
         SampleError: a code outside the nomenclature, a single class, nothing left for valid, or a value that is
             not a number.
         RunFolderError: the folder holds the state of a training with another key, or cannot be written.
-        ParameterError: the device is absent, or the loss is not a number any more.
+        ParameterError: the device is absent, the loss is not a number any more, or a process of several ended.
+        ModelError: the model to start from does not fit.
     """
     check_samples(samples, nomenclature, feature_names)
-    trees = isinstance(params.network, TreeParams)
-    params = params.model_copy(update={"epochs": 1}) if trees else params  # they grow once
-    state = _resumable(folder / STATE, key, params.epochs, overwrite)
     days = np.asarray(dates, "datetime64[D]")
-    with torch_threads(params.threads or default_threads(params.batch_size)):
-        inputs, prepared = InputLayout.of(feature_names, days), prepare_trees if trees else prepare
-        fitting, standardiser = prepared(samples, params, seed, nomenclature, inputs)
-        run = TrainingRun(
-            params=params,
-            labels=tuple(one.label for one in nomenclature.classes),
-            n_train=len(fitting.batches.features),
-            n_valid=len(fitting.valid[0]),
-            n_parameters=fitting.n_parameters,
-            device=str(fitting.device),
-        )
-        packing = _Packing(params, tuple(feature_names), nomenclature, days, seed, standardiser, definitions or {})
-        watchers = [HistoryFile(folder / HISTORY), *callbacks]
-        return _Training(fitting, run, watchers, stop, folder, key, packing).go(state)
+    names, defined = tuple(feature_names), dict(definitions or {})
+    params = params.for_trees if isinstance(params.network, TreeParams) else params
+    task = _Task(samples, params, seed, nomenclature, names, days, defined, callbacks, stop, overwrite, base)
+    return task.tries(folder, key) if params.tries.several else task.one(folder, key)
 
 
 @dataclass(frozen=True)
-class _Packing:
-    """All that a model holds beside its weights and their epoch."""
+class _Task:
+    """What is to be trained, and who looks on."""
 
+    samples: TrainingSamples
     params: LearningParams
-    feature_names: tuple[str, ...]
-    nomenclature: Nomenclature
-    dates: np.ndarray
     seed: int
-    standardiser: Standardiser
-    definitions: Mapping[str, str]
-
-    def model(self, state: TrainingState) -> Model:
-        """The model of the best epoch. (Its seconds stay out: two equal trainings write equal files.)"""
-        return Model(
-            params=self.params.network,
-            interpolator=self.params.interpolator,
-            weights=state.best_network,
-            standardiser=self.standardiser,
-            feature_names=self.feature_names,
-            nomenclature=self.nomenclature,
-            dates=self.dates,
-            seed=self.seed,
-            best={name: value for name, value in state.best.items() if name != "seconds"},
-            definitions=dict(self.definitions),
-        )
-
-
-@dataclass
-class _Training:
-    """The epochs, and what is kept of them."""
-
-    fitting: Fitting | TreeFitting
-    run: TrainingRun
+    nomenclature: Nomenclature
+    feature_names: tuple[str, ...]
+    dates: np.ndarray
+    definitions: dict[str, str]
     callbacks: Sequence[Callback]
     stop: StopSignal | None
-    folder: Path
-    key: str
-    packing: _Packing
+    overwrite: bool
+    base: Path
 
-    def go(self, state: TrainingState | None) -> TrainingResult:
-        if state:
-            self._restore(state)
-        notify(self.callbacks, "on_train_begin", self.run)
-        stopped = False
-        for epoch in range(len(self.run.history) + 1, self.run.params.epochs + 1):
-            row = self._epoch(epoch)
-            stopped = row is None
-            if row is None:
-                LOG.info("training stopped in epoch %d", epoch)
-                notify(self.callbacks, "on_stop", self.run)
-                break
-            state = self._keep(row, state)
-            notify(self.callbacks, "on_epoch_end", self.run, row)
-        notify(self.callbacks, "on_train_end", self.run)
-        return TrainingResult(list(self.run.history), self.run.best, self.folder, stopped)
-
-    def _epoch(self, epoch: int) -> Row | None:
-        """The row of one epoch; None where a stop was asked for before its end."""
-        notify(self.callbacks, "on_epoch_begin", self.run, epoch)
-        start = time.perf_counter()
-        train_loss = self.fitting.train_epoch(epoch, self._go_on)
-        if train_loss is None:
-            return None
-        notify(self.callbacks, "on_batch_end", self.run, len(self.fitting.batches), len(self.fitting.batches))
-        if not math.isfinite(train_loss):
-            rate = self.run.params.learning_rate
-            raise ParameterError(
-                f"the train loss of epoch {epoch} is not a number: lower learning.learning_rate, which is {rate:g}"
-            )
-        valid_loss, matrix = self.fitting.evaluate()
-        self.run.matrix = matrix
-        return {
-            "epoch": epoch,
-            "train_loss": train_loss,
-            "valid_loss": valid_loss,
-            "oa": matrix.oa,
-            "kappa": matrix.kappa,
-            "f_score": matrix.f_score,
-            "seconds": time.perf_counter() - start,
-        }
-
-    def _go_on(self, done: int, batches: int) -> bool:
-        if done:
-            notify(self.callbacks, "on_batch_end", self.run, done, batches)
-        return not (self.run.stopping or is_set(self.stop))
-
-    def _keep(self, row: Row, before: TrainingState | None) -> TrainingState:
-        """Write the state after this epoch, and the model if the epoch is the best one."""
-        select_by, weights = self.run.params.select_by, self.fitting.weights()
-        best, best_weights = row, weights
-        if before and _score(row, select_by) <= _score(before.best, select_by):
-            best, best_weights = before.best, before.best_network
-        self.run.history.append(row)
-        self.run.best = best
-        state = TrainingState(
-            key=self.key,
-            epochs=self.run.params.epochs,
-            history=list(self.run.history),
-            best=best,
-            network=weights,
-            best_network=best_weights,
-            optimizer=self.fitting.moments(),
+    def one(self, folder: Path, key: str) -> TrainingResult:
+        """One training in this folder."""
+        state = _resumable(folder / STATE, key, self.params, self.overwrite)
+        if state and _is_done(folder, state, self.params):
+            replay([HistoryFile(folder / HISTORY), *self.callbacks], self.params, state.history, state.best)
+            return TrainingResult.load(folder)
+        inputs = InputLayout.of(self.feature_names, self.dates)
+        choices = settle(
+            self.params, inputs, len(self.nomenclature), self.samples.features.size, state.choices if state else None
         )
-        state.write(self.folder / STATE)
-        if best is row:
-            self.packing.model(state).save(self.folder / MODEL)
-        return state
+        params = choices.settled(self.params)
+        start, before = self._start(), folder / STATE if state else None
+        crew = Crew(self.samples, params, self.seed, self.nomenclature, inputs, choices.streamed, before, key)
+        with torch_threads(params.threads), together(crew, start) as ranks:
+            given = (self.samples, params, self.seed, self.nomenclature, inputs)
+            fitting: Fitting | TreeFitting
+            if isinstance(params.network, TreeParams):
+                fitting, standardiser = prepare_trees(*given)
+            else:
+                fitting, standardiser = prepare(*given, streamed=choices.streamed, start=start, ranks=ranks)
+            packing = Packing(
+                params, self.feature_names, self.nomenclature, self.dates, self.seed, standardiser, self.definitions
+            )
+            run = TrainingRun(
+                params=self.params,
+                labels=tuple(one.label for one in self.nomenclature.classes),
+                n_train=fitting.batches.count,
+                n_valid=fitting.valid.count,
+                n_parameters=fitting.n_parameters,
+                device=str(fitting.device),
+            )
+            watchers = [HistoryFile(folder / HISTORY), *self.callbacks]
+            return Epochs(fitting, run, watchers, self.stop, folder, key, packing, choices.as_dict()).go(state)
 
-    def _restore(self, state: TrainingState) -> None:
-        try:
-            self.fitting.restore(state.network, state.optimizer)
-        except (RuntimeError, ValueError, KeyError):
-            raise RunFolderError(
-                f"{self.folder / STATE} holds weights of another network; train with overwrite to begin again"
-            ) from None
-        self.run.history[:] = state.history
-        self.run.best = state.best
-        # A kill between the state and the model leaves the model one epoch behind.
-        self.packing.model(state).save(self.folder / MODEL)
-        LOG.info("training goes on after epoch %d", state.epoch)
+    def tries(self, folder: Path, key: str) -> TrainingResult:
+        """Several trainings, each in a folder of its own, and the best one's files in this folder."""
+        rows: list[Row] = []
+        places: list[Path] = []
+        for one in tries_of(self.params.tries, self.params.batch_size, self.params.learning_rate, self.seed):
+            place = folder / TRIES / one.name
+            LOG.info("training with %s", one.name.replace("_", " "))
+            result = self._as(one).one(place, f"{key} {one.name}")
+            if result.best:
+                rows.append(tried(one, result.best))
+                places.append(place)
+            if result.stopped:
+                break
+            write_text(folder / TRIES_TABLE, to_csv(rows))
+        if places:
+            _copy(places[choose(rows, self.params.select_by)], folder, self.params)
+        if result.stopped:
+            return replace(result, folder=folder)  # of the one that was stopped, which goes on from there
+        result = TrainingResult.load(folder)
+        replay(self.callbacks, self.params, result.history, result.best)
+        return result
+
+    def _as(self, one: Try) -> _Task:
+        values = {"batch_size": one.batch_size, "learning_rate": one.learning_rate}
+        return replace(self, params=self.params.model_copy(update=values), seed=one.seed)
+
+    def _start(self) -> Start | None:
+        """Weights and normalisation of the model to start from."""
+        if self.params.start_from is None:
+            return None
+        place = self.base / self.params.start_from
+        model = _load(place / MODEL if (place / MODEL).is_dir() else place, self.params)
+        model.check_features(self.feature_names, "learning.start_from: the samples here", self.definitions)
+        if model.params != self.params.network or not np.array_equal(model.nomenclature.codes, self.nomenclature.codes):
+            raise ModelError(
+                f"learning.start_from = {self.params.start_from} is a {model.params.name} of "
+                f"{len(model.nomenclature)} classes with other parameters or classes than the network here; set "
+                "learning.network and the nomenclature as they were there, or leave start_from empty"
+            )
+        return Start(model.weights, model.standardiser)
 
 
-def _score(row: Row, criterion: Criterion) -> float:
-    """Greater is better."""
-    return -row["valid_loss"] if criterion == "loss" else row[criterion]
+def start_fingerprint(params: LearningParams, base: Path) -> str:
+    """The hash of the weights that a training starts from, so that others are noticed; empty where there are none.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if params.start_from is None:
+        return ""
+    place = base / params.start_from
+    path = (place / MODEL if (place / MODEL).is_dir() else place) / "weights.safetensors"
+    if not path.is_file():
+        raise ModelError(f"learning.start_from = {params.start_from}: there is no model in {place}; train it first")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _resumable(path: Path, key: str, epochs: int, overwrite: bool) -> TrainingState | None:
+def _is_done(folder: Path, state: TrainingState, params: LearningParams) -> bool:
+    """Whether nothing is left to do: all epochs, the model of the best one, and its calibration."""
+    if not (state.finished or state.epoch >= params.epochs):
+        return False
+    try:
+        model, calibration = _load(folder / MODEL, params), Calibration.read(folder / CALIBRATION)
+    except (ModelError, RunFolderError):
+        return False
+    wanted = calibration.temperature if calibration else 1.0
+    calibrated = calibration is not None if params.calibrate else True
+    same = model.params == params.network and model.best["epoch"] == state.best["epoch"]
+    return same and calibrated and model.temperature == wanted
+
+
+def _load(folder: Path, params: LearningParams) -> Model:
+    """A model of this network, which may be a person's own."""
+    network = params.network
+    return Model.load(folder, network_file=Path(network.code.path) if isinstance(network, OwnParams) else None)
+
+
+def _copy(kept: Path, folder: Path, params: LearningParams) -> None:
+    """Copy the files of a training, the state last: with it the folder counts as a training."""
+    _load(kept / MODEL, params).save(folder / MODEL)
+    for name in (HISTORY, CALIBRATION, STATE):
+        if (kept / name).exists():
+            with aside(folder / name) as part:
+                shutil.copyfile(kept / name, part)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _resumable(path: Path, key: str, params: LearningParams, overwrite: bool) -> TrainingState | None:
     """The state to go on from, if there is one."""
     try:
         state = TrainingState.read(path, key)
-        if state and state.epoch > epochs:
-            raise RunFolderError(
-                f"{path} has {state.epoch} epochs already, learning.epochs asks for {epochs}: "
-                f"set {state.epoch} or more to go on, or train with overwrite to begin again"
-            )
+        if state:
+            _check_epochs(path, state, params)
     except RunFolderError:
         if overwrite:
             return None
         raise
     return state
+
+
+def _check_epochs(path: Path, state: TrainingState, params: LearningParams) -> None:
+    if state.epoch > params.epochs:
+        raise RunFolderError(
+            f"{path} has {state.epoch} epochs already, learning.epochs asks for {params.epochs}: "
+            f"set {state.epoch} or more to go on, or train with overwrite to begin again"
+        )
+    if params.schedule.needs_an_end and state.epochs != params.epochs:
+        raise RunFolderError(
+            f"{path} is of a training of {state.epochs} epochs, over which learning.schedule.kind = "
+            f"{params.schedule.kind} spreads the rate; it cannot go on to {params.epochs}: train with overwrite to "
+            "begin again, or set learning.start_from to its model in an experiment of another name"
+        )

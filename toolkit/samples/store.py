@@ -16,12 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from toolkit.ground.errors import SampleError
+from toolkit.ground.raw_rows import RawRow
 from toolkit.ground.writing import aside, write_text
+from toolkit.samples.stored import StoredFeatures, StoredPart
 
 HOLE = 1 << 24
 """Bytes written at once where a file is filled by hand."""
@@ -46,6 +48,14 @@ class Samples:
 
     def __repr__(self) -> str:
         return f"Samples({len(self):,} of {len(np.unique(self.codes))} classes, {self.features.shape[1]} features)"
+
+
+class StoredSamples(NamedTuple):
+    """Samples whose features stay on disk; otherwise as `Samples`."""
+
+    features: StoredFeatures
+    codes: np.ndarray
+    polygons: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -144,25 +154,46 @@ class SampleStore:
         Raises:
             SampleError: nothing is left.
         """
+        keep = self._kept(min_clear_dates, choose)
+        counts = [int(one.sum()) for one in keep.values()]
+        stored = {tile: np.load(self._features(tile), mmap_mode="r", allow_pickle=False) for tile in keep}
+        # Zeros are dates that are not valid, and take no memory until another value is written.
+        features = np.zeros((sum(counts), max(one.shape[1] for one in stored.values())), dtype=np.float32)
+        start = 0
+        for (tile, chosen), count in zip(keep.items(), counts, strict=True):
+            _fill(features[start : start + count], stored[tile], chosen)
+            start += count
+        return Samples(features, *self._codes_and_polygons(keep))
+
+    def open(self, min_clear_dates: int = 1, choose: Mapping[str, np.ndarray] | None = None) -> StoredSamples:
+        """Samples of all tiles, their features left on disk and read by rows; otherwise as `load`.
+
+        Raises:
+            SampleError: nothing is left.
+        """
+        keep = self._kept(min_clear_dates, choose)
+        parts = [StoredPart(self._features(tile), np.flatnonzero(chosen)) for tile, chosen in keep.items()]
+        width = max(part.width for part in parts) if RawRow.of(self.names) else len(self.names)
+        return StoredSamples(StoredFeatures(parts, width), *self._codes_and_polygons(keep))
+
+    def _features(self, tile: str) -> Path:
+        return self.folder / tile / "features.npy"
+
+    def _codes_and_polygons(self, keep: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        pixels = np.concatenate([self.pixels(tile)[chosen] for tile, chosen in keep.items()])
+        return pixels["code"], pixels["polygon"]
+
+    def _kept(self, min_clear_dates: int, choose: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+        """Of each tile, which samples count, (sample,) bool."""
         self.names  # noqa: B018 - refuses an unfinished store
         tiles = self.tiles if choose is None else [tile for tile in self.tiles if tile in choose]
         keep = {tile: self._keep(tile, min_clear_dates, None if choose is None else choose[tile]) for tile in tiles}
-        count = sum(int(one.sum()) for one in keep.values())
-        if not count:
+        if not any(one.any() for one in keep.values()):
             raise SampleError(
                 f"{self.folder} holds no sample with {min_clear_dates} clear dates or more; "
                 "lower sampling.min_clear_dates, or add ground truth"
             )
-        paths = {tile: self.folder / tile / "features.npy" for tile in keep}
-        stored = {tile: np.load(path, mmap_mode="r", allow_pickle=False) for tile, path in paths.items()}
-        # Zeros are dates that are not valid, and take no memory until another value is written.
-        features = np.zeros((count, max(one.shape[1] for one in stored.values())), dtype=np.float32)
-        start = 0
-        for tile, chosen in keep.items():
-            _fill(features[start : start + int(chosen.sum())], stored[tile], chosen)
-            start += int(chosen.sum())
-        pixels = np.concatenate([self.pixels(tile)[chosen] for tile, chosen in keep.items()])
-        return Samples(features, pixels["code"], pixels["polygon"])
+        return keep
 
     def _keep(self, tile: str, min_clear_dates: int, choose: np.ndarray | None) -> np.ndarray:
         keep = self.clear(tile) >= min_clear_dates
