@@ -30,11 +30,12 @@ _HOME = {
     "external_feature": "features.external",
     "figures": "figures",
     "mosaic": "experiment.verbs",
-    "postprocess": "experiment.verbs",
+    "postprocess": "experiment.map_products",
     "run": "experiment.verbs",
     "sample": "experiment.verbs",
     "train": "experiment.verbs",
     "validate": "experiment.verbs",
+    "vectorise": "experiment.map_products",
     "widgets": "widgets",
 }
 

@@ -13,6 +13,7 @@ from toolkit.ground_truth.splits import SplitParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.mapping.classify import MappingParams
 from toolkit.mapping.postprocess import PostprocessParams
+from toolkit.mapping.vectorise import VectorParams
 from toolkit.samples.sampling import SamplingParams
 from toolkit.series.timeseries import SeriesParams
 
@@ -32,6 +33,7 @@ class ExperimentParams(Params):
     learning: LearningParams = Field(LearningParams(), description="Network and training.")
     mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
     postprocess: PostprocessParams = Field(PostprocessParams(), description="What is done to the map after the mosaic.")
+    vectorise: VectorParams = Field(VectorParams(), description="Polygons of the map.")
 
     @model_validator(mode="after")
     def _left_out_tile_is_one_of_the_tiles(self) -> ExperimentParams:
