@@ -138,6 +138,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
         "mosaic",
         "postprocess",
         "validate",
+        "vectorise",
         "cross_validate",
         "run",
     }

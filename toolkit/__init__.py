@@ -32,12 +32,13 @@ _HOME = {
     "mosaic": "experiment.verbs",
     "network": "learning.models.own",
     "networks": "experiment.network_list",
-    "postprocess": "experiment.verbs",
+    "postprocess": "experiment.map_products",
     "run": "experiment.verbs",
     "sample": "experiment.verbs",
     "train": "experiment.verbs",
     "tune": "experiment.tuning",
     "validate": "experiment.verbs",
+    "vectorise": "experiment.map_products",
     "widgets": "widgets",
 }
 

@@ -43,6 +43,7 @@ SECTIONS = {
     "mosaic": ("mapping",),
     "postprocess": ("mapping", "postprocess"),
     "validate": (),
+    "vectorise": ("vectorise",),
     "cross-validate": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
     "tune": ("sampling", "learning", "tuning"),
 }
@@ -57,6 +58,7 @@ HELP = {
     "mosaic": "mosaic the classified tiles",
     "postprocess": "smooth, reclassify, filter and sieve the mosaic, as far as asked for",
     "validate": "hold the map against the test polygons; confusion matrix and report",
+    "vectorise": "make polygons of the map: GeoPackage or GeoParquet",
     "cross-validate": "leave out one tile (or one value of a field) after the other",
     "tune": "try parameters of the learning on folds of the train samples; goes on with a stopped or longer tuning",
 }

@@ -1,4 +1,4 @@
-"""The verb `postprocess`: part of a run where asked for, up to date or outdated as other steps, told by `validate`."""
+"""The verbs `postprocess` and `vectorise`: where asked for, up to date or outdated as other steps, and measured."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
 
-from toolkit import Experiment, postprocess, run, validate
+from toolkit import Experiment, postprocess, run, validate, vectorise
 from toolkit.cli import main
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.stages import stage_names, stages
@@ -109,8 +110,36 @@ def test_smoothing_without_probabilities_is_refused_in_words(finished: Experimen
         postprocess(finished)
 
 
+def test_polygons_of_the_map(finished: Experiment) -> None:
+    folder = RunFolder(finished.folder)
+    frame = gpd.read_file(vectorise(finished))
+    mosaic = read(folder.map())
+    assert frame["pixels"].sum() == np.count_nonzero(mosaic)
+    areas = frame.groupby("code")["pixels"].sum()
+    assert areas.to_dict() == {code: int((mosaic == code).sum()) for code in np.unique(mosaic[mosaic > 0]).tolist()}
+    assert frame["validity"].between(1, 12).all() and frame["confidence"].between(1, 100).all()
+    assert frame["label"].tolist() == [finished.nomenclature.label(code) for code in frame["code"]]
+    assert not [name for name in frame.columns if name.startswith("share")]
+    assert {one.state for one in stages(finished, "vectorise")} == {"up to date"}
+
+    finished.set({"postprocess.sieve.min_pixels": 9})
+    with pytest.raises(RunFolderError, match="no result of `postprocess`"):
+        vectorise(finished, overwrite=True)
+    postprocess(finished)
+    fewer = gpd.read_file(vectorise(finished, overwrite=True))
+    assert len(fewer) < len(frame) and fewer["pixels"].sum() == frame["pixels"].sum()
+    shares = fewer[[name for name in fewer.columns if name.startswith("share_")]]
+    assert np.allclose(shares.sum(axis=1), 100, atol=0.2)
+    assert (shares.max(axis=1) < 100).any(), "some polygons took pixels of other classes"
+    with pytest.raises(RunFolderError, match=r"vectorise\.outline = 'smooth' \(now 'pixels'\)"):
+        finished.set({"vectorise.outline": "pixels"})
+        vectorise(finished)
+
+
 def test_command_line(finished: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["postprocess", str(finished.path), "--postprocess.majority_radius", "1"]) == 0
     assert "postprocessed/classes.tif" in capsys.readouterr().out
+    assert main(["vectorise", str(finished.path), "--vectorise.outline", "pixels"]) == 0
+    assert "mapping/classes.gpkg" in capsys.readouterr().out
     assert main(["postprocess", str(finished.path), "--postprocess.sieve.connectivity", "5"]) == 2
     assert "postprocess.sieve.connectivity = 5: input should be 4 or 8" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from torch.nn import functional
 
 from toolkit.learning.batches import Batches, derived_seed
-from toolkit.learning.fitting import VALID_CHUNK, Fitting, Purpose, class_weights, seeded
+from toolkit.learning.fitting import Fitting, Purpose, class_weights, seeded
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import MlpParams, build_network
 from toolkit.learning.parameters import LearningParams
@@ -26,7 +26,7 @@ def fitting_of(features: torch.Tensor, labels: torch.Tensor, classes: int, batch
     network = build_network(options.pop("params", MlpParams()), inputs, classes)
     weights = options.pop("class_weights", None)
     codes = tuple(range(1, classes + 1))
-    parts = Batches(features, labels, batch, CPU), Batches(features, labels, VALID_CHUNK, CPU)
+    parts = Batches(features, labels, batch, CPU), Batches(features, labels, 4096, CPU)
     return Fitting(network, *parts, codes, LearningParams(**options), class_weights=weights, seed=5)  # type: ignore[arg-type]
 
 

@@ -19,6 +19,7 @@ from toolkit.features.parameters import ExternalParams
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import Params, build, param
+from toolkit.mapping.reclassify import RuleParams
 from toolkit.series.seasons import SeasonParams
 from toolkit.widgets import Form, form
 from toolkit.widgets.inputs import make_input
@@ -32,6 +33,8 @@ START = ExperimentParams(
     series={"source": "s2", "tiles": ["31TCJ", "31TCK"], "start": "2018-01-01", "end": "2018-12-27"},
     ground_truth={"source": "polygons"},
 )
+
+STEEP = RuleParams(change={16: 17}, where="slope", above=30)
 
 TEXTS: dict[str, tuple[str, Any]] = {
     "name": ("trial_2", "trial_2"),
@@ -51,9 +54,15 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "learning.learning_rate": ("2.5e-4", 2.5e-4),
     "learning.network.hidden": ("64, 32", (64, 32)),
     "learning.threads": ("2", 2),
+    "tuning.space": ("{learning.epochs: [5, 9]}", {"learning.epochs": (5, 9)}),
+    "tuning.trials": ("50", 50),
+    "tuning.startup_trials": ("5", 5),
     "mapping.memory_gb": ("1.5", 1.5),
     "mapping.workers": ("2", 2),
     "mapping.crs": ("EPSG:2154", "EPSG:2154"),
+    "postprocess.rules": ("[{change: {16: 17}, where: slope, above: 30}]", (STEEP,)),
+    "postprocess.majority_undecided": ("0", 0),
+    "postprocess.sieve.absorbed_by": ("{4: [], 17: [16, 18]}", {4: (), 17: (16, 18)}),
 }
 """For each field that is a text: what is typed, and the value that it means."""
 

@@ -59,6 +59,10 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "features.external": st.lists(EXTERNAL, max_size=2).map(tuple),
     "features.select": st.lists(st.sampled_from(["B8_*", "ndvi_2018*", "B[24]_*"]), unique=True).map(tuple),
     "split.leave_out_tile": st.none() | st.sampled_from(TILES),
+    "tuning.space": st.dictionaries(
+        st.sampled_from(["learning.epochs", "learning.batch_size"]),
+        st.just((1, 5)) | st.just((0.5, 7)) | st.just({"choices": (20, 40)}) | st.just(((64, 32), None)),
+    ),
     "sampling.class_caps": st.dictionaries(st.integers(1, 255), st.integers(1, 10**9), max_size=5),
 }
 """Parameters with a rule of their own, beside type and bounds."""
@@ -161,6 +165,8 @@ def option_of(path: str, value: Any) -> str:
     value = plain(value)
     if value is None:
         text = "none"
+    elif path == "tuning.space":
+        text = yaml.safe_dump(value, default_flow_style=True).strip()
     elif isinstance(value, list):
         text = ",".join(map(str, value))
     elif isinstance(value, dict):
@@ -171,17 +177,20 @@ def option_of(path: str, value: Any) -> str:
 
 
 @cache
-def parser() -> Any:
-    return _parser("run")
+def parser(verb: str) -> Any:
+    return _parser(verb)
 
 
 @settings(max_examples=60, deadline=None)
 @given(target=targets())
 def test_the_command_s_options_make_the_same_experiment(target: ExperimentParams) -> None:
-    given_options = (option_of(path, at(target, path)) for path in paths_of(target))
-    options = parser().parse_args(["run", "experiment.yml", *given_options])
     experiment = Experiment(START)
-    experiment.set(_changes(options))
+    changes: dict[str, Any] = {}
+    for verb in ("run", "tune"):  # what is tuned has no say in a run
+        paths = [path for path in paths_of(target) if path.startswith("tuning.") == (verb == "tune")]
+        options = [option_of(path, at(target, path)) for path in paths]
+        changes |= _changes(parser(verb).parse_args([verb, "experiment.yml", *options]))
+    experiment.set(changes)
     assert experiment.params == target
 
 

@@ -70,6 +70,10 @@ class RunFolder:
         """The class map after post-processing."""
         return self.mapping / "postprocessed" / "classes.tif"
 
+    def vector_map(self, format: str) -> Path:
+        """The polygons of the map: `gpkg` or `parquet`."""
+        return self.mapping / f"classes.{format}"
+
     @property
     def validation(self) -> Path:
         return self.root / "validation"

@@ -104,11 +104,12 @@ def _words_of(error: BaseException) -> str:
 def _run_verbs(order: JobOrder, watcher: Watcher) -> None:
     """The verb, or those of the chain, until a stop is asked for."""
     from toolkit.experiment.crossval import cross_validate
+    from toolkit.experiment.map_products import vectorise
     from toolkit.experiment.steps import StopRequest
     from toolkit.experiment.tuning import tune
     from toolkit.experiment.verbs import CHAIN
 
-    verbs: dict[str, Any] = {"cross_validate": cross_validate, "tune": tune, **CHAIN}
+    verbs: dict[str, Any] = {"cross_validate": cross_validate, "tune": tune, "vectorise": vectorise, **CHAIN}
     experiment, log_lines = order.experiment_then(), _LogLines()
 
     def observer(event: Event) -> None:

@@ -14,6 +14,7 @@ from toolkit.learning.parameters import LearningParams
 from toolkit.learning.tuning import TuningParams
 from toolkit.mapping.classify import MappingParams
 from toolkit.mapping.postprocess import PostprocessParams
+from toolkit.mapping.vectorise import VectorParams
 from toolkit.samples.sampling import SamplingParams
 from toolkit.series.timeseries import SeriesParams
 
@@ -34,6 +35,7 @@ class ExperimentParams(Params):
     tuning: TuningParams = Field(TuningParams(), description="Parameters of the learning that are tried out.")
     mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
     postprocess: PostprocessParams = Field(PostprocessParams(), description="What is done to the map after the mosaic.")
+    vectorise: VectorParams = Field(VectorParams(), description="Polygons of the map.")
 
     @model_validator(mode="after")
     def _left_out_tile_is_one_of_the_tiles(self) -> ExperimentParams:

@@ -42,6 +42,7 @@ VERBS = (
     "mosaic",
     "postprocess",
     "validate",
+    "vectorise",
     "cross_validate",
     "tune",
 )
@@ -98,6 +99,8 @@ def stage_names(experiment: Experiment, verb: str = "run") -> list[str]:
     if verb == "run":
         left_out = {"tune"} if experiment.postprocess.is_asked else {"tune", "postprocess"}
         return [name for one, names in chain.items() if one not in left_out for name in names]
+    if verb == "vectorise":
+        return ["vectorise"]
     if verb == "cross_validate":
         return ["clean", CROSS_VALIDATION]
     if verb not in chain:
@@ -122,6 +125,7 @@ def step_of(experiment: Experiment, name: str) -> Step:
         "mosaic": mosaic_step,
         "postprocess": postprocess_step,
         "validate": validate_step,
+        "vectorise": vectorise_step,
         CROSS_VALIDATION: cross_validation_step,
         "tune": tune_step,
     }
@@ -214,8 +218,18 @@ def postprocess_step(experiment: Experiment) -> Step:
 def validate_step(experiment: Experiment) -> Step:
     """Validation depends on the map, the post-processed one too where it is asked for, and the test polygons."""
     folder = RunFolder(experiment.folder)
-    maps = ("mosaic", "postprocess") if experiment.postprocess.is_asked else ("mosaic",)
-    return Step("validate", (), (folder.metrics, folder.report), after=(*maps, "sample"))
+    return Step("validate", (), (folder.metrics, folder.report), after=(*_map_steps(experiment), "sample"))
+
+
+def vectorise_step(experiment: Experiment) -> Step:
+    """The polygons depend on the map."""
+    output = RunFolder(experiment.folder).vector_map(experiment.vectorise.format)
+    return Step("vectorise", ("vectorise",), (output,), after=_map_steps(experiment))
+
+
+def _map_steps(experiment: Experiment) -> tuple[str, ...]:
+    """The steps that make the maps as they are asked for."""
+    return ("mosaic", "postprocess") if experiment.postprocess.is_asked else ("mosaic",)
 
 
 def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:

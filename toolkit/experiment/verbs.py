@@ -22,15 +22,14 @@ from toolkit.experiment.drawing import (
     train_first,
 )
 from toolkit.experiment.folder import RunFolder
-from toolkit.experiment.provenance import Record, fingerprint
+from toolkit.experiment.map_products import postprocess
+from toolkit.experiment.provenance import Record, provenance_tags
 from toolkit.experiment.reporting import report_validation
 from toolkit.experiment.stages import (
     GROWING,
     classify_step,
     clean_step,
     mosaic_step,
-    postprocess_step,
-    rule_files,
     sample_step,
     train_step,
     validate_step,
@@ -50,9 +49,6 @@ from toolkit.learning.inputs import InputLayout
 from toolkit.learning.training import TrainingResult, train_network
 from toolkit.mapping.classify import classify_tile
 from toolkit.mapping.mosaic import mosaic_tiles
-from toolkit.mapping.postprocess import postprocess_map
-from toolkit.mapping.reclassify import conditions_of
-from toolkit.products.raster import grid_of
 from toolkit.samples.counts import count_samples
 from toolkit.samples.sampling import draw_over_tiles
 from toolkit.samples.store import SampleStore
@@ -257,43 +253,6 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
     return folder.map()
 
 
-def postprocess(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Path:
-    """Do to the mosaic what the section `postprocess` asks for; nothing, where it asks for nothing.
-
-    Leaves `mapping/postprocessed/classes.tif`, a cloud-optimised GeoTIFF; the mosaic stays as it is.
-
-    Returns:
-        Path of the class map: the post-processed one, or the mosaic's where nothing is asked for.
-
-    Raises:
-        ParameterError: a class that is not in the nomenclature, or a unit that the map cannot have.
-        CatalogError, ProductError, GroundTruthError: what a rule looks at is not found, not readable or no polygons.
-        RunFolderError: there is no mosaic yet, or smoothing is asked for and there are no probabilities.
-    """
-    folder, params = RunFolder(experiment.folder), experiment.postprocess
-    if not params.is_asked:
-        return folder.map()
-    params.check_codes(experiment.nomenclature)
-
-    def work(reporter: Reporter, record: Record) -> str:
-        return postprocess_map(
-            folder.map(),
-            folder.postprocessed,
-            experiment.nomenclature,
-            params,
-            key=record.key,
-            conditions=conditions_of(params.rules, rule_files(experiment), grid_of(folder.map())),
-            probabilities=folder.map("probabilities"),
-            memory_gb=experiment.mapping.memory_gb,
-            workers=experiment.mapping.workers,
-            tags=provenance_tags(experiment, record),
-            progress=reporter.progress("postprocess"),
-        )
-
-    perform(experiment, postprocess_step(experiment), work, overwrite=overwrite, observer=observer)
-    return folder.postprocessed
-
-
 def validate(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Assessment:
     """Hold the map against the test polygons, and against those of the left-out tile if there is one.
 
@@ -383,12 +342,3 @@ def check_network(experiment: Experiment) -> None:
     learning, stack = experiment.learning, experiment.stack
     inputs = InputLayout.of(stack.names, stack.days)
     network_shape(learning.network, inputs, len(experiment.nomenclature), learning.interpolator)
-
-
-def provenance_tags(experiment: Experiment, record: Record) -> dict[str, str]:
-    """What a map says of its making."""
-    return {
-        "EXPERIMENT": experiment.name,
-        "TOOLKIT_VERSION": record.version,
-        "PARAMETERS": fingerprint([record.params, experiment.learning.model_dump(mode="json")]),
-    }

@@ -1,6 +1,6 @@
 """Bayesian smoothing of probabilities: each pixel's evidence weighed against that of its neighbourhood.
 
-Camara, Assunção, Carvalho, Simões, Souza, Carlos, Souza, Rorato and Del'Asta 2024, "Bayesian inference for
+Camara, Assunção, Carvalho, Simões, Souza, Carlos, Souza, Rorato and Dal'Asta 2024, "Bayesian inference for
 post-processing of remote-sensing image classification", Remote Sensing 16(23), 4572. For each class, with x the logit
 of a pixel's probability and m, s² mean and variance (of a sample: n - 1) of the logits in its neighbourhood,
 
@@ -85,57 +85,65 @@ def _smooth_class(layer, seen, window, share, variance, table, index, best, foun
     height, width = best.shape
     radius = window // 2
     counts = np.empty(table.size, np.int64)
-    state = np.empty(5, np.int64)  # pixels; of those above the dividing value: pixels, sum, sum of squares; that value
     for y in range(height):
         counts[:] = 0
-        state[:] = 0
-        state[4] = table.size - 1
+        pixels, limit = 0, table.size - 1
+        above = (0, 0, 0)  # of the values above the dividing one, `limit`: pixels, sum, sum of squares
         for x in range(window):
-            _move(layer, seen, y, x, window, 1, table, counts, state)
+            pixels, above = _move(layer, seen, y, x, window, 1, table, counts, pixels, limit, above)
         for x in range(width):
             if seen[y + radius, x + radius]:
+                wanted = np.int64(np.ceil(share * pixels))
+                limit, above = _divide(wanted, table, counts, limit, above)
                 logit = table[layer[y + radius, x + radius]]
-                value = _posterior(logit, share, variance, table, counts, state)
+                value = _posterior(logit, variance, wanted, table[limit], above)
                 if value > best[y, x]:
                     best[y, x] = value
                     found[y, x] = index
             if x + 1 < width:
-                _move(layer, seen, y, x, window, -1, table, counts, state)
-                _move(layer, seen, y, x + window, window, 1, table, counts, state)
+                pixels, above = _move(layer, seen, y, x, window, -1, table, counts, pixels, limit, above)
+                pixels, above = _move(layer, seen, y, x + window, window, 1, table, counts, pixels, limit, above)
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _move(layer, seen, y, x, window, sign, table, counts, state):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def _move(layer, seen, y, x, window, sign, table, counts, pixels, limit, above):  # type: ignore[no-untyped-def]
     """Add (1) or take away (-1) a column of the window."""
+    number, total, squares = above
     for row in range(y, y + window):
         if seen[row, x]:
             value = layer[row, x]
             counts[value] += sign
-            state[0] += sign
-            if value > state[4]:
-                _count(value, sign, table, state)
+            pixels += sign
+            if value > limit:
+                number += sign
+                total += sign * table[value]
+                squares += sign * table[value] * table[value]
+    return pixels, (number, total, squares)
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _count(value, pixels, table, state):  # type: ignore[no-untyped-def]
-    """Count so many pixels of a value as above the dividing one; negative: no more."""
-    state[1] += pixels
-    state[2] += pixels * table[value]
-    state[3] += pixels * table[value] * table[value]
+@njit(nogil=True, cache=True)
+def _divide(wanted, table, counts, limit, above):  # type: ignore[no-untyped-def]
+    """Move the dividing value to where fewer than `wanted` pixels are above it, and with its own as many or more."""
+    number, total, squares = above
+    while number >= wanted:
+        limit += 1
+        number -= counts[limit]
+        total -= counts[limit] * table[limit]
+        squares -= counts[limit] * table[limit] * table[limit]
+    while number + counts[limit] < wanted:
+        number += counts[limit]
+        total += counts[limit] * table[limit]
+        squares += counts[limit] * table[limit] * table[limit]
+        limit -= 1
+    return limit, (number, total, squares)
 
 
-@njit(nogil=True, cache=True, inline="always")
-def _posterior(logit, share, variance, table, counts, state):  # type: ignore[no-untyped-def]
-    """The smoothed logit of the pixel in the middle."""
-    wanted = np.int64(np.ceil(share * state[0]))
-    while state[1] >= wanted:  # too many above: the dividing value rises
-        state[4] += 1
-        _count(state[4], -counts[state[4]], table, state)
-    while state[1] + counts[state[4]] < wanted:
-        _count(state[4], counts[state[4]], table, state)
-        state[4] -= 1
-    part, limit = wanted - state[1], table[state[4]]
-    total, squares = state[2] + part * limit, state[3] + part * limit * limit
+@njit(nogil=True, cache=True)
+def _posterior(logit, variance, wanted, limit, above):  # type: ignore[no-untyped-def]
+    """The smoothed logit of a pixel, from the `wanted` largest logits around it; `limit` is the least of these."""
+    number, total, squares = above
+    total += (wanted - number) * limit
+    squares += (wanted - number) * limit * limit
     mean = total / wanted
     if wanted < 2:
         return mean
