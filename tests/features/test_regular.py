@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from tests.features.conftest import ArraySeries
 from tests.series import obvious
+from toolkit.features.chosen import ChosenFeature
 from toolkit.features.stack import FeatureStack
 from toolkit.series.matrix import MatrixForm, bfloat16_bits, from_bfloat16
 from toolkit.series.methods import GapFilling
@@ -155,3 +157,19 @@ def test_bits_do_not_depend_on_the_place_of_a_pixel() -> None:
     for part in (slice(0, 1), slice(511, 514), slice(700, 1300), slice(1488, 2000)):
         some, some_clear = stack.compute(values[:, :, part], validity[:, part], dates)
         assert np.array_equal(some, whole[:, part]) and np.array_equal(some_clear, clear[part])
+
+
+@pytest.mark.parametrize(
+    "external", [(), (ChosenFeature("texture", {"day": "2018-01-11", "band": "B8", "radius": 2}),)]
+)
+def test_a_map_is_given_its_features_in_the_form_of_its_network(
+    scene: ArraySeries, external: tuple[ChosenFeature, ...]
+) -> None:
+    """With features of functions too, which are computed from the values as they are."""
+    features = scene.of(*external)
+    plain, clear, seen = features.read_for_map(scene.whole)
+    mean, std = np.linspace(0, 3000, len(plain)), np.linspace(100, 900, len(plain))
+    form = MatrixForm(mean, std, bfloat16=True)
+    bits, same_clear, same_seen = features.read_for_map(scene.whole, form)
+    assert np.array_equal(clear, same_clear) and np.array_equal(seen, same_seen)
+    assert bits.shape == plain.shape and np.array_equal(bits, form.of(plain))

@@ -10,6 +10,7 @@ from toolkit.features.block import BlockPlace, inner
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.grid import Block
+from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.timeseries import TileSeries
 
 
@@ -29,15 +30,20 @@ class TileFeatures:
         features, clear, _, _ = self.read_for_map(block)
         return features, clear
 
-    def read_for_map(self, block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def read_for_map(
+        self, block: Block, form: MatrixForm = PLAIN
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As `read`, which pixels get a class: (y, x) bool, those that were ever clear, as iota2 ever measured; and
         the validity, (date, y, x) bool.
+
+        Args:
+            form: of the features, such as `Model.form` for a network that takes them standardised.
 
         Raises:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
         """
         values, validity = self.series.read(block.padded(self.stack.padding))
-        features, clear = self.stack.compute(values, validity, self.series.dates, self.place(block))
+        features, clear = self.stack.compute(values, validity, self.series.dates, self.place(block), form)
         seen = clear > 0
         if self.stack.classifies_unseen:
             seen |= inner((values != NODATA).any(axis=(0, 1)), self.stack.padding)

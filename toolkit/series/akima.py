@@ -15,7 +15,7 @@ from numba import njit
 from toolkit.ground.params import param
 from toolkit.series.flat_series import FlatSeries
 from toolkit.series.gaps import GapParams
-from toolkit.series.knots import collect_knots
+from toolkit.series.knots import FEW, collect_knots, find_pieces, gather, scatter
 
 
 class AkimaParams(GapParams):
@@ -36,36 +36,43 @@ def fill_akima(
     return flat.result
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _akima(values, validity, days, output_days, out):  # type: ignore[no-untyped-def]
     dates, bands, pixels = values.shape
     x, weight, y = np.empty(dates), np.empty(dates), np.empty((dates, bands))
     piece, slope = np.empty((dates + 3, bands)), np.empty((dates, bands))
-    for p in range(pixels):
-        n = collect_knots(values, validity, days, p, x, weight, y)
-        if n == 0:
-            out[:, :, p] = np.float32(0)
+    pieces, some = np.empty(output_days.size, np.int64), np.empty((FEW, dates, bands), np.int16)
+    result = np.empty((FEW, output_days.size, bands), np.float32)
+    for start in range(0, pixels, FEW):
+        few = min(FEW, pixels - start)
+        gather(values, start, few, some)
+        for j in range(few):
+            n = collect_knots(some[j], validity, days, start + j, x, weight, y)
+            if n > 1:
+                _slopes(x, y, n, piece, slope)
+            if n > 0:
+                find_pieces(x, n, output_days, pieces)
+            _evaluate(x, y, slope, n, output_days, pieces, result[j])
+        scatter(result, start, few, out)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _evaluate(x, y, slope, n, output_days, pieces, out):  # type: ignore[no-untyped-def]
+    for d in range(output_days.size):
+        k = pieces[d]
+        if n == 0 or k < 0 or k == n:
+            for b in range(y.shape[1]):
+                out[d, b] = 0 if n == 0 else y[0 if k < 0 else n - 1, b]
             continue
-        if n > 1:
-            _slopes(x, y, n, piece, slope)
-        k = 0
-        for d in range(output_days.size):
-            day = np.float64(output_days[d])
-            while k < n - 2 and x[k + 1] <= day:
-                k += 1
-            if day <= x[0] or day >= x[n - 1]:
-                for b in range(bands):
-                    out[d, b, p] = y[0 if day <= x[0] else n - 1, b]
-                continue
-            gap, u = x[k + 1] - x[k], day - x[k]
-            for b in range(bands):
-                rise = (y[k + 1, b] - y[k, b]) / gap
-                square = (3 * rise - 2 * slope[k, b] - slope[k + 1, b]) / gap
-                cube = (slope[k, b] + slope[k + 1, b] - 2 * rise) / (gap * gap)
-                out[d, b, p] = y[k, b] + u * (slope[k, b] + u * (square + u * cube))
+        gap, u = x[k + 1] - x[k], output_days[d] - x[k]
+        for b in range(y.shape[1]):
+            rise = (y[k + 1, b] - y[k, b]) / gap
+            square = (3 * rise - 2 * slope[k, b] - slope[k + 1, b]) / gap
+            cube = (slope[k, b] + slope[k + 1, b] - 2 * rise) / (gap * gap)
+            out[d, b] = y[k, b] + u * (slope[k, b] + u * (square + u * cube))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _slopes(x, y, n, piece, slope):  # type: ignore[no-untyped-def]
     """Slope at each of n knots. `piece[i + 2]` is that between the knots i and i + 1, two more at each end by Akima."""
     for b in range(y.shape[1]):

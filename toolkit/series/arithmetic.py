@@ -56,7 +56,7 @@ class Code(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """What is computed from the bands of a date, reflectance x 10000, in units of 1000 unless said otherwise."""
+    """What is computed from the bands of a date, which are reflectance x 10000."""
 
     bands: int
     results: int
@@ -66,7 +66,8 @@ class Program:
     norm: int | None
     """The result that is the root of the sum of squares of all bands, reflectance x 10000; None for none."""
     steps: np.ndarray | None
-    """(step, 4) int64: code, target, first, second; None for none. No target is also first or second, but in place."""
+    """(step, 4) int64: code, target, first, second; None for none. No step has its
+    target among its values."""
     numbers: np.ndarray
     """(step,) float32."""
     registers: int

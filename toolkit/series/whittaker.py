@@ -21,7 +21,7 @@ from numba import njit
 from toolkit.ground.params import param
 from toolkit.series.flat_series import FlatSeries
 from toolkit.series.gaps import GapParams
-from toolkit.series.knots import collect_knots
+from toolkit.series.knots import FEW, collect_knots, find_pieces, gather, scatter
 
 
 class WhittakerParams(GapParams):
@@ -59,27 +59,32 @@ def fill_whittaker(
     return flat.result
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _whittaker(values, validity, days, output_days, smoothing, out):  # type: ignore[no-untyped-def]
     dates, bands, pixels = values.shape
     x, weight, y = np.empty(dates), np.empty(dates), np.empty((dates, bands))
-    bend = np.empty((dates, bands))
+    bend = np.zeros((dates, bands))
     column, factor = np.empty((dates, 3)), np.empty((dates, 3))
-    for p in range(pixels):
-        n = collect_knots(values, validity, days, p, x, weight, y)
-        if n == 0:
-            out[:, :, p] = np.float32(0)
-            continue
-        bend[0] = 0
-        bend[n - 1] = 0
-        if n > 2:
-            _factorise(x, weight, n, smoothing, column, factor)
-            _bends(x, y, n, factor, bend)
-            _smooth(weight, n, smoothing, column, bend, y)
-        _evaluate(x, y, bend, n, output_days, out[:, :, p])
+    pieces, some = np.empty(output_days.size, np.int64), np.empty((FEW, dates, bands), np.int16)
+    result = np.empty((FEW, output_days.size, bands), np.float32)
+    for start in range(0, pixels, FEW):
+        few = min(FEW, pixels - start)
+        gather(values, start, few, some)
+        for j in range(few):
+            n = collect_knots(some[j], validity, days, start + j, x, weight, y)
+            if n > 0:
+                bend[0] = 0
+                bend[n - 1] = 0
+                find_pieces(x, n, output_days, pieces)
+            if n > 2:
+                _factorise(x, weight, n, smoothing, column, factor)
+                _bends(x, y, n, factor, bend)
+                _smooth(weight, n, smoothing, column, bend, y)
+            _evaluate(x, y, bend, n, output_days, pieces, result[j])
+        scatter(result, start, few, out)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _factorise(x, weight, n, smoothing, column, factor):  # type: ignore[no-untyped-def]
     """L D L' of the system, for the inner knots: `factor` holds D and the two diagonals of L below it.
 
@@ -108,7 +113,7 @@ def _factorise(x, weight, n, smoothing, column, factor):  # type: ignore[no-unty
         factor[k, 0], factor[k, 1], factor[k, 2] = first, second / first, third / first
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _bends(x, y, n, factor, bend):  # type: ignore[no-untyped-def]
     """Second differences of the smooth series at the knots."""
     bands = y.shape[1]
@@ -131,7 +136,7 @@ def _bends(x, y, n, factor, bend):  # type: ignore[no-untyped-def]
             bend[k, b] = value
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _smooth(weight, n, smoothing, column, bend, y):  # type: ignore[no-untyped-def]
     """From the measured values at the knots to the smooth ones, in place."""
     for k in range(1, n - 1):
@@ -141,18 +146,15 @@ def _smooth(weight, n, smoothing, column, bend, y):  # type: ignore[no-untyped-d
                 y[k - 1 + i, b] -= share * bend[k, b]
 
 
-@njit(nogil=True, cache=True)
-def _evaluate(x, y, bend, n, output_days, out):  # type: ignore[no-untyped-def]
-    k = 0
+@njit(nogil=True, cache=True, error_model="numpy")
+def _evaluate(x, y, bend, n, output_days, pieces, out):  # type: ignore[no-untyped-def]
     for d in range(output_days.size):
-        day = np.float64(output_days[d])
-        while k < n - 2 and x[k + 1] <= day:
-            k += 1
-        if day <= x[0] or day >= x[n - 1]:
+        k = pieces[d]
+        if n == 0 or k < 0 or k == n:
             for b in range(y.shape[1]):
-                out[d, b] = y[0 if day <= x[0] else n - 1, b]
+                out[d, b] = 0 if n == 0 else y[0 if k < 0 else n - 1, b]
             continue
-        gap, since = x[k + 1] - x[k], day - x[k]
+        gap, since = x[k + 1] - x[k], output_days[d] - x[k]
         share, curve = since / gap, since * (gap - since) / 6
         for b in range(y.shape[1]):
             line = y[k, b] + share * (y[k + 1, b] - y[k, b])
