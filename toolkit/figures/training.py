@@ -42,6 +42,7 @@ def rate_figure(search: RateSearch) -> StaticFigure:
     heading(axes, "Loss while the learning rate grows")
     axes.plot(search.rates, search.losses, color=METRIC_COLOURS["train_loss"], linewidth=1.8)
     axes.set_xscale("log")
+    axes.minorticks_off()
     low, high = min(search.losses), search.losses[0]
     axes.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low))
     axes.axvline(search.suggestion, color=FAINT, linewidth=1, linestyle=(0, (3, 3)))

@@ -104,7 +104,9 @@ class Fitting:
             Mean loss over the samples, each as it was before the update with its batch; None if `pace` ended it.
         """
         self.network.train()
-        losses, sizes, count = [], [], len(self.batches)
+        count = len(self.batches)
+        # One tensor, for thousands of small ones kept between large ones that come and go tear the memory into pieces.
+        sums = torch.zeros((2, count), device=self.device)
         order = self.batches.shuffled(derived_seed(self.seed, Purpose.ORDER, epoch), self.ranks)
         agreed = self.ranks.agreed(pace)
         with seeded(derived_seed(self.seed, Purpose.DROPOUT, epoch, *self._own), self.device):
@@ -112,10 +114,10 @@ class Fitting:
                 rate = agreed(done, count)
                 if rate is None:
                     return None
-                losses.append(self.updater.update(features, labels, rate, (epoch - 1) * count + done))
-                sizes.append(self.updater.loss.size(labels))
-        total = self.ranks.sum(torch.stack(losses).double().sum())
-        return float(total / torch.stack(sizes).double().sum())
+                sums[0, done] = self.updater.update(features, labels, rate, (epoch - 1) * count + done)
+                sums[1, done] = self.updater.loss.size(labels)
+        losses, sizes = sums.cpu().double().sum(1)
+        return float(self.ranks.sum(losses) / sizes)
 
     @torch.inference_mode()
     def evaluate(self) -> tuple[float, ConfusionMatrix]:
