@@ -81,7 +81,7 @@ def test_features_are_chosen_and_tried(
     expect(head).to_contain_text(re.compile(r"\b[1-6] clear date"), timeout=30_000)
     expect(names).to_have_count(3)
     expect(shown.locator("img.leaflet-image-layer")).to_be_visible()
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(6000)  # every tile is opened anew
     shown.screenshot(path=artefacts / f"features_{theme.lower()}.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator("[role=alert]:visible").all_inner_texts() == [] and errors_in(page) == []
