@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,10 @@ def test_features_are_chosen_and_tried(
         days.nth(2 * place + 1).fill(end)
         days.nth(2 * place + 1).press("Tab")
     expect(shown.locator(".lc-features")).to_contain_text("on 24 days")
+    expect(head).to_contain_text(re.compile(r"\b[1-6] clear date"), timeout=30_000)
     expect(names).to_have_count(3)
-    page.wait_for_timeout(1500)
+    expect(shown.locator("img.leaflet-image-layer")).to_be_visible()
+    page.wait_for_timeout(6000)  # every tile is opened anew
     shown.screenshot(path=artefacts / f"features_{theme.lower()}.png")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.locator("[role=alert]:visible").all_inner_texts() == [] and errors_in(page) == []

@@ -216,5 +216,8 @@ def test_another_day_and_other_bands_are_drawn(panel: FeaturesPanel) -> None:
     panel.map.day.value = next(day for day in panel.map.day.options if day not in ("no image", panel.map.day.value))
     assert panel.settle()
     assert panel.map._image.url != drawn
+    panel.experiment.set({"series.margin_days": 3})
+    assert panel.settle()
+    assert panel.map._image is not None, "the image stays when other days are offered"
     panel.map.day.value = "no image"
     assert len(panel.map.map.layers) == 3

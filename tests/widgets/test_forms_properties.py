@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -25,6 +25,7 @@ from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import build, keep_what_fits, leaves, plain
 from toolkit.learning.parameters import LearningParams
+from toolkit.series.seasons import SeasonParams
 from toolkit.series.timeseries import SeriesParams
 from toolkit.widgets.drafts import drafts_of
 from toolkit.widgets.forms import Form, form
@@ -51,6 +52,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "series.tiles": st.lists(st.sampled_from(TILES), min_size=1, unique=True).map(tuple),
     "series.bands": st.lists(st.sampled_from(BAND_NAMES), min_size=1, unique=True).map(tuple),
     "series.area": st.none() | st.just((1.25, 43.5, 1.5, 43.75)) | st.just((-179.0, -80.0, 1e-07, 0.1)),
+    "series.seasons": st.lists(st.none() | st.integers(1, 366), max_size=3),  # steps; their days follow from the period
     "series.gap_filling.window": st.integers(3, 182).map(lambda half: 2 * half + 1),
     "learning.network.heads": st.sampled_from([1, 2, 4]),
     "learning.network.width": st.integers(1, 10_000).map(lambda quarter: 4 * quarter),
@@ -105,10 +107,25 @@ def _of_kind(kind: Any, bounds: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 @st.composite
+def seasons(draw: st.DrawFn, start: date, end: date, steps: list[int | None]) -> tuple[SeasonParams, ...]:
+    """A season for each step, where the period has room for them."""
+    length, count = (end - start).days, 2 * len(steps)
+    if length < count:
+        return ()
+    days = sorted(draw(st.lists(st.integers(0, length), min_size=count, max_size=count, unique=True)))
+    ends = [start + timedelta(day) for day in days]
+    return tuple(
+        SeasonParams(start=first, end=last, step_days=step)
+        for first, last, step in zip(ends[::2], ends[1::2], steps, strict=True)
+    )
+
+
+@st.composite
 def targets(draw: st.DrawFn) -> ExperimentParams:
     """A valid experiment, every parameter of which may differ from the default."""
     values = {path: draw(values_of(path)) for path in FIELDS}
     values["series.start"], values["series.end"] = sorted((values["series.start"], values["series.end"]))
+    values["series.seasons"] = draw(seasons(values["series.start"], values["series.end"], values["series.seasons"]))
     if values["split.leave_out_tile"] not in values["series.tiles"]:
         values["split.leave_out_tile"] = draw(st.none() | st.sampled_from(values["series.tiles"]))
     content: dict[str, Any] = {}
@@ -165,8 +182,8 @@ def option_of(path: str, value: Any) -> str:
     value = plain(value)
     if value is None:
         text = "none"
-    elif path == "tuning.space":
-        text = yaml.safe_dump(value, default_flow_style=True).strip()
+    elif path == "tuning.space" or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
+        text = yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()
     elif isinstance(value, list):
         text = ",".join(map(str, value))
     elif isinstance(value, dict):

@@ -27,7 +27,7 @@ from toolkit.widgets.leaflet import (
     shapes_layer,
     tile_shapes,
 )
-from toolkit.widgets.map_content import IMAGES, image_layers, products_by_date, tile_grids
+from toolkit.widgets.map_content import IMAGES, Rasters, image_layers, products_by_date, tile_grids
 from toolkit.widgets.map_rasters import Pictures
 from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_frame import PanelFrame
@@ -64,6 +64,8 @@ class ImageMap(Panel):
             self.map.add(layer)
         self._way = Pictures(self.map, self.problem.tell)
         self._image: Any = None
+        self._drawn: Rasters = ()
+        self._offering = False
         self._products: dict[str, list[Product]] = {}
         self._located = located
         self._wanted: Any = None
@@ -103,14 +105,21 @@ class ImageMap(Panel):
         if bounds:
             (south, west), (north, east) = around(bounds[:1])
             self._located((south + north) / 2, (west + east) / 2)
-        self._products = products_by_date(experiment)
-        chosen = self.day.value
-        self.day.options = [NO_DAY, *self._products]
-        if chosen in self._products:
-            self.day.value = chosen
-        elif grids:
+        products, chosen = products_by_date(experiment), self.day.value
+        if chosen not in products and grids:
             self._say("looking for a clear day …")
-            self.day.value = clearest_day(experiment, next(iter(grids)), list(self._products))
+            chosen = clearest_day(experiment, next(iter(grids)), list(products))
+        self._offer(products, chosen)
+
+    def _offer(self, products: dict[str, list[Product]], chosen: str) -> None:
+        """Offer these days; the image that is shown stays while they change."""
+        self._offering, self._products = True, products
+        days = [NO_DAY, *products]
+        if list(self.day.options) != days:
+            self.day.options = days
+        self.day.value = chosen if chosen in products else NO_DAY
+        self._offering = False
+        self._show()
 
     def _failed(self, error: Exception) -> None:
         self._say("")
@@ -122,6 +131,9 @@ class ImageMap(Panel):
     def _show(self) -> None:
         """Show the images of the day that is chosen, below the marks."""
         rasters = image_layers(self._products.get(self.day.value, []), self.kind.value)
+        if self._offering or rasters == self._drawn:
+            return
+        self._drawn = rasters
         if rasters and self._image is not None:
             self._way.change(self._image, rasters)
         elif rasters:
