@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -183,3 +185,8 @@ def test_most_epochs() -> None:
     assert most_epochs(7, SPACE) == 7
     assert most_epochs(7, parse_space({"learning.epochs": [5, 20]}, learning)) == 20
     assert most_epochs(7, parse_space({"learning.epochs": [5, 30, 20]}, learning)) == 30
+
+
+def test_optuna_is_imported_on_first_use_only() -> None:
+    code = "import sys, toolkit.learning.tuning; sys.exit('optuna' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
