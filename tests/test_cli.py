@@ -191,6 +191,17 @@ def test_every_command_explains_itself(verb: str, capsys: Capture) -> None:
         assert "--learning.learning_rate" in text and "Step size of the optimiser" in text
 
 
+def test_tune(sampled_demo: Path, capsys: Capture) -> None:
+    quick = ["--tuning.folds", "2", "--learning.epochs", "1", "--trials"]
+    space = "{learning.learning_rate: [1e-4, 1e-2]}"
+    assert main(["tune", str(sampled_demo), "--tuning.space", space, *quick, "2"]) == 0
+    said = capsys.readouterr().out
+    assert "best of 2 trials: F-score 0." in said and "learning.learning_rate = " in said
+    assert "trials  " in said and said.rstrip().endswith("trials.csv")
+    assert main(["tune", str(sampled_demo), "--tuning.space", "{learning.rate: [1, 2]}", *quick, "2"]) == 2
+    assert "learning.rate is not a parameter" in capsys.readouterr().err
+
+
 def test_help_shows_how_to_start(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,6 +129,10 @@ def test_a_trial_below_the_median_is_pruned_and_a_good_one_is_not(study: Open) -
         one.end(trial, Outcome((end,)))
     watcher, epochs = follow(one.begin(), [0.0] * 8)
     assert watcher.pruned == "pruned in fold 1, epoch 3" and epochs == 3, "not in the first quarter of its epochs"
+    run, again = TrainingRun(LearningParams(), (), 0, 0, 0, "cpu"), Pruning(one.begin(), 0, (), longest=8)
+    run.history[:] = [{"epoch": epoch, "f_score": 0.0} for epoch in (1, 2, 3)]
+    again.on_train_begin(run)  # killed just before it was noted that it was pruned
+    assert again.pruned == "pruned in fold 1, epoch 3" and run.stopping
     watcher, epochs = follow(one.begin(), [0.95 * part / 8 for part in range(1, 9)])
     assert not watcher.pruned and epochs == 8
 
@@ -183,3 +189,8 @@ def test_most_epochs() -> None:
     assert most_epochs(7, SPACE) == 7
     assert most_epochs(7, parse_space({"learning.epochs": [5, 20]}, learning)) == 20
     assert most_epochs(7, parse_space({"learning.epochs": [5, 30, 20]}, learning)) == 30
+
+
+def test_optuna_is_imported_on_first_use_only() -> None:
+    code = "import sys, toolkit.learning.tuning; sys.exit('optuna' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -84,6 +84,15 @@ def test_it_follows_the_experiment(experiment: Experiment, form: SpaceForm) -> N
     assert list(form.rows) == [DROPOUT] and form.rows[DROPOUT].high.value == "0.3"
 
 
+def test_what_cannot_be_tuned_is_told_and_can_be_taken_out(experiment: Experiment, form: SpaceForm) -> None:
+    experiment.set({"tuning.space": {"series.step_days": [5, 10], DROPOUT: [0, 2]}})
+    form.refresh()
+    assert "need new samples" in form.rows["series.step_days"].note.value
+    assert "less than 1" in form.rows[DROPOUT].note.value
+    form.rows["series.step_days"].remove.click()
+    assert list(experiment.tuning.space) == [DROPOUT] == list(form.rows)
+
+
 def test_first_words_are_taken(experiment: Experiment) -> None:
     for path, field in tunable(experiment.learning).items():
         if path != "learning.network.name":

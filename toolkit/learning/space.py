@@ -192,7 +192,7 @@ def _parse(path: str, words: Any, known: Mapping[str, FieldInfo], learning: Lear
             f"tuning.space: {path} = {words!r}: give a list of two values at least, or the two ends of a range"
         )
     kind = kind_of(field.annotation)
-    values = tuple(_value(path, field, one) for one in listed)
+    values = _values(path, field, listed)
     if listed is words and kind in ("N", "X") and len(values) == 2 and None not in values:
         return _range(path, values, kind == "N", _is_log(field), networks)
     if len({label_of(one) for one in values}) < len(values):
@@ -213,16 +213,16 @@ def _range(path: str, ends: Sequence[float], whole: bool, log: bool, networks: t
     return Axis(path, low=low, high=high, log=log, whole=whole, networks=networks)
 
 
-def _value(path: str, field: FieldInfo, value: Any) -> Any:
-    """A value as the parameter takes it.
+def _values(path: str, field: FieldInfo, listed: Sequence[Any]) -> tuple[Any, ...]:
+    """Values as the parameter takes them.
 
     Raises:
-        ParameterError: it does not.
+        ParameterError: it does not take one.
     """
     kind: Any = field.annotation
     model = create_model("Tuned", __base__=Params, value=(kind, field))
     try:
-        return getattr(build(model, {"value": value}, ""), "value")  # noqa: B009 - the model is made here
+        return tuple(dict(build(model, {"value": one}, ""))["value"] for one in listed)
     except ParameterError as error:
         words = str(error).removeprefix(": ").removeprefix("value")
         raise ParameterError(

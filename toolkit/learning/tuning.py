@@ -223,19 +223,24 @@ class Pruning(Callback):
 
     def __init__(self, trial: Trial, fold: int, done: tuple[float, ...], longest: int) -> None:
         self._trial, self._fold, self._done, self._longest = trial, fold, done, longest
-        self.begun, self.pruned = False, ""
+        self.pruned = ""
+        """Why the trial is not worth its end; empty while it is."""
 
     def on_train_begin(self, run: TrainingRun) -> None:
-        """Epochs of a part before, if the training goes on."""
-        self.begun = True
+        """Epochs of a part before, if the training goes on: the last may be the one at which it was to be pruned."""
         for end in range(1, len(run.history) + 1):
-            self._tell(run, run.history[:end])
+            self._compare(run, run.history[:end])
 
     def on_epoch_end(self, run: TrainingRun, row: Row) -> None:
         """One more epoch to compare."""
-        self._tell(run, run.history)
+        self._compare(run, run.history)
+
+    def _compare(self, run: TrainingRun, history: list[Row]) -> None:
+        if self.pruned:
+            return
+        self._tell(run, history)
         if self._trial.asked.should_prune():
-            self.pruned = f"pruned in fold {self._fold + 1}, epoch {row['epoch']}"
+            self.pruned = f"pruned in fold {self._fold + 1}, epoch {len(history)}"
             run.stop()
 
     def _tell(self, run: TrainingRun, history: list[Row]) -> None:

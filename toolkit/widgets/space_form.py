@@ -34,7 +34,7 @@ class SpaceForm(W.VBox):
         self.experiment, self._guard = experiment, guard
         self.rows: dict[str, AxisRow] = {}
         """Each row by the dotted path of its parameter."""
-        self._shown: Any = None
+        self._shown: tuple[Mapping[str, Any], tuple[str, ...]] = ({}, ())
         self.add = W.Dropdown(options=[(ADD, "")], value="", tooltip="Add a parameter to tune")
         self.add.observe(guard(lambda change: self._add(change["new"])), "value")
         super().__init__([self.add])
@@ -43,21 +43,27 @@ class SpaceForm(W.VBox):
 
     def refresh(self) -> None:
         """Show the space of the experiment as it is; what is typed into a row that is refused stays until then."""
-        known = tunable(self.experiment.learning, any_network=NETWORK in self.experiment.tuning.space)
-        shown = (self.experiment.tuning.space, tuple(known))
-        if shown == self._shown:
+        present = self.experiment.tuning.space
+        known = tunable(self.experiment.learning, any_network=NETWORK in present)
+        shown, before = (present, tuple(known)), self._shown
+        if shown == before:
             return
-        self._shown, present = shown, self.experiment.tuning.space
+        self._shown = shown
         for path in set(self.rows) - set(present):
             self.rows.pop(path).box.close()
         for path, words in present.items():
-            if path in self.rows:
-                self.rows[path].show(words)
-            elif path in known:
-                self.rows[path] = AxisRow(path, known[path], words, self._edit, self._guard)
+            if before[1:] != shown[1:] or before[0].get(path) != words:
+                self._show(path, known.get(path) or FieldInfo(annotation=str), words)
         left = [path for path, field in known.items() if path not in present and _has_choice(field)]
         self.add.options = [(ADD, ""), *((_name(path), path) for path in left)]
-        self.children = [*(self.rows[path].box for path in present if path in self.rows), self.add]
+        self.children = [*(self.rows[path].box for path in present), self.add]
+
+    def _show(self, path: str, field: FieldInfo, words: Any) -> None:
+        if path in self.rows:
+            self.rows[path].show(words)
+        else:
+            self.rows[path] = AxisRow(path, field, words, self._edit, self._guard)
+        self._check(path, words)
 
     def _add(self, path: str) -> None:
         if path:
@@ -71,13 +77,19 @@ class SpaceForm(W.VBox):
         if words is None:
             self._set(others)
             return
+        if self._check(path, words):
+            self._set({**others, path: words})
+
+    def _check(self, path: str, words: Any) -> bool:
+        """Whether a row can be; where it cannot, it says why."""
+        among = {one: value for one, value in self.experiment.tuning.space.items() if one == NETWORK}
         try:
-            parse_space({path: words}, self.experiment.learning)
+            parse_space({**among, path: words}, self.experiment.learning)
         except ParameterError as error:
             self.rows[path].refuse(str(error).removeprefix(f"tuning.space: {path}").lstrip(": ="))
-            return
+            return False
         self.rows[path].accept()
-        self._set({**others, path: words})
+        return True
 
     def _set(self, space: Mapping[str, Any]) -> None:
         self.experiment.set({"tuning.space": plain(dict(space))})
