@@ -9,7 +9,7 @@ from pydantic import field_validator
 
 from toolkit.ground.params import Params, param
 from toolkit.learning.devices import DeviceName
-from toolkit.learning.models import MlpParams, NetworkChoice
+from toolkit.learning.models import MlpParams, NetworkChoice, TreeParams
 
 Criterion = Literal["f_score", "oa", "kappa", "loss"]
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -50,6 +50,11 @@ class LearningParams(Params):
         if "file" in section and "network" not in section and name != "own":
             return {**section, "name": "own", "network": name}
         return {"name": name, **section}
+
+    @property
+    def as_trained(self) -> LearningParams:
+        """These; of trees with a single epoch, for they grow once."""
+        return self.model_copy(update={"epochs": 1}) if isinstance(self.network, TreeParams) else self
 
     @property
     def select_column(self) -> str:

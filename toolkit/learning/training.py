@@ -117,12 +117,14 @@ def train_network(
         ParameterError: the device is absent, or the loss is not a number any more.
     """
     check_samples(samples, nomenclature, feature_names)
-    trees = isinstance(params.network, TreeParams)
-    params = params.model_copy(update={"epochs": 1}) if trees else params  # they grow once
+    params = params.as_trained
     state = _resumable(folder / STATE, key, params.epochs, overwrite)
     days = np.asarray(dates, "datetime64[D]")
     with torch_threads(params.threads or default_threads(params.batch_size)):
-        inputs, prepared = InputLayout.of(feature_names, days), prepare_trees if trees else prepare
+        inputs, prepared = (
+            InputLayout.of(feature_names, days),
+            prepare_trees if isinstance(params.network, TreeParams) else prepare,
+        )
         fitting, standardiser = prepared(samples, params, seed, nomenclature, inputs)
         run = TrainingRun(
             params=params,
