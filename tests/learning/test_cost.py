@@ -53,7 +53,7 @@ def test_no_weight_of_a_huge_network_is_made() -> None:
 
 def test_any_registered_network_has_a_cost(registered: dict[str, Any]) -> None:
     class OwnParams(NetworkParams):
-        name: Literal["own"] = "own"
+        name: Literal["bilinear"] = "bilinear"
         width: int = param(4, "Width.")
 
     @register(OwnParams)

@@ -191,7 +191,7 @@ def test_an_absent_file_is_named(experiment: Experiment, file: Path) -> None:
     file.unlink()
     with pytest.raises(ParameterError, match=r"learning\.network\.file: .*my_networks\.py cannot be read"):
         _ = experiment.learning_with_code
-    experiment.set({"learning.network.file": ""})
+    experiment.set({"learning.network.file": None})
     with pytest.raises(ParameterError, match=r"learning\.network\.file: .* is no Python file"):
         _ = experiment.learning_with_code
 

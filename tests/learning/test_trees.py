@@ -171,6 +171,21 @@ def test_raw_dates_are_refused(params: TreeParams) -> None:
         build_network(params, raw, 3)
 
 
+@pytest.mark.parametrize("params", [FOREST, BOOSTING], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [("column", 0, 12), ("low", 0, 0), ("high", 0, 10**6), ("low", -1, 10**6), ("roots", 0, -1), ("classes", 0, 9)],
+)
+def test_a_file_that_leads_out_of_the_trees_is_refused(params: TreeParams, name: str, place: int, value: int) -> None:
+    features, labels = data(4)
+    network = grown(params, features, labels)
+    state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    build_network(params, INPUTS, 9).load_state_dict(state)
+    state[name][place] = value
+    with pytest.raises(ValueError, match="its trees lead nowhere"):
+        build_network(params, INPUTS, 9).load_state_dict(state)
+
+
 def test_trees_have_no_epoch_to_time() -> None:
     found = network_cost(LearningParams(network=FOREST), INPUTS, 9, 1000)
     assert found.seconds_an_epoch is None

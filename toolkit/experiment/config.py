@@ -277,14 +277,14 @@ class Experiment:
         learning = self._params.learning
         if not isinstance(learning.network, OwnParams):
             return learning
-        source = SourceFile.read(self.path.parent / learning.network.file, "learning.network.file")
+        source = SourceFile.read(self.path.parent / (learning.network.file or ""), "learning.network.file")
         return learning.model_copy(update={"network": learning.network.with_code(source)})
 
     @property
     def network_file(self) -> Path | None:
         """The file of a network of one's own; None for a network that ships."""
         network = self._params.learning.network
-        return self.path.parent / network.file if isinstance(network, OwnParams) else None
+        return self.path.parent / (network.file or "") if isinstance(network, OwnParams) else None
 
     def _take_file(self, source: Path, path: Path) -> None:
         """Take the parameters of a file, and this path as the experiment's own."""

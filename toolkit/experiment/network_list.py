@@ -89,7 +89,7 @@ def _listed(experiment: Experiment | None) -> Iterator[NetworkParams]:
 
 
 def _called(params: NetworkParams) -> str:
-    return params.network if isinstance(params, OwnParams) else params.name
+    return str(params.network) if isinstance(params, OwnParams) else params.name
 
 
 def _meaning(params: NetworkParams) -> str:

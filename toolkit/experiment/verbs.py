@@ -168,7 +168,7 @@ def train(
     perform(experiment, train_step(experiment), work, overwrite=overwrite, observer=observer)
     result = TrainingResult.load(folder.learning)
     if not watched:
-        replay(callbacks, experiment.learning, result.history, result.best)
+        replay(callbacks, experiment.learning.as_trained, result.history, result.best)
     return result
 
 

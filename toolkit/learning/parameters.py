@@ -12,7 +12,7 @@ from toolkit.learning.criteria import Criterion, column_of
 from toolkit.learning.devices import DeviceName
 from toolkit.learning.early_stop import EarlyStopParams
 from toolkit.learning.losses import LossParams
-from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, MlpParams, NetworkChoice
+from toolkit.learning.models import NO_INTERPOLATOR, InterpolatorChoice, MlpParams, NetworkChoice, TreeParams
 from toolkit.learning.precision import Precision
 from toolkit.learning.schedule import ScheduleParams
 from toolkit.learning.tries import TriesParams
@@ -97,8 +97,10 @@ class LearningParams(Params):
         return {"name": name, **section}
 
     @property
-    def for_trees(self) -> LearningParams:
-        """The same without what means nothing to trees, which grow once, here, from samples in memory."""
+    def as_trained(self) -> LearningParams:
+        """These; of trees without what means nothing to them, which grow once, here, from samples in memory."""
+        if not isinstance(self.network, TreeParams):
+            return self
         once = {"epochs": 1, "processes": 1, "precision": "float32", "probe_threads": False, "start_from": None}
         return self.model_copy(update={**once, "tries": TriesParams(seeds=self.tries.seeds)})
 

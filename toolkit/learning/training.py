@@ -83,7 +83,7 @@ def train_network(
     check_samples(samples, nomenclature, feature_names)
     days = np.asarray(dates, "datetime64[D]")
     names, defined = tuple(feature_names), dict(definitions or {})
-    params = params.for_trees if isinstance(params.network, TreeParams) else params
+    params = params.as_trained
     task = _Task(samples, params, seed, nomenclature, names, days, defined, callbacks, stop, overwrite, base)
     return task.tries(folder, key) if params.tries.several else task.one(folder, key)
 

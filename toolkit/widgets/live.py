@@ -137,13 +137,14 @@ class LiveCurves(anywidget.AnyWidget, Callback):
             stage: how the training goes, where a job is at it.
         """
         self._history = read_history(RunFolder(experiment.folder).history)
-        self._select_by = experiment.learning.select_column
-        asked, done = experiment.learning.epochs, len(self._history)
+        learning = experiment.learning.as_trained
+        self._select_by = learning.select_column
+        asked, done = learning.epochs, len(self._history)
         phase = PHASES.get(stage.state, "done") if stage else "done" if done >= asked else "stopped"
         self._state = {
             "phase": phase if done or phase == "running" else None,
             "epochs": asked,
-            "best": best_epoch(self._history, experiment.learning),
+            "best": best_epoch(self._history, learning),
             "low": lowest_metric(self._history),
             "part": round(stage.done / stage.total, 4) if stage and stage.total else round(done / asked, 4),
             "left": stage.left if stage else None,

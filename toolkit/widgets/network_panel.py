@@ -58,7 +58,11 @@ class NetworkPanel(Panel):
 
     def _look(self, experiment: Experiment) -> None:
         """In a thread: the layers at once, then the samples, then the time; what is known is not sought anew."""
-        learning, stack, classes = experiment.learning_with_code, experiment.stack, len(experiment.nomenclature)
+        learning, stack, classes = (
+            experiment.learning_with_code.as_trained,
+            experiment.stack,
+            len(experiment.nomenclature),
+        )
         inputs = InputLayout.of(stack.names, stack.days)
         known = Known(network_shape(learning.network, inputs, classes, learning.interpolator))
         self.layers.value = layers_html(known.shape)

@@ -43,14 +43,14 @@ class GradientBoosting(Trees):
     counted = "rounds"
 
     def __init__(self, params: GradientBoostingParams, inputs: InputLayout, n_classes: int) -> None:
-        super().__init__(n_classes)
+        super().__init__(inputs, n_classes)
         check_columns(inputs, params.name)
         self.params, self.parts = params, params.rounds
         self.base: torch.Tensor
         self.register_buffer("base", torch.zeros(0, dtype=torch.float64))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        base = self.base.numpy()
+        base = self.base.cpu().numpy()
         each = (np.arange(len(self.roots)) % max(len(base), 1)).astype(np.int32)
         scores = base + self.sums(features, len(base), each)
         if len(base) == 1:  # of two classes there is one score, that of the second against the first

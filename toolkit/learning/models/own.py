@@ -43,8 +43,8 @@ class OwnParams(NetworkParams):
     """A network of a person's own, and its parameters."""
 
     name: Literal["own"] = param("own", "Your own: an nn.Module in a Python file, declared by @network.")
-    network: str = param("", "Name of the class, as it is or in small letters: MyNet or my_net.")
-    file: str = param("", "Python file that the class is in, relative to the experiment file.")
+    network: str | None = param(None, "Name of the class, as it is or in small letters: MyNet or my_net.")
+    file: str | None = param(None, "Python file that the class is in, relative to the experiment file.")
     params: Values = param({}, "Its parameters.")
 
     _code: SourceFile | None = PrivateAttr(None)
@@ -80,8 +80,8 @@ class OwnParams(NetworkParams):
         if self.network in found:
             return found[self.network]
         raise NetworkError(
-            f"{self.code.path} has no network {self.network!r}{did_you_mean(self.network, found)}; a class is one "
-            "when @network stands above it"
+            f"{self.code.path} has no network {self.network!r}{did_you_mean(self.network or '', found)}; a class is "
+            "one when @network stands above it"
         )
 
     @property

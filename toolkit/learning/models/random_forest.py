@@ -42,7 +42,7 @@ class RandomForest(Trees):
     counted = "trees"
 
     def __init__(self, params: RandomForestParams, inputs: InputLayout, n_classes: int) -> None:
-        super().__init__(n_classes)
+        super().__init__(inputs, n_classes)
         check_columns(inputs, params.name)
         self.params, self.parts = params, params.trees
 

@@ -16,6 +16,7 @@ import torch
 from numba import njit
 from torch import nn
 
+from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models.registry import NetworkParams
 
 GoOn = Callable[[int, int], bool]
@@ -54,9 +55,9 @@ class Trees(nn.Module):
     chunk = 1024
     widths: tuple[int, ...] = ()
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self, inputs: InputLayout, n_classes: int) -> None:
         super().__init__()
-        self.n_classes = n_classes
+        self.n_features, self.n_classes = len(inputs.names), n_classes
         self.classes: torch.Tensor
         self.roots: torch.Tensor
         self.leaves: torch.Tensor
@@ -65,10 +66,34 @@ class Trees(nn.Module):
             self.register_buffer(name, torch.zeros(0, dtype=kind))
         self.register_buffer("leaves", torch.zeros(0, 0))
         self.register_load_state_dict_pre_hook(_make_room)
+        self.register_load_state_dict_post_hook(lambda module, _: module.check())
 
     def take(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Become these trees."""
         self.load_state_dict({name: torch.from_numpy(values) for name, values in arrays.items()})
+
+    def check(self) -> None:
+        """Hold every number against what it is a place in, so that no file leads astray who follows it.
+
+        Raises:
+            ValueError: it leads out of the trees, or in a circle.
+        """
+        column, low, high, roots, classes, threshold = (
+            getattr(self, name).cpu().numpy() for name in ("column", "low", "high", "roots", "classes", "threshold")
+        )
+        node, inner = np.arange(len(column)), column >= 0
+        sizes = {len(column), len(low), len(high), len(threshold)}
+        inside = (
+            len(sizes) == 1
+            and _within(roots, 0, len(node))
+            and _within(classes, 0, self.n_classes)
+            and _within(column, -1, self.n_features)
+            and _within(low[inner], node[inner] + 1, len(node))  # whoever only goes forward arrives
+            and _within(high[inner], node[inner] + 1, len(node))
+            and _within(low[~inner], 0, len(self.leaves))
+        )
+        if not inside:
+            raise ValueError("its trees lead nowhere")
 
     def sums(self, features: torch.Tensor, width: int, each: np.ndarray) -> np.ndarray:
         """The sum of what a sample finds in all trees, float64 (sample, width).
@@ -78,7 +103,10 @@ class Trees(nn.Module):
         """
         values = np.ascontiguousarray(features.detach().cpu().numpy(), dtype=np.float32)
         found = np.zeros((len(values), width))
-        arrays = (getattr(self, name).numpy() for name in ("roots", "column", "threshold", "low", "high", "leaves"))
+        names = ("roots", "column", "threshold", "low", "high", "leaves")
+        arrays = [getattr(self, name).cpu().numpy() for name in names]
+        if len(each) and each.max() + self.leaves.shape[1] > width:
+            raise ValueError(f"leaves of {self.leaves.shape[1]} numbers do not fit {width} classes")
         _add_leaves(values, each, *arrays, found)
         return found
 
@@ -94,6 +122,10 @@ def _make_room(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -
     for name, buffer in module.named_buffers(recurse=False):
         if prefix + name in state:
             setattr(module, name, torch.empty_like(state[prefix + name], dtype=buffer.dtype))
+
+
+def _within(places: np.ndarray, least: np.ndarray | int, below: int) -> bool:
+    return bool(((places >= least) & (places < below)).all())
 
 
 def joined(trees: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
