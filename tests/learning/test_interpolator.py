@@ -32,8 +32,8 @@ from toolkit.learning.models import (
     build_network,
     inputs_behind,
     interpolator_params,
-    network,
     network_behind,
+    register,
 )
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import train_network
@@ -364,7 +364,7 @@ def test_a_network_may_read_raw_dates_by_itself(
     class PeakParams(NetworkParams):
         name: Literal["peak"] = "peak"
 
-    @network(PeakParams)
+    @register(PeakParams)
     class Peak(nn.Module):
         """Where in the year the sample is bright: a softmax over its valid dates."""
 

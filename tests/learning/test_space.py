@@ -29,7 +29,7 @@ def axis(path: str, words: Any) -> Axis:
 def test_two_numbers_are_a_range_of_the_parameter_s_kind() -> None:
     assert axis(RATE, (1e-5, 1e-2)) == Axis(RATE, low=1e-5, high=1e-2, log=True)
     assert axis(RATE, ["1e-5", 1e-2]) == axis(RATE, [1e-5, 1e-2]), "YAML reads 1e-5 as text"
-    assert axis(DROPOUT, [0, 0.5]) == Axis(DROPOUT, low=0, high=0.5)
+    assert axis("learning.loss.label_smoothing", [0, 0.5]) == Axis("learning.loss.label_smoothing", low=0, high=0.5)
     assert axis(EPOCHS, [20, 40]) == Axis(EPOCHS, low=20, high=40, whole=True)
     assert axis("learning.batch_size", [64, 4096]).log
 
