@@ -22,6 +22,7 @@ from toolkit.widgets import (
 )
 from toolkit.widgets import panel as module
 from toolkit.widgets.drafts import drafts_of
+from toolkit.widgets.features_panel import FeaturesPanel
 from toolkit.widgets.leaflet import WebMap
 from toolkit.widgets.panel import Panel
 
@@ -29,6 +30,7 @@ MAKERS: dict[str, Callable[[Experiment], Any]] = {
     "map": ClassMap,
     "inspector": PixelInspector,
     "tiles": TilesPanel,
+    "features": FeaturesPanel,
     "samples": SamplingPanel,
     "network": NetworkPanel,
     "run": RunPanel,

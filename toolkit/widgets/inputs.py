@@ -225,7 +225,9 @@ def _sections(asked: Asked) -> Input | None:
     fields = model.model_fields
     if any(unwrap(info.annotation)[0] not in (int, float, str, date) for info in fields.values()):
         return None
-    inputs = {name: make_input(info) for name, info in fields.items()}  # for the ways between value and parameter
+    inputs = {name: make_input(info) for name, info in fields.items()}
+    for one in inputs.values():  # of which only the ways between value and parameter are needed
+        one.widget.close()
 
     def made(info: FieldInfo) -> Any:
         one = make_input(info)

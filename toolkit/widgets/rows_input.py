@@ -9,6 +9,8 @@ from typing import Any
 import ipywidgets as W
 import traitlets
 
+from toolkit.widgets.panel import close_inner
+
 Row = tuple[Any, ...]
 """What the inputs of a row hold, in the order of the columns."""
 
@@ -28,6 +30,7 @@ class RowsInput(W.VBox):
         self._columns = columns
         self._needed = [list(columns).index(name) for name in needed]
         self._rows: list[list[Any]] = []
+        self._boxes: list[W.HBox] = []
         self.add = W.Button(description="Add a row", icon="plus", layout=W.Layout(width="auto"))
         self.add.on_click(lambda _: self._add())
         names = "".join(f"<span>{escape(name)}</span>" for name in columns)
@@ -58,10 +61,14 @@ class RowsInput(W.VBox):
             self._lay_out(self.value)
 
     def _lay_out(self, rows: Sequence[Row | None]) -> None:
+        before = self._boxes
         self._rows = [self._make(row) for row in rows]
-        boxes = [self._box(place, row) for place, row in enumerate(self._rows)]
-        self._head.layout.display = "" if boxes else "none"
-        self.children = [self._head, *boxes, self.add]
+        self._boxes = [self._box(place, row) for place, row in enumerate(self._rows)]
+        self._head.layout.display = "" if self._boxes else "none"
+        self.children = [self._head, *self._boxes, self.add]
+        for box in before:
+            close_inner(box)
+            box.close()
 
     def _make(self, values: Row | None) -> list[Any]:
         parts = [make() for make in self._columns.values()]
