@@ -64,6 +64,10 @@ HELP = {
 }
 
 
+TABLES = ("TABLE", "VALUES")
+"""Kinds of values that are written `1=5,2=7`."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for a mistake in data or parameters."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -190,11 +194,11 @@ def _value(text: str, annotation: Any) -> Any:
     kind = kind_of(annotation)
     if text.strip().lower() == "none" and type(None) in get_args(annotation):
         return None
-    if text.strip().lower() == "none" and kind in ("LIST", "TABLE", "VALUES"):
+    if text.strip().lower() == "none" and kind in ("LIST", *TABLES):
         return [] if kind == "LIST" else {}
     if kind == "TEXT":
         return text
-    if kind == "TABLE" and not text.startswith("{"):
+    if kind in TABLES and not text.startswith("{"):
         text = f"{{{text.replace('=', ': ')}}}"
     try:
         value = yaml.safe_load(f"[{text}]" if kind == "LIST" and not text.startswith("[") else text)

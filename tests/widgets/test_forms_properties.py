@@ -25,6 +25,7 @@ from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import build, keep_what_fits, leaves, plain
 from toolkit.learning.parameters import LearningParams
+from toolkit.mapping.reclassify import RuleParams
 from toolkit.series.seasons import SeasonParams
 from toolkit.series.timeseries import SeriesParams
 from toolkit.widgets.drafts import drafts_of
@@ -47,6 +48,12 @@ EXTERNAL = st.builds(
     params=st.dictionaries(st.sampled_from(["radius", "band"]), st.integers(1, 9) | st.sampled_from(["B4", "B8"])),
 )
 
+CODES = st.integers(1, 255)
+CHANGE = st.dictionaries(CODES, CODES, min_size=1, max_size=3)
+RULES = st.builds(RuleParams, change=CHANGE) | st.builds(
+    RuleParams, change=CHANGE, where=st.just("slope"), above=st.none() | st.just(30.5), outside=st.booleans()
+)
+
 SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True),
     "series.tiles": st.lists(st.sampled_from(TILES), min_size=1, unique=True).map(tuple),
@@ -65,6 +72,10 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["learning.epochs", "learning.batch_size"]),
         st.just((1, 5)) | st.just((0.5, 7)) | st.just({"choices": (20, 40)}) | st.just(((64, 32), None)),
     ),
+    "postprocess.smoothing.window": st.just(0) | st.integers(1, 25).map(lambda half: 2 * half + 1),
+    "postprocess.smoothing.smoothness_of": st.dictionaries(CODES, st.integers(1, 1000), max_size=3),
+    "postprocess.rules": st.lists(RULES, max_size=2).map(tuple),
+    "postprocess.sieve.absorbed_by": st.dictionaries(CODES, st.lists(CODES, max_size=3).map(tuple), max_size=3),
     "sampling.class_caps": st.dictionaries(st.integers(1, 255), st.integers(1, 10**9), max_size=5),
 }
 """Parameters with a rule of their own, beside type and bounds."""
@@ -185,12 +196,17 @@ def option_of(path: str, value: Any) -> str:
     elif path == "tuning.space" or (isinstance(value, list) and any(isinstance(one, dict) for one in value)):
         text = yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()
     elif isinstance(value, list):
-        text = ",".join(map(str, value))
+        text = ",".join(_written(one) for one in value)
     elif isinstance(value, dict):
         text = ",".join(f"{key}={one}" for key, one in value.items())
     else:
         text = str(value)
     return f"--{path}={text}"
+
+
+def _written(one: Any) -> str:
+    flow = {"default_flow_style": True, "sort_keys": False, "width": 10_000}
+    return yaml.safe_dump(one, **flow).strip() if isinstance(one, dict) else str(one)
 
 
 @cache
@@ -203,8 +219,11 @@ def parser(verb: str) -> Any:
 def test_the_command_s_options_make_the_same_experiment(target: ExperimentParams) -> None:
     experiment = Experiment(START)
     changes: dict[str, Any] = {}
-    for verb in ("run", "tune"):  # what is tuned has no say in a run
-        paths = [path for path in paths_of(target) if path.startswith("tuning.") == (verb == "tune")]
+    alone = {"tune": "tuning.", "vectorise": "vectorise."}  # sections that have no say in a run
+    for verb in ("run", *alone):
+        others = tuple(section for one, section in alone.items() if one != verb)
+        mine = alone.get(verb, "")
+        paths = [path for path in paths_of(target) if path.startswith(mine) and not path.startswith(others)]
         options = [option_of(path, at(target, path)) for path in paths]
         changes |= _changes(parser(verb).parse_args([verb, "experiment.yml", *options]))
     experiment.set(changes)
