@@ -11,7 +11,7 @@ from toolkit.ground.params import Params, param
 from toolkit.ground_truth.polygons import GroundTruthParams
 from toolkit.ground_truth.splits import SplitParams
 from toolkit.learning.parameters import LearningParams
-from toolkit.mapping.classify import MappingParams
+from toolkit.mapping.memory import MappingParams
 from toolkit.samples.sampling import SamplingParams
 from toolkit.series.timeseries import SeriesParams
 

@@ -21,6 +21,7 @@ from toolkit.ground.params import Params, param
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
 from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_window
+from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.resampling import REACH, Method, upsample
 
@@ -156,8 +157,11 @@ class TileSeries:
         """Days of acquisition, datetime64[D] of shape (date,); a day may stand twice."""
         return np.array([one.product.date for one in self.acquisitions], dtype="datetime64[D]")
 
-    def read(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, block: Block, buffer: SeriesBuffer | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Values and validity over a block.
+
+        Args:
+            buffer: memory to use; what is returned lies in it, until it is used for another block.
 
         Returns:
             values: (date, band, y, x) int16, reflectance x 10000, -10000 where nothing was measured.
@@ -167,8 +171,8 @@ class TileSeries:
             ProductError: a file cannot be read.
         """
         shape = (block.height, block.width)
-        values = np.empty((len(self.acquisitions), len(self.bands), *shape), dtype=np.int16)
-        validity = np.ones((len(self.acquisitions), *shape), dtype=bool)
+        values, validity = (buffer or SeriesBuffer()).arrays(len(self.acquisitions), len(self.bands), shape)
+        validity[:] = True
         for t, acquisition in enumerate(self.acquisitions):
             for mask, placed in acquisition.masks:
                 validity[t] &= _read_mask(mask, placed, block)
