@@ -1,8 +1,8 @@
 """Where blocks are worked on: threads of this process, processes of this machine, or a Dask cluster of many machines.
 
-    cluster: {kind: local, workers: 4}
-    cluster: {kind: address, address: "tcp://10.0.0.5:8786"}
-    cluster: {kind: slurm, workers: 32, threads: 32, memory_gb: 128, queue: normal, walltime: "04:00:00"}
+cluster: {kind: local, workers: 4}
+cluster: {kind: address, address: "tcp://10.0.0.5:8786"}
+cluster: {kind: slurm, workers: 32, threads: 32, memory_gb: 128, queue: normal, walltime: "04:00:00"}
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def cluster_crew(params: ClusterParams, memory_gb: float) -> Iterator[DaskCrew]:
         try:
             target = params.address if params.kind == "address" else stack.enter_context(_started(params, memory_gb))
             client = stack.enter_context(Client(target, timeout=CONNECT_SECONDS, set_as_default=False))
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, RuntimeError) as error:
             place = params.address or f"of kind {params.kind}"
             raise ClusterError(
                 f"the Dask cluster {place} cannot be reached or started ({error}); mend cluster.address or see to it"
@@ -113,7 +113,7 @@ def _started(params: ClusterParams, memory_gb: float) -> Any:
             threads_per_worker=params.threads,
             processes=True,
             memory_limit=None,  # blocks are cut to fit; a process ended amid one would only do it again
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             host="127.0.0.1",
         )
     cluster = _jobqueue(params.kind)(

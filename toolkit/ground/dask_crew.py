@@ -1,9 +1,9 @@
 """Workers of a Dask cluster: one task is one block, from read to written bytes.
 
 No graph is made: a few blocks for each worker are on their way at any time, however many there are, so that the
-scheduler holds as little for ten million blocks as for a hundred. What the tasks of a job have in common (the series, the
-model, the text of external features) is sent to each worker once, and to one that joins later as it joins; a task itself
-is its place. Arrays never travel: workers read and write files that all of them see.
+scheduler holds as little for ten million blocks as for a hundred. What the tasks of a job have in common (the series,
+the model, the text of external features) is sent to each worker once, and to one that joins later as it joins; a task
+itself is its place. Arrays never travel: workers read and write files that all of them see.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ class DaskCrew:
         self.client, self.retries, self.stalled, self.patience = client, retries, stalled, patience
         self._names: dict[int, str] = {}
         self._slots, self._asked, self._seen = 0, 0.0, time.monotonic()
-        self._begun: dict[str, tuple[str, float]] = {}
+        self._begun: dict[Any, tuple[str, float]] = {}
+        """Block that a worker has been given -> the worker, and since when."""
+        self._next_look = 0.0
 
     @property
     def slots(self) -> int:
@@ -100,28 +102,24 @@ class DaskCrew:
                 f"the cluster has had no worker for {self.patience:.0f} s; see to it, then start again: what is done "
                 "is kept"
             )
-        if all(now - since < self.stalled for since in running.values()):
-            return
-        working = self._working()
-        for key in self._begun.keys() - working.keys():
-            del self._begun[key]
-        for key, worker in working.items():
-            before, since = self._begun.setdefault(key, (worker, now))
-            if before != worker:
-                self._begun[key] = worker, now
-            elif now - since > self.stalled:
-                self._end(worker)
-                del self._begun[key]
+        if now >= self._next_look:
+            self._next_look = now + max(ASK_EVERY, self.stalled / 20)
+            self._end_stalled({task.key for task in running}, now)
+
+    def _end_stalled(self, own: set[Any], now: float) -> None:
+        working = {key: one for one, keys in self.client.processing().items() for key in keys if key in own}
+        self._begun = {
+            key: (one, self._begun[key][1] if self._begun.get(key, ("", 0))[0] == one else now)
+            for key, one in working.items()
+        }
+        for worker in {one for one, since in self._begun.values() if now - since > self.stalled}:
+            self._end(worker)
 
     def leave(self, job: StreamJob) -> None:
         name = self._names.pop(id(job), None)
         if name is not None:
             with suppress(OSError, TimeoutError):  # a cluster that is gone needs no tidying
                 self.client.unregister_worker_plugin(name)
-
-    def _working(self) -> dict[str, str]:
-        """The blocks being worked on, and by which worker."""
-        return {str(key): worker for worker, keys in self.client.processing().items() for key in keys}
 
     def _end(self, worker: str) -> None:
         LOG.warning("worker %s has not finished a block for %.0f s and is ended", worker, self.stalled)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from toolkit.ground.block_files import Receipt
 
