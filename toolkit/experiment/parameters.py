@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from toolkit.features.stack import FeatureParams
+from toolkit.ground.clusters import ClusterParams
 from toolkit.ground.params import Params, param
 from toolkit.ground_truth.polygons import GroundTruthParams
 from toolkit.ground_truth.splits import SplitParams
@@ -30,6 +31,7 @@ class ExperimentParams(Params):
     sampling: SamplingParams = Field(SamplingParams(), description="Pixels drawn from the polygons.")
     learning: LearningParams = Field(LearningParams(), description="Network and training.")
     mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
+    cluster: ClusterParams = Field(ClusterParams(), description="Where tiles are classified.")
 
     @model_validator(mode="after")
     def _left_out_tile_is_one_of_the_tiles(self) -> ExperimentParams:

@@ -13,13 +13,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from toolkit import __version__
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.writing import write_text
+
+if TYPE_CHECKING:
+    from toolkit.experiment.config import Experiment
 
 PACKAGES = ("numpy", "numba", "torch", "rasterio", "geopandas", "shapely", "pyproj", "pydantic")
 
@@ -140,3 +143,12 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def provenance_tags(experiment: Experiment, record: Record) -> dict[str, str]:
+    """What a map says of its making."""
+    return {
+        "EXPERIMENT": experiment.name,
+        "TOOLKIT_VERSION": record.version,
+        "PARAMETERS": fingerprint([record.params, experiment.learning.model_dump(mode="json")]),
+    }

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,12 +57,11 @@ class Record:
 
     def line(self) -> str:
         """The record as a line of the ledger, stamped with the present time; empty fields are left out."""
-        block = [self.block.row, self.block.col, self.block.height, self.block.width]
         fields = {"state": self.state, "seconds": round(self.seconds, 3), "bytes": self.bytes}
         words = {"checksum": self.checksum, "where": self.where, "error": self.error}
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         kept = {name: value for name, value in {**fields, **words}.items() if value}
-        return json.dumps({"time": now, "block": block, **kept}, ensure_ascii=False)
+        return json.dumps({"time": now, "block": _numbers(self.block), **kept}, ensure_ascii=False)
 
 
 class Ledger:
@@ -73,14 +72,14 @@ class Ledger:
         self._file: BinaryIO | None = None
 
     @classmethod
-    def begin(cls, folder: Path, key: str) -> Ledger:
-        """A new ledger for blocks of this key.
+    def begin(cls, folder: Path, key: str, blocks: Sequence[Block] = ()) -> Ledger:
+        """A new ledger for blocks of this key; `blocks` are all that there are, for whoever follows the run.
 
         Raises:
             RunFolderError: the disk is full, or the folder cannot be written.
         """
         ledger = cls(folder)
-        ledger._append(json.dumps({"format": FORMAT, "key": key}))
+        ledger._append(json.dumps({"format": FORMAT, "key": key, "blocks": [_numbers(one) for one in blocks]}))
         return ledger
 
     def add(self, record: Record) -> None:
@@ -128,6 +127,19 @@ def records(folder: Path) -> dict[Block, Record]:
         if record is not None:
             found[record.block] = record
     return found
+
+
+def planned(folder: Path) -> list[Block]:
+    """All blocks of a run, begun or not, in their order; empty where there is no ledger."""
+    first = next(_lines(folder / LEDGER), {})
+    try:
+        return [Block(*map(int, one)) for one in first.get("blocks", [])]
+    except (TypeError, ValueError):
+        return []
+
+
+def _numbers(block: Block) -> list[int]:
+    return [block.row, block.col, block.height, block.width]
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -85,7 +85,7 @@ class _Run:
 
     def __init__(self, job: StreamJob) -> None:
         self.job = job
-        self.ledger = _open_ledger(job.folder, job.key)
+        self.ledger = _open_ledger(job.folder, job.key, job.blocks)
         done = _blocks_done(job.folder)
         self.waiting = [block for block in job.blocks if block not in done]
         self.left = len(self.waiting)
@@ -214,14 +214,14 @@ def _see(folder: Path, receipt: Receipt) -> None:
         time.sleep(0.1)
 
 
-def _open_ledger(folder: Path, key: str) -> Ledger:
+def _open_ledger(folder: Path, key: str, blocks: Sequence[Block]) -> Ledger:
     """Make the folder ready for blocks of this key: as it is where they are its own, else empty."""
     with explained(folder):
         if key_of(folder) == key:
             return Ledger(folder)
         if folder.exists():
             _take_away(folder)
-    return Ledger.begin(folder, key)
+    return Ledger.begin(folder, key, blocks)
 
 
 def _blocks_done(folder: Path) -> set[Block]:

@@ -29,6 +29,8 @@ WORKER_BYTES = 40_000_000
 """What a worker takes besides: activations of the network, memory that the allocator keeps."""
 START_BYTES = 150_000_000
 """What the first blocks bring into memory for good: compiled code, the libraries' own working memory."""
+PROCESS_BYTES = 500_000_000
+"""What a process that only works on blocks takes before the first: the interpreter, torch, GDAL (0.43 GB measured)."""
 GDAL_SHARE = 1 / 16
 """Share of the budget for GDAL's cache of tiles; where blocks fit the files, hardly a tile is asked for twice."""
 

@@ -85,7 +85,7 @@ def use_raster_memory(cache_mb: int, *, keep_open: bool) -> None:
     global _kept
     _kept = None if keep_open else 1
     if os.environ["GDAL_CACHEMAX"] == str(GDAL_CACHE):
-        set_gdal_config("GDAL_CACHEMAX", cache_mb)
+        set_gdal_config("GDAL_CACHEMAX", cache_mb * 2**20)  # rasterio gives it to GDAL as bytes
 
 
 @contextmanager
