@@ -30,6 +30,7 @@ from toolkit.mapping.memory import PROCESS_BYTES, allot
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
+
 def block_maps(experiment: Experiment) -> BlockMaps:
     """How the blocks of the tiles stand that are being classified, or whose classification was stopped."""
     folder = RunFolder(experiment.folder)

@@ -1,7 +1,7 @@
 """A plan first: what `classify` will read and write, the memory, the disk and the time, before anything is begun.
 
-    plan(experiment)            # a look at the files, and a probe of a few blocks
-    landcover plan experiment.yml
+plan(experiment)            # a look at the files, and a probe of a few blocks
+landcover plan experiment.yml
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.ground.memory import free_memory, resident
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.learning.checkpoint import Model
-from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
 from toolkit.mapping.forecast import TileForecast, forecast_tile, probe
+from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
 from toolkit.series.timeseries import TileSeries
 
 SPARE = 1.05
@@ -114,8 +114,14 @@ class Plan:
         return [
             ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {self.pixels / 1e6:,.1f} million pixels"),
             *kept,
-            ("reads", f"{files:,} files, {_size(read)}, {' to '.join(map(str, dates[:: max(1, len(dates) - 1)]))} dates"),
-            ("blocks", f"{sum(one.blocks for one in self.tiles):,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
+            (
+                "reads",
+                f"{files:,} files, {_size(read)}, {' to '.join(map(str, dates[:: max(1, len(dates) - 1)]))} dates",
+            ),
+            (
+                "blocks",
+                f"{sum(one.blocks for one in self.tiles):,} of {block[0]} x {block[1]} pixels, worked on {whole}",
+            ),
             ("decoding", f"each tile of a file {self.tiles[0].decoded:.1f} times; {open_}"),
             ("workers", f"{self.workers}{processes}"),
             ("memory", f"{_size(self.memory)} at most, {_size(self.memory_needed)} for blocks{free}"),

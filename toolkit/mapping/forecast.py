@@ -11,12 +11,12 @@ from pathlib import Path
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.block_files import work_and_write
 from toolkit.ground.grid import Block
+from toolkit.ground.parts import PartSize
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
 from toolkit.mapping.classify import LAYERS, BlockClassifier
 from toolkit.mapping.memory import Allotment, allot
 from toolkit.products.raster import close_rasters, raster_memory
-from toolkit.ground.parts import PartSize
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
