@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   := data/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test check bench bench-series bench-env real docs pictures clean
+.PHONY: help env demo lab app test check bench bench-series bench-mapping bench-env real docs pictures clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -50,6 +50,9 @@ bench: env  ## Measure gap-filling, training and mapping
 
 bench-series: env  ## Measure gap-filling beside its peers
 	@$(BIN)/python benchmarks/series.py
+
+bench-mapping: env  ## Measure whole maps, from products to written map, and the memory they take
+	@$(BIN)/python benchmarks/map_scale.py
 
 bench-env: .venv-bench/.ready  ## Install the peers that cannot live beside ours, for bench-series
 

@@ -127,7 +127,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
     for name in toolkit.__all__:
         assert getattr(toolkit, name) is not None
     nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "Nomenclature"}
-    verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "run"}
+    verbs = {"clean", "sample", "train", "classify", "mosaic", "validate", "cross_validate", "plan", "run"}
     assert set(toolkit.__all__) == nouns | verbs | {"demo", "external_feature", "figures", "widgets"}
 
 

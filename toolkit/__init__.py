@@ -30,6 +30,7 @@ _HOME = {
     "external_feature": "features.external",
     "figures": "figures",
     "mosaic": "experiment.verbs",
+    "plan": "experiment.plan",
     "run": "experiment.verbs",
     "sample": "experiment.verbs",
     "train": "experiment.verbs",

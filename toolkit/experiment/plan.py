@@ -108,20 +108,16 @@ class Plan:
         whole = "whole" if part == block else f"in parts of {part[0]} x {part[1]}"
         open_ = "files stay open" if self.tiles[0].allotment.keep_open else "files are opened for each block"
         kept = [("up to date", ", ".join(self.up_to_date))] if self.up_to_date else []
-        dates = sorted({one.dates for one in self.tiles})
+        counts = sorted({one.dates for one in self.tiles})
+        dates = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        blocks = sum(one.blocks for one in self.tiles)
         free = f", {_size(self.memory_free)} free" if self.here else ""
         processes = f" in {self.processes} processes" if self.processes > 1 else ""
         return [
             ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {self.pixels / 1e6:,.1f} million pixels"),
             *kept,
-            (
-                "reads",
-                f"{files:,} files, {_size(read)}, {' to '.join(map(str, dates[:: max(1, len(dates) - 1)]))} dates",
-            ),
-            (
-                "blocks",
-                f"{sum(one.blocks for one in self.tiles):,} of {block[0]} x {block[1]} pixels, worked on {whole}",
-            ),
+            ("reads", f"{files:,} files, {_size(read)}, {dates} dates"),
+            ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
             ("decoding", f"each tile of a file {self.tiles[0].decoded:.1f} times; {open_}"),
             ("workers", f"{self.workers}{processes}"),
             ("memory", f"{_size(self.memory)} at most, {_size(self.memory_needed)} for blocks{free}"),

@@ -1,4 +1,4 @@
-"""What it will take to classify a tile, before it is begun: files, memory, disk, and the time by a probe of a few blocks."""
+"""What it will take to classify a tile: files, memory, disk, and the time, by a probe of a few blocks."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def probe(series: TileSeries, stack: FeatureStack, model: Model, forecast: TileF
 
 
 def _pieces(forecast: TileForecast, cover: Sequence[Block]) -> list[Block]:
-    """A small piece to begin with, then one of each of two blocks: in the middle of the tile, and a third of the way."""
+    """A small piece to begin with, then one of each of two blocks: in the middle of the tile, and before it."""
     height, width = forecast.allotment.part
     while height * width > PROBE_PIXELS:
         height, width = (-(-height // 2), width) if height >= width else (height, -(-width // 2))
