@@ -180,6 +180,7 @@ def _otb_commands(scene: MapScene, window: Window, image: Path, model: Path, fol
     table.insert(0, "code", np.random.default_rng(0).integers(1, 24, len(rows)).astype(np.int32))
     pyogrio.write_dataframe(table, folder / "samples.gpkg")
     yield [
-        "otbcli_TrainVectorClassifier", "-io.vd", str(folder / "samples.gpkg"), "-io.out", str(model), "-cfield", "code",
+        "otbcli_TrainVectorClassifier", "-io.vd", str(folder / "samples.gpkg"),
+        "-io.out", str(model), "-cfield", "code",
         "-classifier", "rf", "-classifier.rf.nbtrees", "100", "-feat", *names,
     ]  # fmt: skip
