@@ -103,10 +103,8 @@ def main() -> None:
             blocks += len(job.blocks)
             shutil.rmtree(job.folder)  # as after its maps are written
             if done in (1, 10) or done % max(1, options.tiles // 10) == 0:
-                seconds = time.perf_counter() - begun
-                print(
-                    f"{done:6,} tiles, {blocks:9,} blocks: {resident() / 1e6:6.0f} MB, {seconds / blocks * 1e3:.2f} ms a block"
-                )
+                each = 1e3 * (time.perf_counter() - begun) / blocks
+                print(f"{done:6,} tiles, {blocks:9,} blocks: {resident() / 1e6:6.0f} MB, {each:.2f} ms a block")
     pixels = options.tiles * SIDE * SIDE
     print(f"{pixels:.3g} pixels of {options.dates} dates; {crew.sent / 1e6:.1f} MB to each worker for a tile")
 

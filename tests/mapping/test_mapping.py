@@ -391,3 +391,6 @@ def test_decoding_counts_the_tiles_that_a_block_touches() -> None:
     assert once == 70 * (4 * 2 + 6 * 2 / 4)
     assert plain.decoded_bytes((512, 512)) == 70 * (4 * 2 + 6 * 2)
     assert theia_tiling().decoded_bytes((1024, 1024)) == 70 * (4 * 2 + 9 * 6 * 2 / 4), "bilinear looks over the edge"
+    files = tuple(replace(one, keeps_lines=one.ring > 0) for one in theia_tiling().files)
+    kept = replace(theia_tiling(), files=files)
+    assert kept.decoded_bytes((1024, 1024)) == 70 * (4 * 2 + 2 * 6 * 2 / 4), "and lines are kept for that"

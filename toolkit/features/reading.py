@@ -17,7 +17,7 @@ from toolkit.series.timeseries import TileSeries
 Strip = tuple[slice, np.ndarray, np.ndarray, np.ndarray]
 """Rows of a block; their features, clear dates, and which pixels get a class: see `TileFeatures.read_for_map`."""
 
-STRIP_BYTES = 16 * 2**20
+STRIP_BYTES = 8 * 2**20
 """Features of a strip: little enough for the allocator to keep the memory for the next strip, and for a large cache."""
 
 

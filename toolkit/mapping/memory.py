@@ -15,6 +15,7 @@ from toolkit.features.reading import strip_pixels
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import Params, param
+from toolkit.products.edges import MOST_BYTES
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
@@ -27,11 +28,11 @@ WORK_COPIES = 1.3
 on 70 dates of 10 bands with blocks of 512 and 256; the rest is margin."""
 WORKER_BYTES = 40_000_000
 """What a worker takes besides: activations of the network, memory that the allocator keeps."""
-START_BYTES = 150_000_000
+START_BYTES = 120_000_000
 """What the first blocks bring into memory for good: compiled code, the libraries' own working memory."""
 PROCESS_BYTES = 500_000_000
 """What a process that only works on blocks takes before the first: the interpreter, torch, GDAL (0.43 GB measured)."""
-GDAL_SHARE = 1 / 16
+GDAL_SHARE = 1 / 32
 """Share of the budget for GDAL's cache of tiles; where blocks fit the files, hardly a tile is asked for twice."""
 
 OPENING_SECONDS, DECODED_BYTES_A_SECOND, COMPUTED_PIXELS_A_SECOND = 6e-4, 3e8, 3e5
@@ -90,8 +91,11 @@ def allot(
     """
     cache = int(min(256e6, GDAL_SHARE * budget))
     room = budget - base - START_BYTES - cache
+    lines = {True: MOST_BYTES, False: 0}  # of files' tiles, kept where blocks are whole
     choices = [
-        one for one in _choices(series, stack, tiling, most_workers, cache) if one.workers * one.worker_bytes <= room
+        one
+        for one in _choices(series, stack, tiling, most_workers, cache)
+        if one.workers * one.worker_bytes + lines[one.part == tiling.block_size] <= room
     ]
     if choices:
         return min(choices, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))

@@ -9,11 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.products.edges import EdgeStore
+
 
 class SeriesBuffer:
-    """Room for the values and validity of one block; grown where a larger one comes."""
+    """Room for the values and validity of one block; grown where a larger one comes.
 
-    def __init__(self) -> None:
+    Args:
+        edges: lines of files' tiles that this and other buffers share.
+    """
+
+    def __init__(self, edges: EdgeStore | None = None) -> None:
+        self.edges = edges
         self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)
 
     def arrays(self, dates: int, bands: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -43,13 +50,14 @@ class BufferPool:
     def __init__(self) -> None:
         self._idle: list[SeriesBuffer] = []
         self._lock = threading.Lock()
+        self.edges = EdgeStore()
         self.most = 1 << 30
 
     @contextmanager
     def one(self) -> Iterator[SeriesBuffer]:
         """A buffer of one's own, while the block runs."""
         with self._lock:
-            buffer = self._idle.pop() if self._idle else SeriesBuffer()
+            buffer = self._idle.pop() if self._idle else SeriesBuffer(self.edges)
         try:
             yield buffer
         finally:

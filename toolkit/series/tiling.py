@@ -33,6 +33,8 @@ class StoredFile:
     """Bytes of a tile in memory."""
     ring: int = 0
     """Pixels beyond a block that its resampling needs."""
+    keeps_lines: bool = False
+    """Whether the lines at the edges of its tiles are kept for the blocks around: see `products/edges.py`."""
 
     def decoded(self, height: int, width: int) -> float:
         """Bytes decoded for a block of this size that begins where a tile does."""
@@ -40,7 +42,10 @@ class StoredFile:
             (length + self.ring - 1) // tile + -(-self.ring // tile) + 1
             for length, tile in ((height, self.rows), (width, self.cols))
         ]
-        return float(tiles[0] * tiles[1] * self.tile_bytes)
+        count = tiles[0] * tiles[1]
+        if self.keeps_lines and height % self.rows == 0 and width % self.cols == 0:
+            count = min(count, 2 * (height // self.rows) * (width // self.cols))
+        return float(count * self.tile_bytes)
 
 
 @dataclass(frozen=True)
@@ -130,5 +135,9 @@ def _stored(placed: PlacedFile, reach: int) -> StoredFile:
     size = np.dtype(dataset.dtypes[0]).itemsize
     scale = placed.scale
     return StoredFile(
-        max(1, round(rows * scale)), max(1, round(cols * scale)), int(rows * cols * size), round(reach * scale)
+        max(1, round(rows * scale)),
+        max(1, round(cols * scale)),
+        int(rows * cols * size),
+        round(reach * scale),
+        reach == 1,
     )
