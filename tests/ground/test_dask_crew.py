@@ -21,10 +21,9 @@ from toolkit.ground.block_files import Receipt, StreamJob, file_of
 from toolkit.ground.clusters import ClusterParams, cluster_crew
 from toolkit.ground.crews import LocalCrew
 from toolkit.ground.dask_crew import DaskCrew
-from toolkit.ground.errors import ClusterError, ProductError
+from toolkit.ground.errors import ClusterError, ParameterError, ProductError
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.ledger import records
-from toolkit.ground.params import build
 from toolkit.ground.streaming import stream, stream_all
 
 COVER = list(blocks((60, 40), 10))
@@ -248,14 +247,19 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) ->
         pass
 
 
-def test_parameters_that_do_not_go_together() -> None:
-    with pytest.raises(Exception, match="do not go together"):
-        build(ClusterParams, {"kind": "address"}, "here")
-    with pytest.raises(Exception, match="do not go together"):
-        build(ClusterParams, {"kind": "local", "address": "tcp://x"}, "here")
+def test_an_address_is_needed_where_one_is_asked_for() -> None:
+    with (
+        pytest.raises(ParameterError, match=r"needs cluster\.address"),
+        cluster_crew(ClusterParams(kind="address"), 2.0),
+    ):
+        pass
+
+
+def test_memory_is_shared_out_to_processes() -> None:
     local = ClusterParams(kind="local", workers=4)
     assert local.worker_memory(8.0) == 2.0
     assert replace_params(local, kind="slurm", memory_gb=64).worker_memory(8.0) == 64
+    assert replace_params(local, kind="slurm").worker_memory(8.0) == 8.0
 
 
 def replace_params(params: ClusterParams, **changes: object) -> ClusterParams:

@@ -52,6 +52,14 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "mapping.memory_gb": ("1.5", 1.5),
     "mapping.workers": ("2", 2),
     "mapping.crs": ("EPSG:2154", "EPSG:2154"),
+    "cluster.address": ("tcp://10.0.0.5:8786", "tcp://10.0.0.5:8786"),
+    "cluster.workers": ("32", 32),
+    "cluster.memory_gb": ("64", 64.0),
+    "cluster.queue": ("normal", "normal"),
+    "cluster.account": ("oso", "oso"),
+    "cluster.walltime": ("12:00:00", "12:00:00"),
+    "cluster.prologue": ("module load conda, conda activate oso", ("module load conda", "conda activate oso")),
+    "cluster.stalled_minutes": ("10", 10.0),
 }
 """For each field that is a text: what is typed, and the value that it means."""
 

@@ -13,9 +13,7 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import model_validator
-
-from toolkit.ground.errors import ClusterError
+from toolkit.ground.errors import ClusterError, ParameterError
 from toolkit.ground.params import Params, param
 
 if TYPE_CHECKING:
@@ -56,15 +54,6 @@ class ClusterParams(Params):
     )  # fmt: skip
     retries: int = param(3, "How often a block is done again before its failure ends the run.", ge=0, le=100)
 
-    @model_validator(mode="after")
-    def _address_where_one_is_needed(self) -> ClusterParams:
-        if (self.kind == "address") != (self.address is not None):
-            raise ValueError(
-                f"cluster.kind = {self.kind} and cluster.address = {self.address} do not go together; kind address "
-                "needs an address, such as tcp://10.0.0.5:8786, and no other kind has one"
-            )
-        return self
-
     @property
     def processes(self) -> int:
         """Processes or jobs that are started."""
@@ -85,8 +74,11 @@ def cluster_crew(params: ClusterParams, memory_gb: float) -> Iterator[DaskCrew]:
         memory_gb: given to a local cluster, or to each job.
 
     Raises:
+        ParameterError: kind address without an address.
         ClusterError: the cluster cannot be reached or started, or dask-jobqueue is not installed.
     """
+    if params.kind == "address" and not params.address:
+        raise ParameterError("cluster.kind = address needs cluster.address, such as tcp://10.0.0.5:8786; give it")
     from distributed import Client  # takes half a second to load: only those who want a cluster wait for it
 
     from toolkit.ground.dask_crew import DaskCrew
