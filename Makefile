@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 DEMO   := data/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lab app test check bench bench-series bench-learning bench-env real docs pictures clean
+.PHONY: help env demo lab app test check bench bench-series bench-learning bench-mapping bench-env real docs pictures clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -53,6 +53,9 @@ bench-series: env  ## Measure gap-filling beside its peers
 
 bench-learning: env  ## Measure training beside its peers
 	@$(BIN)/python benchmarks/learning.py
+
+bench-mapping: env  ## Measure whole maps, from products to written map, and the memory they take
+	@$(BIN)/python benchmarks/map_scale.py
 
 bench-env: .venv-bench/.ready .venv-bench/beside-torch/.ready  ## Install the peers that cannot live beside ours, for bench-series and bench-learning
 

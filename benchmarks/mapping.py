@@ -17,15 +17,17 @@ from toolkit import Experiment
 from toolkit.experiment.tiles import open_series
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
-from toolkit.ground.grid import blocks, offset
+from toolkit.ground.grid import offset
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import train_network
-from toolkit.mapping.classify import MappingParams, block_size, classify_tile
+from toolkit.mapping.classify import classify_tile
+from toolkit.mapping.memory import MappingParams
 from toolkit.products.raster import grid_of
 from toolkit.samples.extraction import PIXEL, extract
 from toolkit.samples.store import SampleStore
+from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
 try:
@@ -182,10 +184,8 @@ def measure_mapping(tile: Tile, rounds: int) -> None:
     print(table(title, "Mpx", contenders, ["decoding", contenders[-1].name]))
     print("decoding: rasterio reads the same files whole, by all workers, and drops them")
     print("usual: re-creation of the common loop (rasterio, NumPy gather, predict), each file read once, one thread")
-    for memory in (4, 1):
-        size = block_size(tile.series, tile.stack, memory, CORES)
-        count = len(list(blocks(tile.series.grid.shape, size)))
-        print(f"ours with {memory} GB: {count} block(s) of at most {size} pixels a side")
+    tiling = FileTiling.of(tile.series)
+    print(f"ours: {len(tiling.cover())} block(s) of {tiling.block_size[0]} x {tiling.block_size[1]} pixels")
 
 
 def sampled(tile: Tile, pixels: np.ndarray) -> Scene:

@@ -134,6 +134,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
         "sample",
         "train",
         "tune",
+        "plan",
         "classify",
         "mosaic",
         "postprocess",

@@ -32,6 +32,7 @@ _HOME = {
     "mosaic": "experiment.verbs",
     "network": "learning.models.own",
     "networks": "experiment.network_list",
+    "plan": "experiment.plan",
     "postprocess": "experiment.map_products",
     "run": "experiment.verbs",
     "sample": "experiment.verbs",

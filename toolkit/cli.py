@@ -35,11 +35,11 @@ given on the command line, for instance `--learning.epochs 50`; `landcover run -
 """
 
 SECTIONS = {
-    "run": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess"),
+    "run": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess", "cluster"),
     "clean": ("series", "ground_truth"),
     "sample": ("series", "features", "split", "sampling", "mapping"),
     "train": ("sampling", "learning"),
-    "classify": ("mapping",),
+    "classify": ("mapping", "cluster"),
     "mosaic": ("mapping",),
     "postprocess": ("mapping", "postprocess"),
     "validate": (),
@@ -116,6 +116,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "experiment", type=Path, nargs="?", help="experiment file (YAML), for its features and classes"
     )
     networks.set_defaults(command=_print_networks)
+    planned = verbs.add_parser("plan", help="what classify will read, write and take, before it begins")
+    planned.add_argument("experiment", type=Path, help="experiment file (YAML)")
+    planned.add_argument("--no-time", action="store_true", help="do not work on a few blocks to tell the time")
+    planned.set_defaults(command=_print_plan)
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
         usage = f"landcover {name} EXPERIMENT [--overwrite] [--background] [--PARAMETER VALUE ...]"
@@ -219,6 +223,13 @@ def _print_networks(options: argparse.Namespace) -> None:
     from toolkit.experiment.network_list import network_list
 
     print(network_list(Experiment.load(options.experiment) if options.experiment else None))
+
+
+def _print_plan(options: argparse.Namespace) -> None:
+    from toolkit.experiment.config import Experiment
+    from toolkit.experiment.plan import plan
+
+    print(plan(Experiment.load(options.experiment), time=not options.no_time))
 
 
 def _run_verb(options: argparse.Namespace) -> None:

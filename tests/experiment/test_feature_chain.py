@@ -18,9 +18,10 @@ from toolkit.experiment.stages import stages
 from toolkit.experiment.tiles import open_series
 from toolkit.features.reading import TileFeatures
 from toolkit.ground.errors import CatalogError, FeatureError, ModelError, ParameterError, RunFolderError
+from toolkit.ground.grid import Block
 from toolkit.learning.checkpoint import Model
-from toolkit.mapping import classify as mapping
 from toolkit.samples.store import SampleStore
+from toolkit.series.tiling import FileTiling
 
 CODE = '''
 import numpy as np
@@ -73,7 +74,7 @@ def test_chain_with_features_of_one_s_own(experiment: Experiment, monkeypatch: p
     clean(experiment)
     sample(experiment)
     train(experiment)
-    monkeypatch.setattr(mapping, "block_size", lambda *_: 32)
+    monkeypatch.setattr(FileTiling, "block_size", (32, 32))
     folders = classify(experiment)
     names = SampleStore(experiment.folder / "samples").names
     assert names[-5:] == ["above_B8_4", "height", "peak_day_NDVI", "amplitude_NDVI", "season_start_NDVI"]
@@ -81,14 +82,14 @@ def test_chain_with_features_of_one_s_own(experiment: Experiment, monkeypatch: p
     (opened,) = open_series(experiment, tiles=["31TCJ"])
     store = SampleStore(experiment.folder / "samples")
     features = TileFeatures(opened, experiment.stack)
-    whole, _ = features.read(mapping.Block(0, 0, *opened.grid.shape))
+    whole, _ = features.read(Block(0, 0, *opened.grid.shape))
     pixels = store.pixels("31TCJ")
     stored = np.load(store.folder / "31TCJ" / "features.npy", allow_pickle=False)
     assert np.array_equal(stored, whole[:, pixels["row"], pixels["col"]].T)
     assert len(np.unique(stored[:, -4])) > 20, "the raster was read"
 
     in_blocks = read(folders["31TCJ"] / "classes.tif")
-    monkeypatch.setattr(mapping, "block_size", lambda *_: 512)
+    monkeypatch.setattr(FileTiling, "block_size", (512, 512))
     classify(experiment, overwrite=True)
     assert np.array_equal(read(folders["31TCJ"] / "classes.tif"), in_blocks)
 

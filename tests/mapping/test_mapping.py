@@ -10,26 +10,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import torch
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
 from tests.conftest import write_theia, write_tif
 from toolkit.features.stack import FeatureStack
-from toolkit.ground.errors import ModelError, ProductError, RunFolderError
+from toolkit.ground.errors import ModelError, ParameterError, ProductError, RunFolderError
 from toolkit.ground.grid import Block, blocks, from_bounds
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
+from toolkit.ground.parts import PartSize
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.models import MlpParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import train_network
-from toolkit.mapping import classify, mosaic
-from toolkit.mapping.classify import BlockClassifier, MappingParams, block_size, bytes_a_pixel, classify_tile
+from toolkit.mapping import memory, mosaic
+from toolkit.mapping.classify import LAYERS, BlockClassifier, classify_tile
+from toolkit.mapping.memory import MappingParams, allot, bytes_a_pixel, part_bytes
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
 from toolkit.products import raster
 from toolkit.products.raster import close_rasters, grid_of
 from toolkit.products.theia import find_theia
+from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.tiling import FileTiling, StoredFile
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
 NAMES = Nomenclature("two", (LandCoverClass(3, "Dark & <wet>", "#112233"), LandCoverClass(9, "Bright", "#ffee00")))
@@ -93,7 +98,7 @@ def test_tile_is_classified_with_confidence_and_validity(series: TileSeries, mod
 def test_the_longest_gap_is_a_layer_where_it_is_asked_for(series: TileSeries, model: Model, tmp_path: Path) -> None:
     paths = classify_tile(series, STACK, model, tmp_path, MappingParams(longest_gap=True), key="k")
     gaps, validity = read(paths["longest_gap"]), read(paths["validity"])
-    assert set(classify_tile(series, STACK, model, tmp_path / "b", MappingParams(), key="k")) == set(classify.LAYERS)
+    assert set(classify_tile(series, STACK, model, tmp_path / "b", MappingParams(), key="k")) == set(LAYERS)
     _, clear = series.read(Block(0, 0, 40, 40))
     first, last = STACK.days[[0, -1]]
     for row, col in ((10, 10), (35, 10), (20, 30)):
@@ -123,7 +128,7 @@ def test_the_map_does_not_depend_on_the_block_size(
     series: TileSeries, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     whole = BlockClassifier(series, STACK, model)(Block(0, 0, 40, 40))
-    monkeypatch.setattr(classify, "block_size", lambda *_: size)
+    monkeypatch.setattr(FileTiling, "block_size", (size, size))
     paths = classify_tile(series, STACK, model, tmp_path, MappingParams(workers=3), key="k")
     for layer, path in paths.items():
         assert np.array_equal(read(path), whole[layer])
@@ -132,15 +137,15 @@ def test_the_map_does_not_depend_on_the_block_size(
 def test_broken_run_goes_on_and_ends_with_the_same_bytes(
     series: TileSeries, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classify, "block_size", lambda *_: 16)
+    monkeypatch.setattr(FileTiling, "block_size", (16, 16))
     unbroken = classify_tile(series, STACK, model, tmp_path / "a", MappingParams(workers=1), key="k")
     read_block, calls = TileSeries.read, []
 
-    def fails_at_the_fifth(self: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    def fails_at_the_fifth(self: TileSeries, block: Block, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
         calls.append(block)
         if len(calls) == 5:
             raise ProductError("gone")
-        return read_block(self, block)
+        return read_block(self, block, buffer)
 
     monkeypatch.setattr(TileSeries, "read", fails_at_the_fifth)
     with pytest.raises(ProductError, match="gone"):
@@ -160,12 +165,29 @@ def test_other_features_are_refused(series: TileSeries, model: Model, tmp_path: 
         classify_tile(series, other, model, tmp_path, MappingParams(), key="k")
 
 
-def test_memory_decides_the_block_size(series: TileSeries) -> None:
-    published = FeatureStack(tuple("abcdefghij"), tuple(map(str, range(37))), ("x", "y", "z"))
-    sizes = [block_size(series, published, memory, 2) for memory in (1, 4, 16, 64)]
-    assert sizes == sorted(sizes)
-    assert sizes[0] < sizes[-1]
-    assert block_size(series, published, 4, 1) >= block_size(series, published, 4, 8)
+PUBLISHED = FeatureStack(tuple("abcdefghij"), tuple(map(str, range(37))), ("x", "y", "z"))
+
+
+def theia_tiling(bands_10: int = 4, bands_20: int = 6, ring: int = 2) -> FileTiling:
+    """A tile as delivered: tiles of 512 pixels at 10 m and 20 m."""
+    fine, coarse = StoredFile(512, 512, 512 * 512 * 2), StoredFile(1024, 1024, 512 * 512 * 2, ring)
+    return FileTiling((fine,) * bands_10 + (coarse,) * bands_20, 70, (10980, 10980), (0, 0))
+
+
+def test_memory_decides_how_much_is_worked_on_at_once(series: TileSeries) -> None:
+    many = replace(series, acquisitions=series.acquisitions * 35, bands=PUBLISHED.bands)
+    found = [allot(many, PUBLISHED, theia_tiling(), int(gb * 1e9), 350_000_000, 2) for gb in (1, 2, 4, 16)]
+    sizes = [one.workers * one.part[0] * one.part[1] for one in found]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+    assert found[-1].part == (1024, 1024) and found[-1].keep_open and found[-1].workers == 2
+    assert not found[0].keep_open, "half a gigabyte for open files is not to be had of one"
+    for gb, one in zip((1, 2, 4, 16), found, strict=True):
+        assert one.workers * one.worker_bytes + 350e6 <= gb * 1e9
+
+
+def test_memory_that_is_not_enough_is_refused_before_anything_is_read(series: TileSeries) -> None:
+    with pytest.raises(ParameterError, match=r"mapping\.memory_gb = 0\.5 is not enough: 0\.\d+ GB are needed"):
+        allot(series, STACK, theia_tiling(), 500_000_000, 480_000_000, 2)
 
 
 def test_full_disk_is_said(tmp_path: Path) -> None:
@@ -208,8 +230,8 @@ def test_as_iota2_a_pixel_that_was_never_clear_is_classified_from_zeros(
 
     read = TileSeries.read
 
-    def without_a_pixel(self: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
-        values, validity = read(self, block)
+    def without_a_pixel(self: TileSeries, block: Block, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
+        values, validity = read(self, block, buffer)
         values[:, :, 0, 0] = -10000
         return values, validity
 
@@ -310,15 +332,80 @@ def test_a_coarser_tile_covers_its_own_ground(tmp_path: Path) -> None:
 
 def test_memory_of_a_pixel_holds_its_series_and_features(series: TileSeries) -> None:
     """2 dates of 2 bands of int16 and a validity each; 4 features of float32; the results."""
-    assert bytes_a_pixel(series, STACK) == classify.WORK_COPIES * (2 * (2 * 2 + 1) + 4 * 4 + classify.RESULT_BYTES)
+    assert bytes_a_pixel(series, STACK) == memory.WORK_COPIES * (2 * (2 * 2 + 1) + 4 * 4 + memory.RESULT_BYTES)
 
 
 def test_memory_estimate_is_not_below_the_peak(series: TileSeries, model: Model) -> None:
-    """Of what Python and numpy hold; torch's and GDAL's own memory are in `BASE_MEMORY`."""
+    """Of what Python and numpy hold; torch's and GDAL's own memory are measured."""
     work, block = BlockClassifier(series, STACK, model), Block(0, 0, 400, 400)
     work(block)
+    work.buffers.clear()
     tracemalloc.start()
     work(block)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < bytes_a_pixel(series, STACK) * 400 * 400
+    assert peak < part_bytes(series, STACK, (400, 400))
+
+
+class FailingModel:
+    """A model that has no memory for more than so many pixels at once."""
+
+    def __init__(self, model: Model, most: int) -> None:
+        self.model, self.most, self.refused = model, most, 0
+
+    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if features.shape[1] > self.most:
+            self.refused += 1
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return self.model.predict(features)
+
+
+def test_where_memory_does_not_suffice_blocks_are_halved_and_it_is_said(series: TileSeries, model: Model) -> None:
+    said: list[str] = []
+    whole = BlockClassifier(series, STACK, model)(Block(0, 0, 200, 200))
+    failing, part = FailingModel(model, 100 * 100), PartSize((256, 256), say=said.append)
+    work = BlockClassifier(series, STACK, failing, part)  # type: ignore[arg-type]
+    found = work(Block(0, 0, 200, 200))
+    assert all(np.array_equal(found[layer], whole[layer]) for layer in whole)
+    assert part.size[0] * part.size[1] <= 128 * 128
+    assert "CUDA out of memory" in said[0] and "128 x 256 pixels" in said[0]
+    refused = failing.refused
+    work(Block(0, 0, 200, 200))
+    assert failing.refused == refused, "what was learnt is kept"
+
+
+def test_an_error_that_is_not_about_memory_is_not_tried_again(series: TileSeries, model: Model) -> None:
+    class Broken:
+        def predict(self, features: np.ndarray) -> None:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    part = PartSize((256, 256))
+    with pytest.raises(RuntimeError, match="mat1"):
+        BlockClassifier(series, STACK, Broken(), part)(Block(0, 0, 40, 40))  # type: ignore[arg-type]
+    assert part.size == (256, 256)
+
+
+def test_blocks_fit_the_tiles_of_files_of_10_and_20_m(series: TileSeries) -> None:
+    assert theia_tiling().block_size == (1024, 1024)
+    cover = replace(theia_tiling(), start=(-300, 1000), shape=(3000, 2500)).cover()
+    assert {one.row % 1024 for one in cover} == {0, 724}, "lines of the files' tiles, and the edge of the area"
+    assert {one.col for one in cover} == {0, 1000, 2024}
+    covered = np.zeros((3000, 2500), dtype=int)
+    for one in cover:
+        covered[one.slices] += 1
+    assert (covered == 1).all()
+    strips = FileTiling((StoredFile(1, 10980, 21960),), 70, (10980, 10980), (0, 0))
+    assert strips.block_size == (96, 10980)
+    small = FileTiling.of(series)
+    assert small.cover() == [Block(0, 0, 40, 40)]
+
+
+def test_decoding_counts_the_tiles_that_a_block_touches() -> None:
+    plain = theia_tiling(ring=0)
+    once = plain.decoded_bytes((1024, 1024))
+    assert once == 70 * (4 * 2 + 6 * 2 / 4)
+    assert plain.decoded_bytes((512, 512)) == 70 * (4 * 2 + 6 * 2)
+    assert theia_tiling().decoded_bytes((1024, 1024)) == 70 * (4 * 2 + 9 * 6 * 2 / 4), "bilinear looks over the edge"
+    files = tuple(replace(one, keeps_lines=one.ring > 0) for one in theia_tiling().files)
+    kept = replace(theia_tiling(), files=files)
+    assert kept.decoded_bytes((1024, 1024)) == 70 * (4 * 2 + 2 * 6 * 2 / 4), "and lines are kept for that"

@@ -72,6 +72,14 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "postprocess.rules": ("[{change: {16: 17}, where: slope, above: 30}]", (STEEP,)),
     "postprocess.majority_undecided": ("0", 0),
     "postprocess.sieve.absorbed_by": ("{4: [], 17: [16, 18]}", {4: (), 17: (16, 18)}),
+    "cluster.address": ("tcp://10.0.0.5:8786", "tcp://10.0.0.5:8786"),
+    "cluster.workers": ("32", 32),
+    "cluster.memory_gb": ("64", 64.0),
+    "cluster.queue": ("normal", "normal"),
+    "cluster.account": ("oso", "oso"),
+    "cluster.walltime": ("12:00:00", "12:00:00"),
+    "cluster.prologue": ("module load conda, conda activate oso", ("module load conda", "conda activate oso")),
+    "cluster.stalled_minutes": ("10", 10.0),
 }
 """For each field that is a text: what is typed, and the value that it means."""
 

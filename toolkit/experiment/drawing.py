@@ -16,7 +16,7 @@ from toolkit.ground.grid import outline
 from toolkit.ground_truth.cleaning import clean_polygons
 from toolkit.ground_truth.cleaning_report import CleaningReport
 from toolkit.ground_truth.polygons import GroundTruth
-from toolkit.mapping.classify import workers_within
+from toolkit.mapping.memory import workers_within
 from toolkit.samples.extraction import BLOCK, extract, locate_pixels
 from toolkit.samples.store import SampleStore
 from toolkit.series.timeseries import TileSeries

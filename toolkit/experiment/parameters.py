@@ -7,12 +7,13 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from toolkit.features.stack import FeatureParams
+from toolkit.ground.clusters import ClusterParams
 from toolkit.ground.params import Params, param
 from toolkit.ground_truth.polygons import GroundTruthParams
 from toolkit.ground_truth.splits import SplitParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.tuning import TuningParams
-from toolkit.mapping.classify import MappingParams
+from toolkit.mapping.memory import MappingParams
 from toolkit.mapping.postprocess import PostprocessParams
 from toolkit.mapping.vectorise import VectorParams
 from toolkit.samples.sampling import SamplingParams
@@ -36,6 +37,7 @@ class ExperimentParams(Params):
     mapping: MappingParams = Field(MappingParams(), description="Classification of whole tiles.")
     postprocess: PostprocessParams = Field(PostprocessParams(), description="What is done to the map after the mosaic.")
     vectorise: VectorParams = Field(VectorParams(), description="Polygons of the map.")
+    cluster: ClusterParams = Field(ClusterParams(), description="Where tiles are classified.")
 
     @model_validator(mode="after")
     def _left_out_tile_is_one_of_the_tiles(self) -> ExperimentParams:

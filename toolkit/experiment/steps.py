@@ -149,6 +149,7 @@ def perform(
     *,
     overwrite: bool = False,
     observer: Observer | None = None,
+    alone: bool = True,
 ) -> None:
     """Run `work` unless the step is up to date.
 
@@ -159,6 +160,7 @@ def perform(
         work: called with the reporter and the record of what the result is made from; gives a line about the result,
             or `Stopped`.
         overwrite: replace results that were made with other parameters.
+        alone: whether nobody writes in the folder meanwhile, so that what is half written there was left by others.
 
     Raises:
         RunFolderError: there are results made with other parameters, a step it builds on is missing, or another
@@ -171,8 +173,9 @@ def perform(
         return
     start = time.perf_counter()
     with only_process_in(folder.root):
-        wanted = _may_run(experiment, step, folder, manifest.records(), overwrite)
-        _sweep(folder.root)
+        wanted = may_run(experiment, step, folder, manifest.records(), overwrite)
+        if alone:
+            sweep(folder.root)
         with _failure_told(step, reporter):
             manifest.drop(step.name, experiment.seed)
             outcome = work(reporter, wanted)
@@ -214,10 +217,14 @@ def _is_up_to_date(experiment: Experiment, step: Step, records: Mapping[str, Rec
     return made.key == record_of(experiment, step, records).key
 
 
-def _may_run(
+def may_run(
     experiment: Experiment, step: Step, folder: RunFolder, records: Mapping[str, Record], overwrite: bool
 ) -> Record:
-    """What the step would be made from, once it is sure that nothing is lost by running it."""
+    """What the step would be made from, once it is sure that nothing is lost by running it.
+
+    Raises:
+        RunFolderError: there are results made with other parameters, or a step it builds on is missing.
+    """
     for name in step.after:
         if name not in records:
             raise RunFolderError(f"{folder.root} has no result of `{name}`, which `{step.name}` needs; run it first")
@@ -228,7 +235,7 @@ def _may_run(
     return wanted
 
 
-def _sweep(root: Path) -> None:
+def sweep(root: Path) -> None:
     """Delete what a killed process left half written; no other process works here now."""
     for part in root.rglob(".*.part*"):
         if part.is_file():

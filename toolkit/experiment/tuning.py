@@ -161,7 +161,7 @@ class _Trials:
         begun = time.perf_counter()
         scores: list[float] = []
         try:
-            learning = apply_setting(self._experiment.learning, trial.setting)
+            learning = self._with_code(apply_setting(self._experiment.learning, trial.setting))
         except ParameterError as error:
             return Outcome(pruned=str(error), is_refused=True)
         for fold in range(self._params.folds):
@@ -176,6 +176,11 @@ class _Trials:
                 return None
             scores.append(score)
         return Outcome(tuple(scores), seconds=time.perf_counter() - begun)
+
+    def _with_code(self, learning: LearningParams) -> LearningParams:
+        """The same, of a network of one's own with its file as it was read."""
+        params = self._experiment.params.model_copy(update={"learning": learning})
+        return Experiment(params, self._experiment.path).learning_with_code
 
     def _fold(self, trial: Trial, fold: int, learning: LearningParams, watcher: Pruning) -> float | None:
         """The score on one fold; None where the training was stopped."""
@@ -199,7 +204,9 @@ class _Trials:
             return None
         if self._params.folds == 1:
             return float(result.best[learning.select_column])
-        return samples.score(Model.load(folder / "model"), fold, self._select_by)
+        return samples.score(
+            Model.load(folder / "model", network_file=self._experiment.network_file), fold, self._select_by
+        )
 
     def _words(self, trial: Trial, fold: int) -> str:
         best = best_row(self.study.rows(), self._select_by)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from toolkit.experiment.classifying import classify_by_threads, classify_on_cluster
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import (
     cleaned_polygons,
@@ -27,7 +28,6 @@ from toolkit.experiment.provenance import Record, provenance_tags
 from toolkit.experiment.reporting import report_validation
 from toolkit.experiment.stages import (
     GROWING,
-    classify_step,
     clean_step,
     mosaic_step,
     sample_step,
@@ -43,11 +43,9 @@ from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.ground_truth.splits import split_ground_truth
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.callbacks import Callback, StopSignal, TrainingRun, replay
-from toolkit.learning.checkpoint import Model
 from toolkit.learning.cost import network_shape
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.training import TrainingResult, train_network
-from toolkit.mapping.classify import classify_tile
 from toolkit.mapping.mosaic import mosaic_tiles
 from toolkit.samples.counts import count_samples
 from toolkit.samples.sampling import draw_over_tiles
@@ -197,7 +195,7 @@ class EpochProgress(Callback):
 
 
 def classify(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:
-    """Classify every tile, block by block, within `mapping.memory_gb`.
+    """Classify every tile, block by block, within `mapping.memory_gb`, here or on the cluster of `cluster`.
 
     Leaves `mapping/<tile>/{classes,confidence,validity}.tif`, and `longest_gap.tif` where that is asked for. A tile
     that is done stays done, and a killed run goes on with the block it was at.
@@ -207,22 +205,14 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
 
     Raises:
         ModelError: the model was trained on other features. ProductError: an image cannot be read.
+        ParameterError: the memory is not enough. ClusterError: the cluster cannot be reached.
     """
+    if experiment.cluster.kind == "none":
+        for tile in experiment.series.tiles:
+            classify_by_threads(experiment, tile, overwrite, observer)
+    else:
+        classify_on_cluster(experiment, overwrite, observer)
     folder = RunFolder(experiment.folder)
-    for tile in experiment.series.tiles:
-
-        def work(reporter: Reporter, record: Record, tile: str = tile) -> str:
-            (series,) = open_series(experiment, tiles=[tile])
-            progress = reporter.progress(f"classify {tile}")
-            tags = provenance_tags(experiment, record)
-            model = Model.load(folder.model, network_file=experiment.network_file)
-            classify_tile(
-                series, experiment.stack, model, folder.tile(tile), experiment.mapping,
-                key=record.key, tags=tags, progress=progress,
-            )  # fmt: skip
-            return f"{series.grid.shape[0]} x {series.grid.shape[1]} pixels, {len(series.acquisitions)} dates"
-
-        perform(experiment, classify_step(experiment, tile), work, overwrite=overwrite, observer=observer)
     return {tile: folder.tile(tile) for tile in experiment.series.tiles}
 
 

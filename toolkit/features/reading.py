@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,20 @@ from toolkit.features.block import BlockPlace, inner
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.grid import Block
+from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.timeseries import TileSeries
+
+Strip = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Rows of a block; their features, clear dates, which pixels get a class, and validity: see `read_for_map`."""
+
+STRIP_BYTES = 8 * 2**20
+"""Features of a strip: little enough for the allocator to keep the memory for the next strip, and for a large cache."""
+
+
+def strip_pixels(stack: FeatureStack, dates: int) -> int:
+    """Pixels whose features are computed at a time, of a tile with so many dates."""
+    return max(1, STRIP_BYTES // (4 * max(1, stack.held(dates))))
 
 
 @dataclass(frozen=True)
@@ -43,7 +56,31 @@ class TileFeatures:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
         """
         values, validity = self.series.read(block.padded(self.stack.padding))
-        features, clear = self.stack.compute(values, validity, self.series.dates, self.place(block), form)
+        return self._computed(values, validity, self.place(block), form)
+
+    def strips_for_map(self, block: Block, buffer: SeriesBuffer, form: MatrixForm = PLAIN) -> Iterator[Strip]:
+        """As `read_for_map`, a few rows at a time: all features together would take more memory than the series.
+
+        A strip's features stay in the processor's cache until the network has read them. External features look beyond
+        a strip: with them, the block is one.
+
+        Raises:
+            ProductError: a file cannot be read. FeatureError: an external feature fails.
+        """
+        if self.stack.external:
+            values, validity = self.series.read(block.padded(self.stack.padding), buffer)
+            yield slice(0, block.height), *self._computed(values, validity, self.place(block), form)
+            return
+        values, validity = self.series.read(block, buffer)
+        rows = max(1, strip_pixels(self.stack, len(values)) // block.width)
+        for top in range(0, block.height, rows):
+            strip = slice(top, min(top + rows, block.height))
+            yield strip, *self._computed(values[:, :, strip], validity[:, strip], None, form)
+
+    def _computed(
+        self, values: np.ndarray, validity: np.ndarray, place: BlockPlace | None, form: MatrixForm
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        features, clear = self.stack.compute(values, validity, self.series.dates, place, form)
         seen = clear > 0
         if self.stack.classifies_unseen:
             seen |= inner((values != NODATA).any(axis=(0, 1)), self.stack.padding)

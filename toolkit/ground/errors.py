@@ -9,6 +9,7 @@
     ├─ NetworkError       a network that a person wrote: it fails, or gives no logits
     ├─ SampleError        nothing to draw, or samples that do not fit the network
     ├─ ModelError         a saved model that does not fit what it is asked to classify
+    ├─ ClusterError       a cluster that cannot be reached, or has nobody left to work
     └─ RunFolderError     a run folder made with other parameters, in use, or a full disk
 
 The command line prints the message and ends with status 2; a panel shows it in place. A traceback
@@ -58,6 +59,10 @@ class SampleError(LandcoverError):
 
 class ModelError(LandcoverError):
     """A saved model does not fit what it is asked to classify."""
+
+
+class ClusterError(LandcoverError):
+    """A cluster cannot be reached, or has nobody left to work."""
 
 
 class RunFolderError(LandcoverError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -62,6 +63,23 @@ def blocks(shape: tuple[int, int], size: int) -> Iterator[Block]:
     for row in range(0, height, size):
         for col in range(0, width, size):
             yield Block(row, col, min(size, height - row), min(size, width - col))
+
+
+def aligned_blocks(shape: tuple[int, int], size: tuple[int, int], start: tuple[int, int]) -> Iterator[Block]:
+    """Blocks of at most `size` pixels (rows, columns) that cover a grid, row by row, and meet at lines through `start`.
+
+    The first and last of a row or column may be smaller.
+    """
+    rows, cols = (_pieces(length, one, first) for length, one, first in zip(shape, size, start, strict=True))
+    for row, height in rows:
+        for col, width in cols:
+            yield Block(row, col, height, width)
+
+
+def _pieces(length: int, size: int, start: int) -> list[tuple[int, int]]:
+    """Start and length of the pieces of a line that is cut every `size` pixels, at `start` among others."""
+    cuts = [0, *range(start % size or size, length, size), length]
+    return [(one, other - one) for one, other in pairwise(cuts)]
 
 
 def resolution(grid: GeoBox) -> float:

@@ -119,11 +119,8 @@ def only_process_in(folder: Path) -> Iterator[None]:
     if _OWNERS.get(folder.resolve()) == threading.get_ident():
         yield
         return
-    lock = FolderLock.take(folder)
-    try:
+    with FolderLock.take(folder):
         yield
-    finally:
-        lock.release()
 
 
 def holder_of(folder: Path) -> Holder | None:

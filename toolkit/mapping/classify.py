@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
-from toolkit.ground.grid import Block, blocks
-from toolkit.ground.params import Params, param
-from toolkit.ground.streaming import Progress, no_progress, stream
+from toolkit.ground.block_files import Arrays, BlockResults, StreamJob
+from toolkit.ground.crews import Crew, LocalCrew
+from toolkit.ground.grid import Block
+from toolkit.ground.memory import MemoryPace, PeakWatch, resident
+from toolkit.ground.parts import PartSize, Say, in_parts, join_maps
+from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
+from toolkit.mapping.memory import Allotment, MappingParams, allot
 from toolkit.mapping.rasters import NO_CLASS, map_writers, write_block
+from toolkit.products.raster import raster_memory, use_raster_memory
+from toolkit.series.buffers import BufferPool
+from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
 LAYERS = {"classes": "uint8", "confidence": "uint8", "validity": "uint16"}
@@ -24,47 +31,8 @@ LAYERS = {"classes": "uint8", "confidence": "uint8", "validity": "uint16"}
 LONGEST_GAP = "longest_gap"
 """The layer of the longest time between clear dates, days, where it is asked for."""
 
-BLOCK_SIZES = (1024, 768, 512, 384, 256, 192, 128, 64)
-WORK_COPIES = 1.3
-"""Peak of a block's memory over that of its series and features: masks in the making, the network's activations.
-
-Measured on 70 dates of 10 bands: 1.02 to 1.07 with blocks of 512 and 256 and one or two workers; the rest is margin.
-"""
-RESULT_BYTES = 14
-"""Bytes a pixel of a block's results while they are made: class indices of 8 bytes, then the layers."""
-BASE_MEMORY = 0.9
-"""Gigabytes that Python, torch and open files take before the first block (0.55 measured), and GDAL's cache."""
-
-
-class MappingParams(Params):
-    """How whole tiles are classified."""
-
-    memory_gb: float = param(4.0, "Memory that may be used; it decides the size of blocks.", unit="GB", ge=1, le=4096)
-    workers: int | None = param(None, "Blocks worked on at the same time. Empty: one a processor core.", ge=1, le=1024)
-    longest_gap: bool = param(
-        False, "Also write the longest time between two clear dates, days, to `longest_gap.tif` of each tile."
-    )
-    crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
-
-
-def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
-    """Memory that reading a block and computing its features takes at its peak, bytes a pixel."""
-    dates, bands = len(series.acquisitions), len(series.bands)
-    return WORK_COPIES * (dates * (2 * bands + 1) + 4 * stack.held(dates) + RESULT_BYTES)
-
-
-def block_size(series: TileSeries, stack: FeatureStack, memory_gb: float, workers: int) -> int:
-    """The largest block that keeps all workers within the memory, pixels a side without padding."""
-    pixels = max(memory_gb - BASE_MEMORY, 0.25) * 1e9 / workers / bytes_a_pixel(series, stack)
-    return next((size for size in BLOCK_SIZES if (size + 2 * stack.padding) ** 2 <= pixels), BLOCK_SIZES[-1])
-
-
-def workers_within(series: TileSeries, stack: FeatureStack, params: MappingParams, size: int) -> int:
-    """How many blocks of this size, pixels a side, may be worked on at the same time within the memory."""
-    height, width = (min(size, length) + 2 * stack.padding for length in series.grid.shape)
-    block = height * width * bytes_a_pixel(series, stack)
-    fitting = int(max(params.memory_gb - BASE_MEMORY, 0) * 1e9 // block)
-    return max(1, min(params.workers or os.cpu_count() or 1, fitting))
+WHOLE_BLOCKS = (1 << 30, 1 << 30)
+"""The size of parts where a block is not divided."""
 
 
 def layers_of(params: MappingParams) -> dict[str, str]:
@@ -79,23 +47,62 @@ class BlockClassifier:
     series: TileSeries
     stack: FeatureStack
     model: Model
-    longest_gap: bool = False
+    layers: Mapping[str, str] = field(default_factory=lambda: LAYERS)
+    part: PartSize = field(default_factory=lambda: PartSize(WHOLE_BLOCKS), compare=False)
+    """How much is worked on at a time."""
+    cache_mb: int | None = None
+    """GDAL's cache in a process that only works on blocks."""
+    keep_open: bool = True
+    """Whether files stay open there."""
+    buffers: BufferPool = field(default_factory=BufferPool, compare=False, repr=False)
 
-    def __call__(self, block: Block) -> dict[str, np.ndarray]:
-        """`classes`, `confidence` and `validity` of a block, and where asked for `longest_gap`, each (y, x)."""
-        features, clear, seen, validity = TileFeatures(self.series, self.stack).read_for_map(block)
-        classes, confidence = self.model.predict(features.reshape(len(features), -1))
-        gaps = {LONGEST_GAP: self._gaps(validity, clear)} if self.longest_gap else {}
-        return {
-            "classes": np.where(seen, classes.reshape(seen.shape), NO_CLASS).astype(np.uint8),
-            "confidence": np.where(seen, confidence.reshape(seen.shape), 0).astype(np.uint8),
-            "validity": clear,
-            **gaps,
-        }
+    def __call__(self, block: Block) -> Arrays:
+        """Each of the layers of a block, (y, x)."""
+        return in_parts(self._part, block, self.part, join_maps)
 
-    def _gaps(self, validity: np.ndarray, clear: np.ndarray) -> np.ndarray:
-        """The longest gap of each pixel; 0 where it was never seen, as in every layer."""
-        return np.where(clear > 0, self.stack.longest_gap(validity, self.series.dates), 0).astype(np.uint16)
+    def settle(self) -> None:
+        """Make a process ready that does nothing but work on blocks."""
+        if self.cache_mb is not None:
+            use_raster_memory(self.cache_mb, keep_open=self.keep_open)
+
+    def _part(self, block: Block) -> Arrays:
+        found = {layer: np.empty((block.height, block.width), dtype) for layer, dtype in self.layers.items()}
+        with self.buffers.one() as buffer:
+            strips = TileFeatures(self.series, self.stack).strips_for_map(block, buffer)
+            for rows, features, clear, seen, validity in strips:
+                classes, confidence = self.model.predict(features.reshape(len(features), -1))
+                found["classes"][rows] = np.where(seen, classes.reshape(seen.shape), NO_CLASS)
+                found["confidence"][rows] = np.where(seen, confidence.reshape(seen.shape), 0)
+                found["validity"][rows] = clear
+                if LONGEST_GAP in found:
+                    gap = self.stack.longest_gap(validity, self.series.dates)
+                    found[LONGEST_GAP][rows] = np.where(clear > 0, gap, 0)  # 0 where never seen, as in every layer
+        return found
+
+
+def map_job(
+    series: TileSeries,
+    stack: FeatureStack,
+    model: Model,
+    folder: Path,
+    allotment: Allotment,
+    tiling: FileTiling,
+    *,
+    key: str,
+    layers: Mapping[str, str] = LAYERS,
+    progress: Progress = no_progress,
+    say: Say | None = None,
+) -> StreamJob:
+    """The classification of a tile as work on blocks; their files go to `folder/.blocks`.
+
+    Raises:
+        ModelError: the model was trained on other features.
+    """
+    model.check_features(stack.names, definitions=stack.definitions)
+    part = PartSize(allotment.part, tiling.finest, say)
+    work = BlockClassifier(series, stack, model, layers, part, allotment.cache_mb, allotment.keep_open)
+    height, width = tiling.block_size
+    return StreamJob(work, tiling.cover(), folder / ".blocks", f"{key} {height} {width}", progress, series.tile)
 
 
 def classify_tile(
@@ -108,6 +115,8 @@ def classify_tile(
     key: str,
     tags: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
+    say: Say | None = None,
+    crew: Crew | None = None,
 ) -> dict[str, Path]:
     """Classify a tile into `folder/{classes,confidence,validity}.tif`, and `longest_gap.tif` where asked for.
 
@@ -117,23 +126,65 @@ def classify_tile(
     Args:
         key: fingerprint of everything the map depends on.
         tags: provenance written into the files.
+        say: is told in words what was changed while it worked, such as smaller blocks where memory did not suffice.
+        crew: does the work instead of threads of this process.
 
     Raises:
         ModelError: the model was trained on other features.
         ProductError: a file cannot be read.
         FeatureError: an external feature fails.
+        ParameterError: the memory is not enough.
         RunFolderError: the disk is full.
     """
     model.check_features(stack.names, definitions=stack.definitions)
+    tiling = FileTiling.of(series)
+    allotment = allot(series, stack, tiling, params.bytes, resident(), params.most_workers)
+    layers = layers_of(params)
+    job = map_job(series, stack, model, folder, allotment, tiling, key=key, layers=layers, progress=progress, say=say)
+    with local_crew(job, allotment, params) if crew is None else _given(crew) as crew:
+        ((_, results),) = stream_all([job], crew)
+    return write_maps(results, series, model, folder, tags or {}, layers)
+
+
+@contextmanager
+def local_crew(job: StreamJob, allotment: Allotment, params: MappingParams) -> Iterator[LocalCrew]:
+    """Threads of this process that classify a tile within `params.memory_gb`."""
+    work: BlockClassifier = job.work  # type: ignore[assignment]
+
+    def shrink(why: str) -> None:
+        work.part.halve(work.part.size, why)
+        work.buffers.clear()
+
     # One thread for the network in each worker: the workers are the parallelism.
-    workers = params.workers or os.cpu_count() or 1
-    size = block_size(series, stack, params.memory_gb, workers)
-    cover = list(blocks(series.grid.shape, size))
-    work, layers = BlockClassifier(series, stack, model, params.longest_gap), layers_of(params)
-    with torch_threads(1):
-        results = stream(work, cover, folder / ".blocks", key=f"{key} {size}", workers=workers, progress=progress)
+    with torch_threads(1), raster_memory(allotment.cache_mb, keep_open=allotment.keep_open), PeakWatch() as watch:
+        pace = MemoryPace(
+            params.bytes, params.most_workers, allotment.worker_bytes, watch,
+            shrink=shrink, changed=work.buffers.keep,
+        )  # fmt: skip
+        with LocalCrew(params.most_workers, pace=pace) as crew:
+            yield crew
+
+
+@contextmanager
+def _given(crew: Crew) -> Iterator[Crew]:
+    yield crew
+
+
+def write_maps(
+    results: BlockResults,
+    series: TileSeries,
+    model: Model,
+    folder: Path,
+    tags: Mapping[str, str],
+    layers: Mapping[str, str] = LAYERS,
+) -> dict[str, Path]:
+    """Write the blocks of a tile as its maps, and delete their files.
+
+    Raises:
+        RunFolderError: the disk is full.
+    """
     paths = {layer: folder / f"{layer}.tif" for layer in layers}
-    with map_writers(paths, series.grid, layers, model.nomenclature, tags or {}) as targets:
+    with map_writers(paths, series.grid, layers, model.nomenclature, tags) as targets:
         for block, arrays in results:
             for layer, target in targets.items():
                 write_block(target, block, arrays[layer])

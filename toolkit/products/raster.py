@@ -10,12 +10,14 @@ import errno
 import os
 import threading
 from collections import OrderedDict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
+from rasterio.env import set_gdal_config
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -38,6 +40,9 @@ PROCESS_FILES = 8192
 """Files that the process asks to open; usual limits, 1024 and less, are meant for programs that use `select`."""
 OTHER_FILES = 256
 """Files left to the rest of the process: the notebook's sockets, libraries, results being written."""
+
+_kept: int | None = None
+"""Handles that a thread may keep where memory is short; None for as many as there may be."""
 
 Area = tuple[float, float, float, float] | None
 """West, south, east, north in degrees; None for all there is."""
@@ -66,6 +71,31 @@ def open_raster(path: Path) -> DatasetReader:
         raise ProductError(_unreadable(path, error)) from None
     files[path] = dataset
     return dataset
+
+
+def use_raster_memory(cache_mb: int, *, keep_open: bool) -> None:
+    """Bound what rasters take of this process's memory from now on.
+
+    Args:
+        cache_mb: what GDAL keeps of tiles decoded, over all files; a `GDAL_CACHEMAX` of the user's own stands.
+        keep_open: whether files stay open between blocks. GDAL keeps a tile of each that does: half a megabyte where
+            tiles have 512 x 512 pixels, so that a year of one tile takes half a gigabyte in each thread. To open them
+            anew costs half a millisecond each.
+    """
+    global _kept
+    _kept = None if keep_open else 1
+    if os.environ["GDAL_CACHEMAX"] == str(GDAL_CACHE):
+        set_gdal_config("GDAL_CACHEMAX", cache_mb * 2**20)  # rasterio gives it to GDAL as bytes
+
+
+@contextmanager
+def raster_memory(cache_mb: int, *, keep_open: bool) -> Iterator[None]:
+    """As `use_raster_memory`, while the block runs."""
+    use_raster_memory(cache_mb, keep_open=keep_open)
+    try:
+        yield
+    finally:
+        use_raster_memory(GDAL_CACHE, keep_open=True)
 
 
 def close_rasters() -> None:
@@ -173,6 +203,8 @@ def _limit() -> int:
 
 def _share() -> int:
     """Handles that this thread may keep: its part of what the process may open."""
+    if _kept is not None:
+        return _kept
     return min(OPEN_FILES, max(16, (_limit() - OTHER_FILES) // threading.active_count()))
 
 

@@ -18,9 +18,11 @@ from toolkit.ground.bands import BAND_NAMES, NODATA
 from toolkit.ground.errors import ParameterError, ProductError, did_you_mean
 from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, project_bounds, resolution, tile_name, union
 from toolkit.ground.params import Params, param
+from toolkit.products.edges import EdgeStore
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
 from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_window
+from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.resampling import REACH, Method, upsample
 from toolkit.series.seasons import SeasonParams, check_seasons
@@ -176,8 +178,11 @@ class TileSeries:
         """Days of acquisition, datetime64[D] of shape (date,); a day may stand twice."""
         return np.array([one.product.date for one in self.acquisitions], dtype="datetime64[D]")
 
-    def read(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, block: Block, buffer: SeriesBuffer | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Values and validity over a block.
+
+        Args:
+            buffer: memory to use; what is returned lies in it, until it is used for another block.
 
         Returns:
             values: (date, band, y, x) int16, reflectance x 10000, -10000 where nothing was measured.
@@ -187,13 +192,13 @@ class TileSeries:
             ProductError: a file cannot be read.
         """
         shape = (block.height, block.width)
-        values = np.empty((len(self.acquisitions), len(self.bands), *shape), dtype=np.int16)
-        validity = np.ones((len(self.acquisitions), *shape), dtype=bool)
+        values, validity = (buffer or SeriesBuffer()).arrays(len(self.acquisitions), len(self.bands), shape)
+        validity[:] = True
         for t, acquisition in enumerate(self.acquisitions):
             for mask, placed in acquisition.masks:
                 validity[t] &= _read_mask(mask, placed, block)
             for b, (band, placed) in enumerate(acquisition.bands):
-                values[t, b] = _read_band(band, placed, block, self.resampling)
+                values[t, b] = _read_band(band, placed, block, self.resampling, buffer.edges if buffer else None)
                 validity[t] &= values[t, b] != NODATA
         return values, validity
 
@@ -336,7 +341,9 @@ def _inside(whole: GeoBox, area: tuple[float, float, float, float], tile: str) -
     return grid
 
 
-def _read_band(band: BandFile, placed: PlacedFile, block: Block, method: Method) -> np.ndarray:
+def _read_band(
+    band: BandFile, placed: PlacedFile, block: Block, method: Method, edges: EdgeStore | None = None
+) -> np.ndarray:
     """A band over a block of the grid, int16 (y, x)."""
     row, col = block.row - placed.row, block.col - placed.col
     if placed.scale == 1:
@@ -344,7 +351,11 @@ def _read_band(band: BandFile, placed: PlacedFile, block: Block, method: Method)
     ratio, reach = int(placed.scale), REACH[method]
     (top, height), (left, width) = _coarse(row, block.height, ratio), _coarse(col, block.width, ratio)
     window = (top - reach, left - reach, height + 2 * reach, width + 2 * reach)
-    coarse = band.to_reflectance(read_window(placed.path, *window, fill=band.nodata))
+    if edges is not None and reach == 1:
+        read = edges.read(placed.path, top, left, height, width, band.nodata)
+    else:
+        read = read_window(placed.path, *window, fill=band.nodata)
+    coarse = band.to_reflectance(read)
     skip = (row - top * ratio, col - left * ratio)
     return upsample(coarse, ratio, skip, (block.height, block.width), method, NODATA)
 

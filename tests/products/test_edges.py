@@ -1,0 +1,79 @@
+"""Windows with a ring around them: the same pixels, with fewer tiles decoded."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasterio.transform import from_origin
+
+from toolkit.products import edges
+from toolkit.products.edges import EdgeStore
+from toolkit.products.raster import close_rasters, read_window
+
+SHAPE, TILE = (75, 90), 16
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A file in tiles of 16 x 16 pixels, the last of which are cut."""
+    path = tmp_path_factory.mktemp("edges") / "a.tif"
+    array = np.random.default_rng(0).integers(0, 10000, SHAPE).astype(np.int16)
+    profile = {"driver": "GTiff", "height": SHAPE[0], "width": SHAPE[1], "count": 1, "dtype": "int16"}
+    grid = {"crs": "EPSG:32631", "transform": from_origin(300000, 4900020, 20, 20)}
+    with rasterio.open(path, "w", **profile, **grid, tiled=True, blockxsize=TILE, blockysize=TILE) as target:
+        target.write(array, 1)
+    yield path
+    close_rasters()
+
+
+windows = st.tuples(st.integers(-20, 80), st.integers(-20, 95), st.integers(1, 60), st.integers(1, 60), st.booleans())
+
+
+@given(wanted=st.lists(windows, min_size=1, max_size=6))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_as_if_read_at_once(path: Path, wanted: list[tuple[int, int, int, int, bool]]) -> None:
+    store = EdgeStore()
+    for row, col, height, width, aligned in wanted:
+        if aligned:  # whole tiles, some to the end of the file
+            row, col = (max(0, one) // TILE * TILE for one in (row, col))
+            height = min(-(-height // TILE) * TILE, max(1, SHAPE[0] - row))
+            width = min(-(-width // TILE) * TILE, max(1, SHAPE[1] - col))
+        expected = read_window(path, row - 1, col - 1, height + 2, width + 2, -10000)
+        assert np.array_equal(store.read(path, row, col, height, width, -10000), expected)
+
+
+def test_a_tile_is_decoded_twice_at_most(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, int, int, int]] = []
+
+    def counted(path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
+        read.append((row, col, height, width))
+        return read_window(path, row, col, height, width, fill)
+
+    monkeypatch.setattr(edges, "read_window", counted)
+    store, tiles = EdgeStore(), 0
+    for row in range(0, SHAPE[0], TILE):
+        for col in range(0, SHAPE[1], TILE):
+            height, width = min(TILE, SHAPE[0] - row), min(TILE, SHAPE[1] - col)
+            found = store.read(path, row, col, height, width, -1)
+            assert np.array_equal(found, read_window(path, row - 1, col - 1, height + 2, width + 2, -1))
+            tiles += 1
+    assert len(read) < 2 * tiles
+    assert all(one[0] % TILE == 0 and one[1] % TILE == 0 for one in read)
+
+
+def test_few_lines_are_kept_and_none_travels(path: Path) -> None:
+    store = EdgeStore(most_bytes=1000)
+    for row in range(0, 64, TILE):
+        store.read(path, row, 16, TILE, TILE, -1)
+    assert 0 < store._bytes <= 1000
+    assert sum(one.nbytes for one in store._kept.values()) == store._bytes
+    assert not pickle.loads(pickle.dumps(store))._kept  # noqa: S301
+    store.clear()
+    assert not store._kept and store._bytes == 0

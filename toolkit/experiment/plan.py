@@ -1,0 +1,214 @@
+"""A plan first: what `classify` will read and write, the memory, the disk and the time, before anything is begun.
+
+plan(experiment)            # a look at the files, and a probe of a few blocks
+landcover plan experiment.yml
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.provenance import Manifest
+from toolkit.experiment.stages import classify_step
+from toolkit.experiment.steps import standing
+from toolkit.experiment.tiles import open_series
+from toolkit.ground.clusters import ClusterParams
+from toolkit.ground.errors import ParameterError, RunFolderError
+from toolkit.ground.memory import free_memory, resident
+from toolkit.ground.streaming import Progress, no_progress
+from toolkit.learning.checkpoint import Model
+from toolkit.mapping.forecast import TileForecast, forecast_tile, probe
+from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
+from toolkit.series.timeseries import TileSeries
+
+SPARE = 1.05
+"""Disk that must be free, over what is needed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What classifying the tiles of an experiment will take."""
+
+    name: str
+    tiles: tuple[TileForecast, ...]
+    """Those that are to be classified; others are up to date."""
+    up_to_date: tuple[str, ...]
+    processes: int
+    """Processes that work on blocks; one where it is this one."""
+    memory: int
+    """Bytes that all of them may take."""
+    memory_free: int
+    """Bytes that this machine could give."""
+    disk_free: int
+    """Bytes free where the run folder lies."""
+    here: bool
+    """Whether the work is done on this machine."""
+    seconds_a_pixel: float | None = None
+    """Of one worker, by a probe; None where there was none."""
+
+    @property
+    def workers(self) -> int:
+        """Blocks worked on at the same time."""
+        return self.processes * min((one.allotment.workers for one in self.tiles), default=0)
+
+    @property
+    def memory_needed(self) -> int:
+        """Bytes that the work is expected to take besides what this process takes already."""
+        each = max((one.allotment.workers * one.allotment.worker_bytes for one in self.tiles), default=0)
+        return self.processes * (each + START_BYTES) if self.tiles else 0
+
+    @property
+    def pixels(self) -> int:
+        return sum(one.pixels for one in self.tiles)
+
+    @property
+    def disk(self) -> int:
+        """Bytes that are written at most: the maps of all tiles, and the blocks of those at work."""
+        blocks = sorted((one.block_bytes for one in self.tiles), reverse=True)
+        at_once = 1 if self.processes == 1 else 2 + self.workers // max(1, min(t.blocks for t in self.tiles or ()))
+        return sum(one.map_bytes for one in self.tiles) + sum(blocks[:at_once]) if self.tiles else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the whole, about; None where there was no probe."""
+        if self.seconds_a_pixel is None or not self.tiles:
+            return None
+        return self.seconds_a_pixel * self.pixels / self.workers
+
+    def check(self) -> None:
+        """Refuse what cannot end well.
+
+        Raises:
+            RunFolderError: the disk has not enough room.
+            ParameterError: this machine has not enough memory.
+        """
+        if self.disk * SPARE > self.disk_free:
+            raise RunFolderError(
+                f"{_size(self.disk)} of disk are needed for the maps of {len(self.tiles)} tile(s) and their blocks, "
+                f"and {_size(self.disk_free)} are free; free some, or set `runs` to another disk"
+            )
+        if self.here and self.memory_needed > self.memory_free:
+            raise ParameterError(
+                f"{_size(self.memory_needed)} of memory are needed as mapping.memory_gb allows, and "
+                f"{_size(self.memory_free)} are free on this machine; close other programs, or lower mapping.memory_gb"
+            )
+
+    def rows(self) -> list[tuple[str, str]]:
+        """What is said, line by line."""
+        if not self.tiles:
+            return [("classify", f"nothing to do: {', '.join(self.up_to_date)} up to date")]
+        files, read = sum(one.files for one in self.tiles), sum(one.read_bytes for one in self.tiles)
+        part, block = self.tiles[0].allotment.part, self.tiles[0].block_size
+        whole = "whole" if part == block else f"in parts of {part[0]} x {part[1]}"
+        open_ = "files stay open" if self.tiles[0].allotment.keep_open else "files are opened for each block"
+        kept = [("up to date", ", ".join(self.up_to_date))] if self.up_to_date else []
+        counts = sorted({one.dates for one in self.tiles})
+        dates = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+        blocks = sum(one.blocks for one in self.tiles)
+        free = f", {_size(self.memory_free)} free" if self.here else ""
+        processes = f" in {self.processes} processes" if self.processes > 1 else ""
+        return [
+            ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {self.pixels / 1e6:,.1f} million pixels"),
+            *kept,
+            ("reads", f"{files:,} files, {_size(read)}, {dates} dates"),
+            ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
+            ("decoding", f"each tile of a file {self.tiles[0].decoded:.1f} times; {open_}"),
+            ("workers", f"{self.workers}{processes}"),
+            ("memory", f"{_size(self.memory)} at most, {_size(self.memory_needed)} for blocks{free}"),
+            ("disk", f"{_size(self.disk)} of {_size(self.disk_free)} free"),
+            ("time", _time(self.seconds) if self.seconds is not None else "not probed"),
+        ]
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<11}{text}" for name, text in self.rows())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td style='text-align:left'>{escape(text)}</td></tr>"
+            for name, text in self.rows()
+        )
+        return f"<table style='font-size:13px'><caption>Plan of {escape(self.name)}</caption>{rows}</table>"
+
+
+def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_progress) -> Plan:
+    """What classifying the tiles will take, as the experiment is now.
+
+    Args:
+        time: work on a few blocks, to tell how long it will take; that needs the model, and a few seconds.
+        progress: called with (tiles looked at, all tiles).
+
+    Raises:
+        RunFolderError: the disk has not enough room. ParameterError: the memory is not enough.
+        CatalogError, ProductError: an input is absent or unreadable.
+        ModelError: the model was trained on other features.
+    """
+    folder = RunFolder(experiment.folder)
+    up_to_date = _up_to_date(experiment)
+    waiting = [tile for tile in experiment.series.tiles if tile not in up_to_date]
+    series = open_series(experiment, progress, waiting) if waiting else []
+    probed = None
+    found = plan_of(experiment, series, up_to_date)
+    if time and series and (folder.model / "model.json").exists():
+        model = Model.load(folder.model, network_file=experiment.network_file)
+        model.check_features(experiment.stack.names, definitions=experiment.stack.definitions)
+        with tempfile.TemporaryDirectory(prefix=".probe.", dir=_existing(experiment.folder)) as aside:
+            probed = probe(series[0], experiment.stack, model, found.tiles[0], Path(aside) / "blocks")
+    return Plan(**{**vars(found), "seconds_a_pixel": probed})
+
+
+def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[str, ...] = ()) -> Plan:
+    """The plan of tiles that are opened already, without a time; `check` has passed.
+
+    Raises:
+        RunFolderError, ParameterError: the disk or the memory does not suffice.
+    """
+    cluster, mapping = experiment.cluster, experiment.mapping
+    if cluster.kind == "none":
+        processes, budget, base, threads = 1, mapping.bytes, resident(), mapping.most_workers
+    else:
+        processes, threads, base = cluster.processes, cluster.threads, PROCESS_BYTES
+        budget = int(cluster.worker_memory(mapping.memory_gb) * 1e9)
+    found = Plan(
+        experiment.name,
+        tuple(forecast_tile(one, experiment.stack, budget, base, threads) for one in series),
+        up_to_date,
+        processes,
+        processes * budget,
+        free_memory(),
+        shutil.disk_usage(_existing(experiment.folder)).free,
+        here=is_here(cluster),
+    )
+    found.check()
+    return found
+
+
+def is_here(cluster: ClusterParams) -> bool:
+    """Whether the work is done on this machine."""
+    return cluster.kind in ("none", "local")
+
+
+def _up_to_date(experiment: Experiment) -> tuple[str, ...]:
+    records = Manifest(RunFolder(experiment.folder).manifest).records()
+    steps = {tile: classify_step(experiment, tile) for tile in experiment.series.tiles}
+    return tuple(tile for tile, step in steps.items() if standing(experiment, step, records)[0] == "up to date")
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest folder above that is there."""
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    return f"about {seconds / 60:,.0f} min" if seconds < 5400 else f"about {seconds / 3600:,.1f} h"

@@ -1,0 +1,158 @@
+"""What a worker on blocks takes of memory, and what fits into a budget: workers, parts of blocks, files kept open.
+
+The series of a part lies in memory whole, its features a strip at a time. Numbers are counted from the arrays there
+are; what they leave out (the interpreter, torch, compiled code) is measured when a run begins, and the peak of the
+first blocks is measured against all of it (`ground/memory.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from toolkit.features.reading import strip_pixels
+from toolkit.features.stack import FeatureStack
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.params import Params, param
+from toolkit.products.edges import MOST_BYTES
+from toolkit.series.tiling import FileTiling
+from toolkit.series.timeseries import TileSeries
+
+READ_BYTES = 24
+"""Bytes a pixel while one band of one date is read: as stored, brought to 10 m, compared."""
+RESULT_BYTES = 14
+"""Bytes a pixel of a block's results while they are made: class indices of 8 bytes, then the layers."""
+WORK_COPIES = 1.3
+"""Peak of a block's memory over that of its series and features, where these are whole in memory: 1.02 to 1.07 measured
+on 70 dates of 10 bands with blocks of 512 and 256; the rest is margin."""
+WORKER_BYTES = 40_000_000
+"""What a worker takes besides: activations of the network, memory that the allocator keeps."""
+START_BYTES = 120_000_000
+"""What the first blocks bring into memory for good: compiled code, the libraries' own working memory."""
+PROCESS_BYTES = 500_000_000
+"""What a process that only works on blocks takes before the first: the interpreter, torch, GDAL (0.43 GB measured)."""
+GDAL_SHARE = 1 / 32
+"""Share of the budget for GDAL's cache of tiles; where blocks fit the files, hardly a tile is asked for twice."""
+
+OPENING_SECONDS, DECODED_BYTES_A_SECOND, COMPUTED_PIXELS_A_SECOND = 6e-4, 3e8, 3e5
+"""Costs by which a choice is made: to open a file, to decode, to compute (on one core; only their ratios matter)."""
+
+
+class MappingParams(Params):
+    """How whole tiles are classified."""
+
+    memory_gb: float = param(4.0, "Memory that may be used; it decides the size of blocks.", unit="GB", ge=1, le=4096)
+    workers: int | None = param(None, "Blocks worked on at the same time. Empty: one a processor core.", ge=1, le=1024)
+    longest_gap: bool = param(
+        False, "Also write the longest time between two clear dates, days, to `longest_gap.tif` of each tile."
+    )
+    crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
+
+    @property
+    def bytes(self) -> int:
+        """Memory that may be used, bytes."""
+        return int(self.memory_gb * 1e9)
+
+    @property
+    def most_workers(self) -> int:
+        """Blocks worked on at the same time at most."""
+        return self.workers or os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What workers on blocks may take."""
+
+    workers: int
+    """Blocks at the same time."""
+    part: tuple[int, int]
+    """Rows and columns worked on at once; a block may have several parts."""
+    keep_open: bool
+    """Whether files stay open between blocks."""
+    worker_bytes: int
+    """What each worker is expected to take."""
+    cache_mb: int
+    """GDAL's cache of tiles."""
+    decoded: float
+    """Bytes decoded over the bytes that there are: 1 where each tile is decoded once."""
+    seconds_a_pixel: float
+    """By which choices are compared; not a forecast."""
+
+
+def allot(
+    series: TileSeries, stack: FeatureStack, tiling: FileTiling, budget: int, base: int, most_workers: int
+) -> Allotment:
+    """Share a budget out so that the work is done soonest: few large parts, or several small ones.
+
+    Args:
+        budget: bytes that the process may take in all.
+        base: bytes that it takes before the first block.
+
+    Raises:
+        ParameterError: the smallest part does not fit.
+    """
+    cache = int(min(256e6, GDAL_SHARE * budget))
+    room = budget - base - START_BYTES - cache
+    lines = {True: MOST_BYTES, False: 0}  # of files' tiles, kept where blocks are whole
+    choices = [
+        one
+        for one in _choices(series, stack, tiling, most_workers, cache)
+        if one.workers * one.worker_bytes + lines[one.part == tiling.block_size] <= room
+    ]
+    if choices:
+        return min(choices, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))
+    least = min(one.worker_bytes for one in _choices(series, stack, tiling, 1, cache))
+    needed = (least + base + START_BYTES + cache) / 1e9
+    raise ParameterError(
+        f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the {tiling.dates} dates "
+        f"and {len(stack)} features of the smallest part of a block; give more"
+    )
+
+
+def _choices(
+    series: TileSeries, stack: FeatureStack, tiling: FileTiling, most_workers: int, cache: int
+) -> Iterator[Allotment]:
+    once = tiling.decoded_bytes((1 << 20, 1 << 20))
+    for part in tiling.part_sizes():
+        decoded = tiling.decoded_bytes(part)
+        for keep_open in (True, False):
+            worker = part_bytes(series, stack, part) + (tiling.open_bytes if keep_open else 0)
+            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
+            seconds = decoded / DECODED_BYTES_A_SECOND + opened + 1 / COMPUTED_PIXELS_A_SECOND
+            for workers in range(1, most_workers + 1):
+                yield Allotment(
+                    workers, part, keep_open, worker, int(cache // 2**20), decoded / once, seconds / workers
+                )
+
+
+def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -> int:
+    """Memory that reading a part and computing its features takes at its peak, files and their tiles aside."""
+    height, width = (length + 2 * stack.padding for length in part)
+    pixels, held = height * width, 4 * stack.held(len(series.acquisitions))
+    series_bytes = _series_bytes(series)
+    if stack.external:
+        return int(WORK_COPIES * pixels * (series_bytes + held + RESULT_BYTES)) + WORKER_BYTES
+    strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + series_bytes + RESULT_BYTES)
+    return pixels * (series_bytes + READ_BYTES + RESULT_BYTES) + 2 * strip + WORKER_BYTES
+
+
+def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
+    """Memory of a pixel whose series and features are both in memory, bytes at the peak: see `read`."""
+    return WORK_COPIES * (_series_bytes(series) + 4 * stack.held(len(series.acquisitions)) + RESULT_BYTES)
+
+
+def workers_within(series: TileSeries, stack: FeatureStack, params: MappingParams, size: int) -> int:
+    """How many blocks of this size, pixels a side, may be sampled at the same time within the memory."""
+    height, width = (min(size, length) + 2 * stack.padding for length in series.grid.shape)
+    fitting = int(max(params.bytes - BASE_BYTES, 0) // (height * width * bytes_a_pixel(series, stack)))
+    return max(1, min(params.most_workers, fitting))
+
+
+BASE_BYTES = 900_000_000
+"""What Python, torch, open files and GDAL's cache take while samples are extracted (0.55 GB, and the cache)."""
+
+
+def _series_bytes(series: TileSeries) -> int:
+    """Bytes of the values and validity of a pixel."""
+    return len(series.acquisitions) * (2 * len(series.bands) + 1)

@@ -1,0 +1,154 @@
+"""Windows that look one pixel over the edges of a file's tiles, without decoding the neighbours for each of them.
+
+Interpolation onto a finer grid needs the pixels next to a block. Where the block is a tile of the file, these lie in
+eight other tiles, and each would be decoded whole for a line of it: nine tiles decoded for one. So the outermost lines
+of a tile are kept when it is decoded, for the blocks around it: a tile is then decoded twice at most while a file is
+gone through, once for its lines and once for itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from toolkit.products.raster import open_raster, read_window
+
+MOST_BYTES = 64 * 2**20
+"""Lines kept: of three rows of tiles of a Sentinel-2 tile with 70 dates, they take 57 MB."""
+
+
+@dataclass(frozen=True)
+class TileEdges:
+    """The outermost lines of a tile of a file."""
+
+    top: np.ndarray
+    bottom: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(cls, tile: np.ndarray) -> TileEdges:
+        """Copies of the lines of a tile (y, x)."""
+        return cls(tile[0].copy(), tile[-1].copy(), tile[:, 0].copy(), tile[:, -1].copy())
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the lines."""
+        return self.top.nbytes + self.bottom.nbytes + self.left.nbytes + self.right.nbytes
+
+
+class EdgeStore:
+    """Lines of tiles, shared by the workers of a process; those not asked for longest go first.
+
+    It travels to another process empty.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.most_bytes, self._bytes = most_bytes, 0
+        self._kept: OrderedDict[tuple[Path, int, int], TileEdges] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
+        """The window with a ring of one pixel around it, as `read_window` gives it: (height + 2, width + 2).
+
+        Raises:
+            ProductError: the file cannot be read there.
+        """
+        dataset = open_raster(path)
+        rows, cols = dataset.block_shapes[0]
+        inside = row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width
+        ends = (row + height) % rows == 0 or row + height == dataset.height
+        ends = ends and ((col + width) % cols == 0 or col + width == dataset.width)
+        if not inside or row % rows or col % cols or not ends or rows < 8:  # strips of few rows cost little
+            return read_window(path, row - 1, col - 1, height + 2, width + 2, fill)
+        window = _FileWindow(path, rows, cols, dataset.height, dataset.width)
+        whole = np.full((height + 2, width + 2), fill, dtype=dataset.dtypes[0])
+        inner = read_window(path, row, col, height, width, fill)
+        whole[1:-1, 1:-1] = inner
+        first, last = (row // rows, col // cols), ((row + height - 1) // rows, (col + width - 1) // cols)
+        for i in range(first[0] - 1, last[0] + 2):
+            for j in range(first[1] - 1, last[1] + 2):
+                if not window.has(i, j):
+                    continue
+                top, left, tall, wide = window.tile(i, j)
+                if first[0] <= i <= last[0] and first[1] <= j <= last[1]:
+                    self._keep((path, i, j), TileEdges.of(inner[top - row :, left - col :][:tall, :wide]))
+                else:
+                    _lay(whole, self._edges(window, i, j, fill), top - row + 1, left - col + 1, tall, wide)
+        return whole
+
+    def clear(self) -> None:
+        """Forget all lines; the files may be others the next time."""
+        with self._lock:
+            self._kept.clear()
+            self._bytes = 0
+
+    def _edges(self, window: _FileWindow, i: int, j: int, fill: float) -> TileEdges:
+        key = window.path, i, j
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        top, left, tall, wide = window.tile(i, j)
+        edges = TileEdges.of(read_window(window.path, top, left, tall, wide, fill))
+        self._keep(key, edges)
+        return edges
+
+    def _keep(self, key: tuple[Path, int, int], edges: TileEdges) -> None:
+        with self._lock:
+            before = self._kept.pop(key, None)
+            self._bytes += edges.nbytes - (before.nbytes if before else 0)
+            self._kept[key] = edges
+            while self._bytes > self.most_bytes:
+                self._bytes -= self._kept.popitem(last=False)[1].nbytes
+
+    def __getstate__(self) -> dict[str, int]:
+        return {"most_bytes": self.most_bytes}
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+@dataclass(frozen=True)
+class _FileWindow:
+    """The tiles of a file."""
+
+    path: Path
+    rows: int
+    cols: int
+    height: int
+    width: int
+
+    def has(self, i: int, j: int) -> bool:
+        return 0 <= i * self.rows < self.height and 0 <= j * self.cols < self.width
+
+    def tile(self, i: int, j: int) -> tuple[int, int, int, int]:
+        """First row and column, height and width."""
+        top, left = i * self.rows, j * self.cols
+        return top, left, min(self.rows, self.height - top), min(self.cols, self.width - left)
+
+
+def _lay(whole: np.ndarray, edges: TileEdges, top: int, left: int, tall: int, wide: int) -> None:
+    """Copy what meets an array of the lines of a tile that lies at `top`, `left` beside it."""
+    lines = (
+        (slice(top, top + 1), slice(left, left + wide), edges.top[None]),
+        (slice(top + tall - 1, top + tall), slice(left, left + wide), edges.bottom[None]),
+        (slice(top, top + tall), slice(left, left + 1), edges.left[:, None]),
+        (slice(top, top + tall), slice(left + wide - 1, left + wide), edges.right[:, None]),
+    )
+    height, width = whole.shape
+    for rows, cols, values in lines:
+        inner_rows, inner_cols = _meeting(rows, height), _meeting(cols, width)
+        if inner_rows.start < inner_rows.stop and inner_cols.start < inner_cols.stop:
+            whole[inner_rows, inner_cols] = values[
+                inner_rows.start - rows.start : inner_rows.stop - rows.start,
+                inner_cols.start - cols.start : inner_cols.stop - cols.start,
+            ]
+
+
+def _meeting(one: slice, length: int) -> slice:
+    return slice(max(one.start, 0), min(one.stop, length))

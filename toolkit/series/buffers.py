@@ -1,0 +1,83 @@
+"""Memory for the series of a block, used again for the next: fresh memory costs more than filling it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from toolkit.products.edges import EdgeStore
+
+
+class SeriesBuffer:
+    """Room for the values and validity of one block; grown where a larger one comes.
+
+    Args:
+        edges: lines of files' tiles that this and other buffers share.
+    """
+
+    def __init__(self, edges: EdgeStore | None = None) -> None:
+        self.edges = edges
+        self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)
+
+    def arrays(self, dates: int, bands: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Values (date, band, y, x) int16 and validity (date, y, x) bool, filled with what was there before.
+
+        Room for more than twice as much is given back: blocks have become smaller then.
+        """
+        pixels = shape[0] * shape[1]
+        values, validity = dates * bands * pixels, dates * pixels
+        if not values <= self._values.size <= 2 * values or self._validity.size < validity:
+            self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)  # before there is more of it
+            self._values, self._validity = np.empty(values, np.int16), np.empty(validity, bool)
+        return (
+            self._values[:values].reshape(dates, bands, *shape),
+            self._validity[:validity].reshape(dates, *shape),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self._values.nbytes + self._validity.nbytes
+
+
+class BufferPool:
+    """Buffers of a process's workers: as many as work at once. It travels to another process empty."""
+
+    def __init__(self) -> None:
+        self._idle: list[SeriesBuffer] = []
+        self._lock = threading.Lock()
+        self.edges = EdgeStore()
+        self.most = 1 << 30
+
+    @contextmanager
+    def one(self) -> Iterator[SeriesBuffer]:
+        """A buffer of one's own, while the block runs."""
+        with self._lock:
+            buffer = self._idle.pop() if self._idle else SeriesBuffer(self.edges)
+        try:
+            yield buffer
+        finally:
+            with self._lock:
+                if len(self._idle) < self.most:
+                    self._idle.append(buffer)
+
+    def keep(self, most: int) -> None:
+        """Keep at most so many; the others' memory is given back."""
+        with self._lock:
+            self.most = most
+            del self._idle[most:]
+
+    def clear(self) -> None:
+        """Give back the memory of all that do not work now."""
+        with self._lock:
+            self._idle.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]

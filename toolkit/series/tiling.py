@@ -1,0 +1,143 @@
+"""How the files of a series are stored, and blocks that fit: a tile of a file is decoded whole or not at all.
+
+A block that ends amid a file's tile has that tile decoded again for its neighbour. Sentinel-2 has bands of 10 and of
+20 m: where both are stored in tiles of 512 x 512 pixels, only blocks of 1024 x 1024 pixels (of 10 m) decode each tile
+once; blocks of 512 decode those of 20 m four times, blocks of 256 everything four to sixteen times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.ground.grid import Block, aligned_blocks
+from toolkit.ground.parts import SMALLEST_PART, halved
+from toolkit.products.raster import close_rasters, open_raster
+from toolkit.series.resampling import REACH
+from toolkit.series.timeseries import PlacedFile, TileSeries
+
+BLOCK_PIXELS = 1024 * 1024
+"""Pixels of a block, about: a few seconds of work, 121 blocks a Sentinel-2 tile."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """How one file is stored, in pixels of the tile's grid."""
+
+    rows: int
+    """Rows of one of its tiles (or strips)."""
+    cols: int
+    tile_bytes: int
+    """Bytes of a tile in memory."""
+    ring: int = 0
+    """Pixels beyond a block that its resampling needs."""
+    keeps_lines: bool = False
+    """Whether the lines at the edges of its tiles are kept for the blocks around: see `products/edges.py`."""
+
+    def decoded(self, height: int, width: int) -> float:
+        """Bytes decoded for a block of this size that begins where a tile does."""
+        tiles = [
+            (length + self.ring - 1) // tile + -(-self.ring // tile) + 1
+            for length, tile in ((height, self.rows), (width, self.cols))
+        ]
+        count = tiles[0] * tiles[1]
+        if self.keeps_lines and height % self.rows == 0 and width % self.cols == 0:
+            count = min(count, 2 * (height // self.rows) * (width // self.cols))
+        return float(count * self.tile_bytes)
+
+
+@dataclass(frozen=True)
+class FileTiling:
+    """How the files of a series are stored: those of its first date, which stand for all."""
+
+    files: tuple[StoredFile, ...]
+    """Bands and masks of one date."""
+    dates: int
+    shape: tuple[int, int]
+    """Of the tile's grid."""
+    start: tuple[int, int]
+    """Row and column of the grid at which the files begin; negative in an area cut out of a tile."""
+
+    @classmethod
+    def of(cls, series: TileSeries) -> FileTiling:
+        """Look at the files of the first date.
+
+        Raises:
+            ProductError: one cannot be read.
+        """
+        bands = [one for _, one in series.acquisitions[0].bands]
+        placed = [*bands, *(one for _, one in series.acquisitions[0].masks)]
+        reach = REACH[series.resampling]
+        try:
+            files = tuple(_stored(one, reach if one in bands and one.scale > 1 else 0) for one in placed)
+        finally:
+            close_rasters()
+        height, width = series.grid.shape
+        return cls(files, len(series.acquisitions), (height, width), (placed[0].row, placed[0].col))
+
+    @property
+    def period(self) -> tuple[int, int]:
+        """Rows and columns at which tiles of all files end together, as far as the grid reaches."""
+        rows = min(max(one.rows for one in self.files), self.shape[0])
+        cols = min(max(one.cols for one in self.files), self.shape[1])
+        return rows, cols
+
+    @property
+    def block_size(self) -> tuple[int, int]:
+        """Rows and columns of blocks: a multiple of the files' tiles, of a million pixels about."""
+        period, size = self.period, list(self.period)
+        while size[0] * size[1] < BLOCK_PIXELS and tuple(size) != self.shape:
+            side = min((0, 1), key=lambda axis: (size[axis] == self.shape[axis], size[axis]))
+            size[side] = min(size[side] + period[side], self.shape[side])
+        return size[0], size[1]
+
+    def cover(self) -> list[Block]:
+        """The blocks of the tile: the same whatever the memory and the number of workers."""
+        return list(aligned_blocks(self.shape, self.block_size, self.start))
+
+    @property
+    def finest(self) -> tuple[int, int]:
+        """Rows and columns of the smallest tile: a smaller piece has every tile decoded more than once."""
+        return min(one.rows for one in self.files), min(one.cols for one in self.files)
+
+    def part_sizes(self) -> Iterator[tuple[int, int]]:
+        """Ever smaller parts of a block, the whole of it first."""
+        size = self.block_size
+        yield size
+        while size[0] * size[1] > SMALLEST_PART:
+            size = halved(size, self.finest)
+            yield size
+
+    def decoded_bytes(self, size: tuple[int, int]) -> float:
+        """Bytes decoded for a pixel, in blocks of this size."""
+        return self.dates * sum(one.decoded(*size) for one in self.files) / (size[0] * size[1])
+
+    @property
+    def open_bytes(self) -> int:
+        """Memory of all files while they stay open: GDAL keeps the last tile of each (0.5 MB of 0.5 MB measured)."""
+        return self.dates * sum(FILE_BYTES + one.tile_bytes for one in self.files)
+
+    @property
+    def file_count(self) -> int:
+        """Files that a block is read from."""
+        return self.dates * len(self.files)
+
+
+FILE_BYTES = 40_000
+"""Memory of an open file besides its tiles (29 kB measured)."""
+
+
+def _stored(placed: PlacedFile, reach: int) -> StoredFile:
+    dataset = open_raster(placed.path)
+    rows, cols = dataset.block_shapes[0]
+    size = np.dtype(dataset.dtypes[0]).itemsize
+    scale = placed.scale
+    return StoredFile(
+        max(1, round(rows * scale)),
+        max(1, round(cols * scale)),
+        int(rows * cols * size),
+        round(reach * scale),
+        reach == 1,
+    )
