@@ -99,7 +99,8 @@ def test_a_stop_amid_the_work_of_a_cluster_is_gone_on_from(experiment: Experimen
     found = block_maps(experiment)
     assert found.maps and sum(one.counts["done"] for one in found.maps) >= 1
     first = found.maps[0]
-    assert len(first.blocks) == 8 and first.counts["waiting"] >= 1
+    assert len(first.blocks) == 8
+    assert sum(one.counts["done"] for one in found.maps) < 8 * len(experiment.series.tiles)
     assert first.name in repr(found) and "of 8 blocks done" in repr(found)
     assert first._repr_html_().count("<rect") == 8
     classify(experiment, overwrite=True)

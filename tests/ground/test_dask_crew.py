@@ -247,6 +247,21 @@ def test_a_cluster_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) ->
         pass
 
 
+def test_a_worker_lost_while_the_work_is_sent(client: Client, tmp_path: Path, notes: Path) -> None:
+    register, calls = client.register_plugin, []
+
+    def lost_once(*arguments: object, **named: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OSError("Stream is closed")
+        return register(*arguments, **named)
+
+    client.register_plugin = lost_once
+    stream(Corner(notes), COVER, tmp_path / "b", key="k", crew=DaskCrew(client))
+    assert len(calls) == 2
+    assert same_as_by_threads(tmp_path / "b", notes)
+
+
 def test_an_address_is_needed_where_one_is_asked_for() -> None:
     with (
         pytest.raises(ParameterError, match=r"needs cluster\.address"),

@@ -25,6 +25,8 @@ LOG = logging.getLogger(__name__)
 
 AHEAD = 2
 """Blocks on their way for each worker: one at work, one waiting for it."""
+TRIES = 5
+"""How often the work of a job is sent to all workers, where some are lost while it is."""
 ASK_EVERY = 1.0
 """Seconds between two questions about who is there."""
 
@@ -80,6 +82,13 @@ class DaskCrew:
         """Send the work to all workers, and to those that come later."""
         name = f"landcover {job.name} {secrets.token_hex(4)}"
         self._names[id(job)] = name
+        for _ in range(TRIES - 1):
+            try:
+                self.client.register_plugin(BlockWork(name, job), name=name)
+                return
+            except (OSError, TimeoutError) as error:  # a worker was lost just then; the others are asked again
+                LOG.warning("the work of %s did not reach every worker (%s) and is sent again", job.name, error)
+                time.sleep(ASK_EVERY)
         self.client.register_plugin(BlockWork(name, job), name=name)
 
     def submit(self, job: StreamJob, block: Block) -> Future:
