@@ -17,8 +17,8 @@ import rasterio
 from rasterio.features import shapes
 
 from toolkit.ground.grid import Block
+from toolkit.ground.raw_rows import DAY, VALID
 from toolkit.learning.batches import TrainingSamples
-from toolkit.learning.inputs import DAY, VALID
 from toolkit.products.theia import find_theia
 from toolkit.series.gapfill import fill_gaps
 from toolkit.series.timeline import regular_dates
@@ -203,7 +203,7 @@ def _raw(values: np.ndarray, validity: np.ndarray, dates: np.ndarray, bands: tup
     seen = np.where(validity[:, None], values, 0).astype(np.float32)
     rows = np.concatenate([seen, days, validity[:, None].astype(np.float32)], axis=1)
     names = (*(f"{band}_*" for band in bands), DAY, VALID)
-    return Table(np.ascontiguousarray(rows.reshape(-1, values.shape[2]).T), names, dates[:0])
+    return Table(np.ascontiguousarray(rows.reshape(-1, values.shape[2]).T), names, np.sort(dates)[[0, -1]])
 
 
 def _layer(path: Path, name: str) -> np.ndarray:
