@@ -25,7 +25,7 @@ from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.tiles import open_series
 from toolkit.ground.errors import LandcoverError, RunFolderError
-from toolkit.ground.locking import only_process_in
+from toolkit.ground.locking import FolderLock
 from toolkit.learning.callbacks import Callback, TrainingRun
 
 CONTRACT = (
@@ -348,8 +348,10 @@ def test_killed_run_ends_with_the_same_bytes(experiment: Experiment, tiny_demo: 
 
 def test_two_processes_in_one_run_folder(experiment: Experiment) -> None:
     words = rf"in use by process {os.getpid()} on .*wait for it"
-    with only_process_in(experiment.folder), pytest.raises(RunFolderError, match=words):
+    lock = FolderLock.take(experiment.folder)
+    with pytest.raises(RunFolderError, match=words):
         clean(experiment)
+    lock.release()
     clean(experiment)
 
 

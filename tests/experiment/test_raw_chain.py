@@ -18,9 +18,9 @@ from toolkit.experiment.tiles import open_series
 from toolkit.features.reading import TileFeatures
 from toolkit.ground.errors import ModelError, ParameterError, RunFolderError
 from toolkit.ground.grid import Block
-from toolkit.mapping import classify as mapping
 from toolkit.samples import extraction
 from toolkit.samples.store import SampleStore
+from toolkit.series.tiling import FileTiling
 
 RAW = {"features.representation": "raw", "learning.interpolator": "attention", "learning.network.hidden": [24]}
 
@@ -65,10 +65,10 @@ def test_tiles_with_different_dates_from_sample_to_map(experiment: Experiment, m
     assert store.load().features.shape[1] == experiment.stack.width(max(counts.values()))
 
     train(experiment)
-    monkeypatch.setattr(mapping, "block_size", lambda *_: 32)
-    folders = classify(experiment)
+    with monkeypatch.context() as patch:
+        patch.setattr(FileTiling, "block_size", (32, 32))
+        folders = classify(experiment)
     in_blocks = {tile: read(folder / "classes.tif") for tile, folder in folders.items()}
-    monkeypatch.setattr(mapping, "block_size", lambda *_: 512)
     classify(experiment, overwrite=True)
     for tile, folder in folders.items():
         assert np.array_equal(read(folder / "classes.tif"), in_blocks[tile])

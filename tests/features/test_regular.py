@@ -167,9 +167,9 @@ def test_a_map_is_given_its_features_in_the_form_of_its_network(
 ) -> None:
     """With features of functions too, which are computed from the values as they are."""
     features = scene.of(*external)
-    plain, clear, seen = features.read_for_map(scene.whole)
+    plain, clear, seen, _ = features.read_for_map(scene.whole)
     mean, std = np.linspace(0, 3000, len(plain)), np.linspace(100, 900, len(plain))
     form = MatrixForm(mean, std, bfloat16=True)
-    bits, same_clear, same_seen = features.read_for_map(scene.whole, form)
+    bits, same_clear, same_seen, _ = features.read_for_map(scene.whole, form)
     assert np.array_equal(clear, same_clear) and np.array_equal(seen, same_seen)
     assert bits.shape == plain.shape and np.array_equal(bits, form.of(plain))

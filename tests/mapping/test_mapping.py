@@ -364,7 +364,7 @@ def test_where_memory_does_not_suffice_blocks_are_halved_and_it_is_said(series: 
     said: list[str] = []
     whole = BlockClassifier(series, STACK, model)(Block(0, 0, 200, 200))
     failing, part = FailingModel(model, 100 * 100), PartSize((256, 256), say=said.append)
-    work = BlockClassifier(series, STACK, failing, part)  # type: ignore[arg-type]
+    work = BlockClassifier(series, STACK, failing, part=part)  # type: ignore[arg-type]
     found = work(Block(0, 0, 200, 200))
     assert all(np.array_equal(found[layer], whole[layer]) for layer in whole)
     assert part.size[0] * part.size[1] <= 128 * 128
@@ -381,7 +381,7 @@ def test_an_error_that_is_not_about_memory_is_not_tried_again(series: TileSeries
 
     part = PartSize((256, 256))
     with pytest.raises(RuntimeError, match="mat1"):
-        BlockClassifier(series, STACK, Broken(), part)(Block(0, 0, 40, 40))  # type: ignore[arg-type]
+        BlockClassifier(series, STACK, Broken(), part=part)(Block(0, 0, 40, 40))  # type: ignore[arg-type]
     assert part.size == (256, 256)
 
 

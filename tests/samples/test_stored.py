@@ -59,7 +59,7 @@ def test_a_file_that_is_gone_cut_or_another_is_told(parts: tuple[StoredFeatures,
     with pytest.raises(SampleError, match=r"2\.npy is shorter"):
         found[rows]
     np.save(tmp_path / "2.npy", np.zeros((4000, 4), np.float32))
-    with pytest.raises(SampleError, match=r"not float32 \(sample, 5\)"):
+    with pytest.raises(SampleError, match="4 columns now, not 5"):
         found[rows]
     (tmp_path / "2.npy").unlink()
     with pytest.raises(SampleError, match=r"2\.npy: No such file"):

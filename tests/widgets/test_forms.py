@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -104,7 +105,8 @@ def other_value(path: str, widget: Any) -> tuple[Any, Any]:
     if isinstance(widget, PickTags):
         return list(reversed(widget.value)), tuple(reversed(widget.value))
     step = getattr(widget, "step", None) or 1
-    return widget.value + step, widget.value + step
+    other = widget.value + step if widget.value + step <= getattr(widget, "max", math.inf) else widget.value - step
+    return other, other
 
 
 EVERY_FIELD = list(form(Experiment(START)).fields)

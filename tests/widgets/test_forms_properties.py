@@ -72,6 +72,8 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["learning.epochs", "learning.batch_size"]),
         st.just((1, 5)) | st.just((0.5, 7)) | st.just({"choices": (20, 40)}) | st.just(((64, 32), None)),
     ),
+    "cluster.walltime": st.just("08:00:00") | st.just("120:30:00"),
+    "cluster.prologue": st.lists(WORDS, max_size=2).map(tuple),
     "postprocess.smoothing.window": st.just(0) | st.integers(1, 25).map(lambda half: 2 * half + 1),
     "postprocess.smoothing.smoothness_of": st.dictionaries(CODES, st.integers(1, 1000), max_size=3),
     "postprocess.rules": st.lists(RULES, max_size=2).map(tuple),
@@ -147,7 +149,8 @@ def targets(draw: st.DrawFn) -> ExperimentParams:
             node = node.setdefault(parent, {})
         node[leaf] = value
     keep_what_fits(content["series"]["gap_filling"], SeriesParams.model_fields["gap_filling"])
-    keep_what_fits(content["learning"]["network"], LearningParams.model_fields["network"])
+    for section in ("network", "interpolator"):
+        keep_what_fits(content["learning"][section], LearningParams.model_fields[section])
     return build(ExperimentParams, content, "drawn")
 
 
