@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from toolkit.learning.result import LIVE, TRIES
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -54,6 +56,18 @@ class RunFolder:
         return self.learning / "history.csv"
 
     @property
+    def control(self) -> Path:
+        """What is asked of the training at work."""
+        return self.root / "job" / "control.json"
+
+    @property
+    def training_at_work(self) -> Path:
+        """Folder of the last training that told how it stands: of the experiment, of one of its tries, or of a fold."""
+        told = [*self.learning.glob(f"{TRIES}/*/{LIVE}"), *self.cross_validation.glob(f"*/learning/{LIVE}")]
+        told += [path for path in [self.learning / LIVE] if path.exists()]
+        return max(told, key=_time_of, default=self.learning / LIVE).parent
+
+    @property
     def mapping(self) -> Path:
         return self.root / "mapping"
 
@@ -93,3 +107,10 @@ class RunFolder:
     @property
     def tuning(self) -> Path:
         return self.root / "tuning"
+
+
+def _time_of(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:  # replaced just now
+        return 0
