@@ -66,7 +66,7 @@ def drawn(open_page: Callable[..., Any]) -> Callable[..., Page]:
 
 
 def colours(page: Page) -> set[tuple[int, ...]]:
-    with Image.open(io.BytesIO(page.locator("canvas").screenshot())) as picture:
+    with Image.open(io.BytesIO(page.locator("canvas").first.screenshot())) as picture:
         return {tuple(one) for one in np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
 
 
@@ -95,10 +95,10 @@ def test_canvas_is_as_fine_as_the_screen(drawn: Callable[..., Page]) -> None:
 
 def test_nothing_moves_when_an_epoch_is_added(drawn: Callable[..., Page]) -> None:
     page = drawn(state(0, phase="running", epochs=20))
-    empty = page.locator("canvas").bounding_box()
+    empty = page.locator("canvas").first.bounding_box()
     page.evaluate("next => window.change(next)", state(12, phase="done", epochs=20, best=12))
     page.wait_for_timeout(100)
-    assert page.locator("canvas").bounding_box() == empty
+    assert page.locator("canvas").first.bounding_box() == empty
     assert page.locator(".lc-caption").inner_text() == "Done: epoch 12 of 20 · best 12 (F-score 0.489)"
 
 
@@ -109,10 +109,10 @@ def test_a_burst_of_updates_never_blanks_the_canvas(drawn: Callable[..., Page]) 
 
 def test_values_under_the_pointer(drawn: Callable[..., Page]) -> None:
     page = drawn(state(50, phase="done", epochs=50, best=50))
-    before = page.locator("canvas").screenshot()
-    page.locator("canvas").hover(position={"x": 250, "y": 150})
+    before = page.locator("canvas").first.screenshot()
+    page.locator("canvas").first.hover(position={"x": 250, "y": 150})
     page.wait_for_timeout(100)
-    assert page.locator("canvas").screenshot() != before
+    assert page.locator("canvas").first.screenshot() != before
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.learning.result import LIVE, TRIES
-
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -60,12 +58,17 @@ class RunFolder:
         """What is asked of the training at work."""
         return self.root / "job" / "control.json"
 
-    @property
-    def training_at_work(self) -> Path:
-        """Folder of the last training that told how it stands: of the experiment, of one of its tries, or of a fold."""
-        told = [*self.learning.glob(f"{TRIES}/*/{LIVE}"), *self.cross_validation.glob(f"*/learning/{LIVE}")]
-        told += [path for path in [self.learning / LIVE] if path.exists()]
-        return max(told, key=_time_of, default=self.learning / LIVE).parent
+    def training_at_work(self, verb: str, since: float = 0) -> Path:
+        """Folder of the training that told last how it stands: of a fold, of one of several tries, or the one alone.
+
+        Args:
+            since: seconds of the epoch; what folds told before is of an earlier cross-validation.
+        """
+        if verb == "cross_validate":
+            told = [one for one in self.cross_validation.glob("*/learning/live.json") if _time_of(one) >= since]
+            return max(told, key=_time_of).parent if told else self.cross_validation
+        told = [*self.learning.glob("live.json"), *self.learning.glob("tries/*/live.json")]
+        return max(told, key=_time_of).parent if told else self.learning
 
     @property
     def mapping(self) -> Path:
@@ -109,8 +112,8 @@ class RunFolder:
         return self.root / "tuning"
 
 
-def _time_of(path: Path) -> int:
+def _time_of(path: Path) -> float:
     try:
-        return path.stat().st_mtime_ns
+        return path.stat().st_mtime
     except FileNotFoundError:  # replaced just now
         return 0

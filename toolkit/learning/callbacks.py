@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.ground.accuracy import ConfusionMatrix
-from toolkit.ground.errors import RunFolderError
+from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.ground.writing import write_text
 from toolkit.learning.parameters import LearningParams
 
@@ -24,6 +24,9 @@ StopSignal = threading.Event | Callable[[], bool]
 
 COLUMNS = ("epoch", "train_loss", "valid_loss", "oa", "kappa", "f_score", "seconds", "learning_rate")
 """Of a history; files of earlier versions are without the last."""
+
+LEAST_SCALE, MOST_SCALE = 1e-6, 1e6
+"""Between these a learning rate may be changed by hand."""
 
 
 @dataclass
@@ -46,7 +49,7 @@ class TrainingRun:
     """Confusion matrix of the valid samples after the last epoch; None before the first one of this process."""
     stopping: bool = False
     paused: bool = False
-    """Set it, from any thread, to hold the training before its next batch; unset it to go on."""
+    """Whether it is held before its next batch."""
     rate_scale: float = 1.0
     """What the learning rate is multiplied by, beside its schedule, from the next batch on; kept in the state."""
     rate: float = 0.0
@@ -60,6 +63,22 @@ class TrainingRun:
     def stop(self) -> None:
         """Ask the training to stop before its next batch; the best weights are kept."""
         self.stopping = True
+
+    def pause(self) -> None:
+        """Hold the training before its next batch, until `go_on`; from any thread but its own."""
+        self.paused = True
+
+    def go_on(self) -> None:
+        """Let a paused training go on."""
+        self.paused = False
+
+    def scale_rate(self, factor: float) -> None:
+        """Multiply the learning rate of the schedule by this from the next batch on.
+
+        Raises:
+            ParameterError: a rate cannot be multiplied by that.
+        """
+        self.rate_scale = checked_scale(factor)
 
 
 class Callback:
@@ -129,6 +148,19 @@ def replay(callbacks: Iterable[Callback], params: LearningParams, history: list[
     run = TrainingRun(params, (), 0, 0, 0, "", list(history), best)
     for hook in ("on_train_begin", "on_train_end"):
         notify(callbacks, hook, run)
+
+
+def checked_scale(scale: float) -> float:
+    """A factor of the learning rate.
+
+    Raises:
+        ParameterError: it is no number, or none that a rate can be multiplied by.
+    """
+    if not (math.isfinite(scale) and LEAST_SCALE <= scale <= MOST_SCALE):
+        raise ParameterError(
+            f"the learning rate cannot be multiplied by {scale:g}: choose a factor from {LEAST_SCALE:g} to {MOST_SCALE:g}"
+        )
+    return scale
 
 
 def is_set(stop: StopSignal | None) -> bool:

@@ -18,15 +18,12 @@ from pathlib import Path
 
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.writing import explained, write_text
-from toolkit.learning.callbacks import Callback, Row, TrainingRun
+from toolkit.learning.callbacks import Callback, Row, TrainingRun, checked_scale
 
 LOG = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at the file."""
-
-LEAST_SCALE, MOST_SCALE = 1e-6, 1e6
-"""Between these a rate may be changed by hand."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +69,6 @@ def ask(path: Path, *, paused: bool | None = None, rate_scale: float | None = No
     if rate_scale is not None:
         wishes = replace(wishes, rate_scale=checked_scale(rate_scale))
     wishes.write(path)
-
-
-def checked_scale(scale: float) -> float:
-    """The factor of a learning rate.
-
-    Raises:
-        ParameterError: it is no number, or none that a rate can be multiplied by.
-    """
-    if not (math.isfinite(scale) and LEAST_SCALE <= scale <= MOST_SCALE):
-        raise ParameterError(
-            f"the learning rate cannot be multiplied by {scale:g}: choose a factor from {LEAST_SCALE:g} to {MOST_SCALE:g}"
-        )
-    return scale
 
 
 class ControlFile(Callback):
