@@ -1,4 +1,4 @@
-"""A training steered while it runs, in a real JupyterLab: as a job, and from a plain cell that keeps the kernel busy."""
+"""A training steered while it runs, in a real JupyterLab: as a job, and from a cell that keeps the kernel busy."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def steer(page: Page, shown: Locator, experiment: Experiment, artefacts: Path, n
     epoch = stands_still(page, experiment)
     expect(shown.locator(".lc-caption")).to_contain_text(f"Paused: epoch {epoch} of 100000")
     shown.get_by_role("button", name="÷ 2").click()
-    expect(shown.locator(".lc-rate")).to_have_text("learning rate 0.0001 (× 0.5 by hand)")
+    expect(shown.locator(".lc-rate")).to_have_text("learning rate 0.00005 (× 0.5 by hand)")
     shown.screenshot(path=artefacts / f"steering_{name}_paused.png")
     shown.get_by_role("button", name="Go on").click()
     wait_for(page, lambda: live(experiment).epoch > epoch + 2, "it does not go on")

@@ -78,5 +78,5 @@ def test_each_of_several_trainings_has_events_of_its_own(train: Train) -> None:
 
 def test_without_tensorboard_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ParameterError, match="pip install tensorboard|pip install 'landcover-toolkit"):
+    with pytest.raises(ParameterError, match=r"pip install 'landcover-toolkit\[tensorboard\]'"):
         TensorBoardFiles(tmp_path)

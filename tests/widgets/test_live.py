@@ -18,8 +18,8 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.job_status import JobStatus
 from toolkit.experiment.stages import Stage
 from toolkit.figures.style import METRIC_COLOURS
-from toolkit.ground.errors import RunFolderError
 from toolkit.ground.accuracy import ConfusionMatrix
+from toolkit.ground.errors import RunFolderError
 from toolkit.learning.callbacks import HistoryFile, TrainingRun, checked_scale
 from toolkit.learning.live_file import Live
 from toolkit.learning.parameters import LearningParams
@@ -312,7 +312,8 @@ def test_best_epoch_is_the_one_that_training_keeps() -> None:
 def test_runs_are_laid_beside(elsewhere: Experiment) -> None:
     write_history(elsewhere, 5)
     history = [row(number) for number in range(1, 3)]
-    curves = LiveCurves(compare={"first": elsewhere, "its folder": elsewhere.folder, "by hand": history})
+    compare = {"first": elsewhere, "its folder": str(elsewhere.folder), "by hand": history}
+    curves = LiveCurves(compare=compare)
     assert [(one["name"], len(one["points"]) // 24) for one in curves.compared] == [
         ("first", 5),
         ("its folder", 5),
@@ -458,7 +459,11 @@ def test_seeds_of_one_run_lie_beside_with_their_mean(elsewhere: Experiment) -> N
     curves.show_job(job, JobStatus("running", (Stage("train", "running", "", 9, 200),)))
     assert curves.status["name"] == "batch 64 rate 0.001 seed 2" and len(curves.history) == 5
     names = [(one["name"], one["mean"]) for one in curves.compared]
-    assert names == [("batch 64 rate 0.001 seed 0", False), ("batch 64 rate 0.001 seed 1", False), ("mean of 3 seeds", True)]
+    assert names == [
+        ("batch 64 rate 0.001 seed 0", False),
+        ("batch 64 rate 0.001 seed 1", False),
+        ("mean of 3 seeds", True),
+    ]
     mean = np.frombuffer(curves.compared[-1]["points"], "<f4").reshape(-1, len(COLUMNS))
     assert mean[:, 0].tolist() == [1, 2, 3] and mean[:, 3] == pytest.approx(0.6), "as far as all of them came"
 

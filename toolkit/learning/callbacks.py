@@ -53,7 +53,7 @@ class TrainingRun:
     rate_scale: float = 1.0
     """What the learning rate is multiplied by, beside its schedule, from the next batch on; kept in the state."""
     rate: float = 0.0
-    """The learning rate of the last batch, or before the first one that of the parameters."""
+    """The learning rate of the next batch, the steps of its schedule left out."""
     changes: list[dict[str, float]] = field(default_factory=list)
     """Each change of the rate by hand: from which `epoch` on, and its `rate_scale`. With one, the seed and the
     parameters alone do not give the same weights again."""
@@ -78,7 +78,8 @@ class TrainingRun:
         Raises:
             ParameterError: a rate cannot be multiplied by that.
         """
-        self.rate_scale = checked_scale(factor)
+        self.rate *= checked_scale(factor) / self.rate_scale
+        self.rate_scale = factor
 
 
 class Callback:

@@ -113,7 +113,7 @@ class ControlFile(Callback):
         self._seen, wishes = stamp, Wishes.read(self.path)
         run.paused = wishes.paused
         if wishes.rate_scale is not None:
-            run.rate_scale = wishes.rate_scale
+            run.scale_rate(wishes.rate_scale)
 
     def _stamp(self) -> tuple[int, int]:
         """Tells one file from the next in its place."""

@@ -81,6 +81,8 @@ class Epochs:
     choices: dict[str, Any] = field(default_factory=dict)
     _held: float = field(default=0.0, init=False)
     """Seconds that the epoch was paused."""
+    _rate: float = field(default=0.0, init=False)
+    """Learning rate of the last batch."""
 
     def go(self, state: TrainingState | None) -> TrainingResult:
         """From the state, or from the beginning, to the last epoch, a stop, or an early end."""
@@ -127,7 +129,7 @@ class Epochs:
             "kappa": matrix.kappa,
             "f_score": matrix.f_score,
             "seconds": time.perf_counter() - start - self._held,
-            "learning_rate": self.run.rate,
+            "learning_rate": self._rate,
         }
 
     def _pace(self, epoch: int) -> Pace:
@@ -146,8 +148,8 @@ class Epochs:
                 return None
             self._note_change(epoch)
             factor = rate_factor(params.schedule, (epoch - 1) * batches + done, batches, params.epochs)
-            self.run.rate = rate * factor * self.run.rate_scale
-            return self.run.rate
+            self.run.rate = self._rate = rate * factor * self.run.rate_scale
+            return self._rate
 
         return pace
 

@@ -1,6 +1,6 @@
 """`TensorBoardFiles`: a training as event files, which TensorBoard draws.
 
-    tensorboard --logdir runs/oso_4_tiles/learning
+tensorboard --logdir runs/oso_4_tiles/learning
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from toolkit.learning.callbacks import Row, read_history
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.result import HISTORY, TRIES
 
-Run = Sequence[Row] | Path | Experiment
+Run = Sequence[Row] | Path | str | Experiment
 """A training to lay beside another: its history, its run folder, or its experiment."""
 
 COLUMNS = ("epoch", "train_loss", "valid_loss", "oa", "kappa", "f_score")
@@ -53,8 +53,9 @@ def history_of(run: Run) -> list[Row]:
     """The rows of a training, from where they are."""
     if isinstance(run, Experiment):
         run = run.folder
-    if not isinstance(run, Path):
+    if not isinstance(run, Path | str):
         return list(run)
+    run = Path(run)
     history = read_history(RunFolder(run).history)
     if not history:
         raise RunFolderError(f"{run} holds no training to lay beside; name a run folder with learning/history.csv")

@@ -356,7 +356,9 @@ class LiveCurves(anywidget.AnyWidget, Callback):
             return {}, {}
         from toolkit.figures.curves import curves_figure  # matplotlib takes its time
 
-        picture, size = curves_figure(self._history, self._select_by, compare=self._beside | self._tries[1])._repr_png_()
+        picture, size = curves_figure(
+            self._history, self._select_by, compare=self._beside | self._tries[1]
+        )._repr_png_()
         data = {"image/png": b64encode(picture).decode("ascii"), "text/plain": repr(self)}
         return data, {"image/png": {side: round(PICTURE_SCALE * pixels) for side, pixels in size.items()}}
 

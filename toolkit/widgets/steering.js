@@ -21,10 +21,10 @@ export function steering(element, model) {
   element.setAttribute("role", "group");
   element.setAttribute("aria-label", "Steer the training");
   element.innerHTML = `<button data-ask="pause" title="Hold it before its next batch">Pause</button>
-    <button data-ask="stop" title="Stop it; the best epoch is kept">Stop</button><span class="lc-rate"></span>
+    <button data-ask="stop" title="Stop it; the best epoch is kept">Stop</button><span class="lc-apart"></span>
     ${FACTORS.map(([words, factor]) => `<button data-ask="rate" data-factor="${factor}"
       title="Multiply the learning rate by ${factor}, from the next batch on">${words}</button>`).join("")}
-    <span class="lc-unheard" role="alert"></span>`;
+    <span class="lc-rate"></span><span class="lc-unheard" role="alert"></span>`;
   const buttons = [...element.querySelectorAll("button")], rate = element.querySelector(".lc-rate");
   const pause = buttons[0], note = element.querySelector(".lc-unheard");
   let asked = null, counted = 0, timer = 0, wanted = null;
