@@ -1,7 +1,7 @@
 """What may watch a training: `Callback` and its empty hooks, and the plain callbacks.
 
-A row is a plain dict with `epoch` (from 1), `train_loss`, `valid_loss`, `oa`, `kappa`, `f_score`, `seconds` (pauses left
-out) and `learning_rate`, that of its last batch.
+A row is a plain dict with `epoch` (from 1), `train_loss`, `valid_loss`, `oa`, `kappa`, `f_score`, `seconds` (without
+pauses) and `learning_rate`, that of its last batch.
 """
 
 from __future__ import annotations
@@ -159,7 +159,8 @@ def checked_scale(scale: float) -> float:
     """
     if not (math.isfinite(scale) and LEAST_SCALE <= scale <= MOST_SCALE):
         raise ParameterError(
-            f"the learning rate cannot be multiplied by {scale:g}: choose a factor from {LEAST_SCALE:g} to {MOST_SCALE:g}"
+            f"the learning rate cannot be multiplied by {scale:g}: choose a factor from {LEAST_SCALE:g} to "
+            f"{MOST_SCALE:g}"
         )
     return scale
 

@@ -94,8 +94,8 @@ def _check_installed() -> None:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError:
         raise ParameterError(
-            "event files for TensorBoard need its package: pip install 'landcover-toolkit[tensorboard]', or tensorboard "
-            "alone; or set learning.tensorboard: false"
+            "event files for TensorBoard need its package: pip install 'landcover-toolkit[tensorboard]' or pip install "
+            "tensorboard; or set learning.tensorboard: false"
         ) from None
 
 

@@ -66,7 +66,8 @@ def train_network(
         feature_names: name of each column of the features.
         dates: time grid of the features, datetime64[D] (date,); kept with the model.
         folder: receives `model/` (at each better epoch), `history.csv` and `state.safetensors` (at each epoch),
-            `calibration.json` (at the end), and `live.json` while it runs; of several trainings `tries.csv`, and each in a folder under `tries/`.
+            `live.json` (while it runs), `calibration.json` (at the end); of several trainings `tries.csv`, and each in
+            a folder under `tries/`.
         key: fingerprint of the samples and of the parameters, `epochs` aside, which may be raised to go on.
         definitions: what the features are, in words; kept with the model.
         callbacks: called after `history.csv` is written; of several trainings they see one after the other, and at

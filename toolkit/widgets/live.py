@@ -330,13 +330,13 @@ class LiveCurves(anywidget.AnyWidget, Callback):
     def _deliver_classes(self) -> None:
         """Put the last confusion matrix into the message, where it is new and not too soon after the one before."""
         epoch, labels, matrix = self._matrix or (0, (), None)
-        over = self._state.get("phase") != "running"
         if matrix is None:
             self.classes = {}
-        elif self.classes.get("epoch") != epoch or over:
-            if over or self._clock() - self._classes_at >= CLASSES_EVERY:
-                self._classes_at = self._clock()
-                self.classes = class_table(epoch, labels, matrix)
+            return
+        due = self.classes.get("epoch") != epoch and self._clock() - self._classes_at >= CLASSES_EVERY
+        if due or self._state.get("phase") != "running":
+            self._classes_at = self._clock()
+            self.classes = class_table(epoch, labels, matrix)
 
     def _thinned(self) -> bytes:
         chosen = thin(len(self._history), MAX_POINTS, (self._state.get("best") or 1) - 1)
