@@ -149,6 +149,8 @@ class LiveCurves(anywidget.AnyWidget, Callback):
             stage: how the training goes, where a job is at it.
             folder: that of the training, where it is one of several.
         """
+        if stage is None:
+            self._steered, self._controls = None, ()
         home = RunFolder(experiment.folder).learning
         place = folder or home
         self._history = read_history(place / HISTORY)
