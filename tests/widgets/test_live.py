@@ -468,16 +468,25 @@ def test_seeds_of_one_run_lie_beside_with_their_mean(elsewhere: Experiment) -> N
     assert mean[:, 0].tolist() == [1, 2, 3] and mean[:, 3] == pytest.approx(0.6), "as far as all of them came"
 
 
-def test_trainings_of_one_call_lie_beside_each_other(clock: Clock) -> None:
+def test_trainings_of_one_call_lie_beside_each_other_with_their_mean(clock: Clock) -> None:
     curves = LiveCurves(clock=clock)
-    for seed in range(2):
+
+    def tried(name: str) -> list[str]:
         run = training(1)
-        run.name = f"batch_64_rate_0.001_seed_{seed}"
+        run.name = name
         curves.on_train_begin(run)
         epoch(curves, run, 1)
         curves.on_train_end(run)
-    assert curves.status["name"] == "batch 64 rate 0.001 seed 1"
-    assert [one["name"] for one in curves.compared] == ["batch 64 rate 0.001 seed 0"]
+        return [one["name"] for one in curves.compared]
+
+    first, second, third = (f"batch_64_rate_0.001_seed_{seed}" for seed in range(3))
+    assert tried(first) == []
+    assert tried(second) == ["batch 64 rate 0.001 seed 0"]
+    names = tried(third)
+    assert names[:2] == ["batch 64 rate 0.001 seed 0", "batch 64 rate 0.001 seed 1"] and names[2] == "mean of 2 seeds"
+    assert curves.status["name"] == "batch 64 rate 0.001 seed 2"
+    assert tried("")[-1] == "mean of 3 seeds", "the one that is kept, shown at the end"
+    assert tried(first) == [], "another call"
 
 
 def test_the_fold_at_work_is_shown(elsewhere: Experiment) -> None:

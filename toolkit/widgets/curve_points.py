@@ -98,23 +98,28 @@ def mean_history(histories: Sequence[Sequence[Row]]) -> list[Row]:
     ]
 
 
-def tries_beside(folder: Path, at_work: Path) -> dict[str, list[Row]]:
-    """The tries in a folder of learning but the one at work, and of the seeds of each couple their mean.
+def tries_in(folder: Path) -> dict[str, list[Row]]:
+    """Name -> history of the tries in a folder of learning, those without an epoch left out."""
+    found = {path.parent.name: read_history(path) for path in sorted(folder.glob(f"{TRIES}/*/{HISTORY}"))}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def tries_beside(tries: Mapping[str, list[Row]], at_work: str = "") -> dict[str, list[Row]]:
+    """Tries to lay beside, and of the seeds of each couple their mean.
 
     Args:
-        at_work: folder of the training that is drawn itself.
+        tries: name -> history.
+        at_work: name of the one that is drawn itself, which counts in the mean only.
     """
-    found = {path.parent.name: read_history(path) for path in sorted(folder.glob(f"{TRIES}/*/{HISTORY}"))}
     couples: dict[str, list[list[Row]]] = {}
-    for name, rows in found.items():
-        if rows:
-            couples.setdefault(name.partition("_seed_")[0], []).append(rows)
-    several = {couple: histories for couple, histories in couples.items() if len(histories) > 1}
+    for name, rows in tries.items():
+        couples.setdefault(name.partition("_seed_")[0], []).append(rows)
     means = {
         f"{MEAN} of {len(histories)} seeds{f', {spoken(couple)}' if len(couples) > 1 else ''}": mean_history(histories)
-        for couple, histories in several.items()
+        for couple, histories in couples.items()
+        if len(histories) > 1
     }
-    others = {spoken(name): rows for name, rows in found.items() if rows and name != at_work.name}
+    others = {spoken(name): rows for name, rows in tries.items() if name != at_work}
     return dict(list((others | means).items())[-MOST_COMPARED:])
 
 

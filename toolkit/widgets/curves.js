@@ -278,7 +278,6 @@ function render({ model, el }) {
     progress.style.width = `${100 * (status.part || 0)}%`;
     progress.style.visibility = status.phase === "running" ? "visible" : "hidden";
     told.textContent = facts(status);
-    told.hidden = !told.textContent && status.phase !== "running";
     steer.now();
     legend(names, model.get("compared") || []);
     draw(canvas, model, pointer);

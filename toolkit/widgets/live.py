@@ -41,6 +41,7 @@ from toolkit.widgets.curve_points import (
     table,
     thin,
     tries_beside,
+    tries_in,
 )
 from toolkit.widgets.steering import ALL, Steered, let_clicks_through, obey
 
@@ -110,6 +111,7 @@ class LiveCurves(anywidget.AnyWidget, Callback):
         self._select_by = "f_score"
         self._beside: dict[str, list[Row]] = {}
         self._tries: tuple[Any, dict[str, list[Row]]] = (None, {})
+        self._tried: dict[str, list[Row]] = {}
         self._steered: Steered | None = None
         self._classes_at = -np.inf
         super().__init__()
@@ -194,8 +196,7 @@ class LiveCurves(anywidget.AnyWidget, Callback):
 
     def on_train_begin(self, run: TrainingRun) -> None:
         """Show the curves, those of the epochs before a stop included."""
-        if run.name != self._name and self._name and self._history:
-            self.overlay(spoken(self._name), self._history)  # one of several trainings: the next one is at work
+        self._note_try(run.name)
         self._name, self._steered, self._controls = run.name, run, ALL
         self._history = list(run.history)
         self._state = {"phase": "running", "name": spoken(run.name), "classes": len(run.labels)}
@@ -298,13 +299,20 @@ class LiveCurves(anywidget.AnyWidget, Callback):
         self._state |= {"rate": live.rate, "scale": live.rate_scale, "paused": live.paused and running}
         self._state["classes"] = len(live.labels) if running else 0
 
+    def _note_try(self, name: str) -> None:
+        """Another training begins: that before was one of several, or else what lies beside is of an earlier call."""
+        tried = self._tried | ({self._name: self._history} if self._name and self._history else {})
+        self._tried = tried if self._name and name not in tried else {}
+        self._tries = (None, tries_beside(self._tried))
+        self._send_compared()
+
     def _show_tries(self, home: Path, place: Path) -> None:
         """Lay the other trainings of several beside."""
         key = (place, self._state["phase"])
         if self._tries[0] == key:
             return
         mine = place.parent == home / TRIES or (place == home and (home / TRIES_TABLE).exists())
-        self._tries = (key, tries_beside(home, place) if mine else {})
+        self._tries = (key, tries_beside(tries_in(home), place.name) if mine else {})
         self._send_compared()
 
     def _send_compared(self) -> None:

@@ -27,7 +27,7 @@ export function steering(element, model) {
     <span class="lc-rate"></span><span class="lc-unheard" role="alert"></span>`;
   const buttons = [...element.querySelectorAll("button")], rate = element.querySelector(".lc-rate");
   const pause = buttons[0], note = element.querySelector(".lc-unheard");
-  let asked = null, counted = 0, timer = 0, wanted = null;
+  let asked = null, counted = 0, timer = 0, wanted = null, offered = [];
 
   const click = (button) => {
     const status = model.get("status");
@@ -53,11 +53,10 @@ export function steering(element, model) {
   })[asked.ask];
 
   function now() {
-    const status = model.get("status"), offered = status.controls || [];
-    const running = status.phase === "running";
+    const status = model.get("status"), running = status.phase === "running";
+    if ((status.controls || []).length) offered = status.controls;  // they stay, idle, when it ends: nothing jumps
     if (done(status) || !running) wanted = asked = null;
     element.hidden = !offered.length;
-    element.classList.toggle("lc-idle", !running);
     const waits = asked && asked.ask !== "rate";
     for (const button of buttons) {
       button.hidden = !offered.includes(button.dataset.ask);
