@@ -134,3 +134,39 @@ def test_ticks_are_round(
 @pytest.mark.parametrize(("low", "expected"), [(0.95, 0.9), (1, 0.9), (0.6, 0.6), (0.45, 0.4), (0.15, 0), (-0.3, -0.4)])
 def test_axis_of_metrics_begins_below_the_lowest(drawn: Callable[..., Page], low: float, expected: float) -> None:
     assert drawn(state(0)).evaluate("low => window.curves.lowerEnd(low)", low) == pytest.approx(expected)
+
+
+def test_classes_are_drawn_and_a_cell_tells_what_was_taken_for_what(drawn: Callable[..., Page]) -> None:
+    page = drawn(state(3, phase="running", epochs=9))
+    assert page.locator("canvas.lc-classes").is_hidden(), "there is no matrix"
+    words = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("canvas.lc-classes");
+          canvas.hidden = false;
+          canvas.style.cssText = "width: 900px; height: 300px";
+          const counts = new DataView(new Int32Array([30, 10, 0, 0]).buffer);
+          const classes = { epoch: 3, labels: ["wheat", "maize"], scores: [0.8571, 0], counts };
+          window.curves.drawClasses(canvas, classes, null);
+          const table = window.curves.classTable(classes);
+          const of = (row, column) => window.curves.cellWords(table, { row, column });
+          return [of(0, 0), of(0, 1), of(1, 1)];
+        }"""
+    )
+    assert words == [
+        ["wheat", "recognised", "30 samples", "75.0 % of 40"],
+        ["wheat", "taken for", "maize", "10 samples", "25.0 % of 40"],
+        ["maize", "recognised", "0 samples", "no valid samples"],
+    ]
+    with Image.open(io.BytesIO(page.locator("canvas.lc-classes").screenshot())) as picture:
+        seen = {tuple(one) for one in np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
+    assert rgb("009e73") in seen, "the bar of a class"
+    assert rgb("0072b2") not in seen and len(seen) > 20, "three quarters recognised: paler than all of them"
+
+
+def test_words_of_speed_and_rate(drawn: Callable[..., Page]) -> None:
+    page = drawn(state(3, phase="running", paused=True, name="fold 31TCJ", epochs=9, left=60))
+    assert page.locator(".lc-caption").inner_text() == "Paused (fold 31TCJ): epoch 3 of 9"
+    facts = page.evaluate("status => window.curves.facts(status)", {"seconds": 1.234, "speed": 45_678, "rate": 5e-4})
+    assert facts == "1.2 s an epoch · 46,000 samples a second · learning rate 0.0005"
+    words = page.evaluate("status => window.curves.rateWords(status)", {"rate": 1e-5, "scale": 0.05})
+    assert words == "learning rate 0.00001 (× 0.05 by hand)"
