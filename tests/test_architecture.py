@@ -47,6 +47,7 @@ THROUGH_THE_DOOR = {"cli": {"ground", "experiment", "demo", "app"}, "widgets": s
 HOME = {
     "torch": {"learning"},
     "safetensors": {"learning"},
+    "tensorboard": {"learning"},
     "optuna": {"learning"},
     "matplotlib": {"figures"},
     "numba": {"series", "features", "learning", "mapping"},

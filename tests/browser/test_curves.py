@@ -66,7 +66,7 @@ def drawn(open_page: Callable[..., Any]) -> Callable[..., Page]:
 
 
 def colours(page: Page) -> set[tuple[int, ...]]:
-    with Image.open(io.BytesIO(page.locator("canvas").screenshot())) as picture:
+    with Image.open(io.BytesIO(page.locator("canvas").first.screenshot())) as picture:
         return {tuple(one) for one in np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
 
 
@@ -95,10 +95,10 @@ def test_canvas_is_as_fine_as_the_screen(drawn: Callable[..., Page]) -> None:
 
 def test_nothing_moves_when_an_epoch_is_added(drawn: Callable[..., Page]) -> None:
     page = drawn(state(0, phase="running", epochs=20))
-    empty = page.locator("canvas").bounding_box()
+    empty = page.locator("canvas").first.bounding_box()
     page.evaluate("next => window.change(next)", state(12, phase="done", epochs=20, best=12))
     page.wait_for_timeout(100)
-    assert page.locator("canvas").bounding_box() == empty
+    assert page.locator("canvas").first.bounding_box() == empty
     assert page.locator(".lc-caption").inner_text() == "Done: epoch 12 of 20 · best 12 (F-score 0.489)"
 
 
@@ -109,10 +109,10 @@ def test_a_burst_of_updates_never_blanks_the_canvas(drawn: Callable[..., Page]) 
 
 def test_values_under_the_pointer(drawn: Callable[..., Page]) -> None:
     page = drawn(state(50, phase="done", epochs=50, best=50))
-    before = page.locator("canvas").screenshot()
-    page.locator("canvas").hover(position={"x": 250, "y": 150})
+    before = page.locator("canvas").first.screenshot()
+    page.locator("canvas").first.hover(position={"x": 250, "y": 150})
     page.wait_for_timeout(100)
-    assert page.locator("canvas").screenshot() != before
+    assert page.locator("canvas").first.screenshot() != before
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,39 @@ def test_ticks_are_round(
 @pytest.mark.parametrize(("low", "expected"), [(0.95, 0.9), (1, 0.9), (0.6, 0.6), (0.45, 0.4), (0.15, 0), (-0.3, -0.4)])
 def test_axis_of_metrics_begins_below_the_lowest(drawn: Callable[..., Page], low: float, expected: float) -> None:
     assert drawn(state(0)).evaluate("low => window.curves.lowerEnd(low)", low) == pytest.approx(expected)
+
+
+def test_classes_are_drawn_and_a_cell_tells_what_was_taken_for_what(drawn: Callable[..., Page]) -> None:
+    page = drawn(state(3, phase="running", epochs=9))
+    assert page.locator("canvas.lc-classes").is_hidden(), "there is no matrix"
+    words = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("canvas.lc-classes");
+          canvas.hidden = false;
+          canvas.style.cssText = "width: 900px; height: 300px";
+          const counts = new DataView(new Int32Array([30, 10, 0, 0]).buffer);
+          const classes = { epoch: 3, labels: ["wheat", "maize"], scores: [0.8571, 0], counts };
+          window.curves.drawClasses(canvas, classes, null);
+          const table = window.curves.classTable(classes);
+          const of = (row, column) => window.curves.cellWords(table, { row, column });
+          return [of(0, 0), of(0, 1), of(1, 1)];
+        }"""
+    )
+    assert words == [
+        ["wheat", "recognised", "30 samples", "75.0 % of 40"],
+        ["wheat", "taken for", "maize", "10 samples", "25.0 % of 40"],
+        ["maize", "recognised", "0 samples", "no valid samples"],
+    ]
+    with Image.open(io.BytesIO(page.locator("canvas.lc-classes").screenshot())) as picture:
+        seen = {tuple(one) for one in np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).tolist()}
+    assert rgb("009e73") in seen, "the bar of a class"
+    assert rgb("0072b2") not in seen and len(seen) > 20, "three quarters recognised: paler than all of them"
+
+
+def test_words_of_speed_and_rate(drawn: Callable[..., Page]) -> None:
+    page = drawn(state(3, phase="running", paused=True, name="fold 31TCJ", epochs=9, left=60))
+    assert page.locator(".lc-caption").inner_text() == "Paused (fold 31TCJ): epoch 3 of 9"
+    facts = page.evaluate("status => window.curves.facts(status)", {"seconds": 1.234, "speed": 45_678, "rate": 5e-4})
+    assert facts == "1.2 s an epoch · 46,000 samples a second · learning rate 0.0005"
+    words = page.evaluate("status => window.curves.rateWords(status)", {"rate": 1e-5, "scale": 0.05})
+    assert words == "learning rate 0.00001 (× 0.05 by hand)"

@@ -22,9 +22,12 @@ from toolkit.experiment.job_files import JobFiles, JobOrder
 from toolkit.experiment.job_process import Watcher
 from toolkit.experiment.job_status import VANISHED, JobFollower
 from toolkit.experiment.jobs import Job
+from toolkit.experiment.stages import stages
 from toolkit.experiment.steps import Reporter
 from toolkit.ground.errors import LandcoverError, ParameterError, RunFolderError
 from toolkit.ground.locking import FolderLock, Holder, holder_of, only_process_in
+from toolkit.learning.callbacks import read_history
+from toolkit.learning.live_file import Live
 
 LONG = {"learning.epochs": 100_000}
 """A training that ends only when it is stopped."""
@@ -387,3 +390,56 @@ def test_a_run_in_the_same_folder_after_a_job_needs_nothing_new(experiment: Expe
     states = []
     run(experiment, observer=lambda event: states.append((event.step, event.state)))
     assert ("train", "up to date") in states
+
+
+def test_a_job_s_training_is_paused_goes_on_and_changes_its_rate(experiment: Experiment) -> None:
+    experiment.set(LONG)
+    job = Job.start(experiment, "train")
+    until(lambda: in_epochs(job))
+    elsewhere = Job.latest(experiment)
+    assert elsewhere is not None
+
+    def live() -> Live:
+        found = Live.read(experiment.folder / "learning" / "live.json")
+        assert found is not None
+        return found
+
+    elsewhere.pause()
+    until(lambda: live().paused)
+    epoch = live().epoch
+    time.sleep(0.5)
+    assert live().epoch == epoch and job.state == "running"
+    until(lambda: "paused in epoch" in job.stages[0].message)
+    elsewhere.scale_rate(0.5)
+    elsewhere.go_on()
+    until(lambda: live().epoch > epoch + 1)
+    rate = experiment.learning.learning_rate
+    assert (live().rate, live().rate_scale, live().paused) == (pytest.approx(rate / 2), 0.5, False)
+    with pytest.raises(ParameterError, match="cannot be multiplied"):
+        elsewhere.scale_rate(0)
+
+    job.pause()
+    until(lambda: live().paused)
+    job.stop()
+    assert job.wait(ENOUGH) and job.state == "stopped"
+    assert not live().paused or not live().running
+    job.pause()
+    assert not (experiment.folder / "job" / "control.json").exists(), "there is nothing to pause"
+    told = [one["message"] for one in events(experiment)]
+    assert any("learning rate × 0.5 from epoch" in one and "by hand" in one for one in told)
+    history = read_history(experiment.folder / "learning" / "history.csv")
+    assert history[-1]["learning_rate"] == pytest.approx(rate / 2)
+
+    experiment.set({"learning.epochs": len(history) + 1})
+    resumed = Job.start(experiment, "train")
+    assert resumed.wait(ENOUGH) and resumed.state == "done", resumed.error
+    assert "rate changed by hand × 0.5" in resumed.stages[0].message
+    history = read_history(experiment.folder / "learning" / "history.csv")
+    assert history[-1]["learning_rate"] == pytest.approx(rate / 2), "a resumed training goes on with the rate"
+
+
+def test_event_files_are_of_no_matter_to_the_record(experiment: Experiment) -> None:
+    experiment.set({"learning.epochs": 1})
+    train(experiment)
+    experiment.set({"learning.tensorboard": True})
+    assert stages(experiment, "train")[0].state == "up to date"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +57,7 @@ def row(epoch: int) -> dict[str, Any]:
 
 def test_every_hook_of_the_base_is_empty() -> None:
     hooks = [hook for name, hook in inspect.getmembers(Callback, inspect.isfunction) if name.startswith("on_")]
-    assert len(hooks) == 6
+    assert len(hooks) == 7
     for hook in hooks:
         arguments = [None] * len(inspect.signature(hook).parameters)
         assert hook(*arguments) is None
@@ -125,9 +126,9 @@ def test_history_file_is_whole_at_each_epoch(tmp_path: Path) -> None:
         run.history.append(row(epoch))
         file.on_epoch_end(run, run.history[-1])
         lines = path.read_text().splitlines()
-        assert lines[0] == "epoch,train_loss,valid_loss,oa,kappa,f_score,seconds"
+        assert lines[0] == "epoch,train_loss,valid_loss,oa,kappa,f_score,seconds,learning_rate"
         assert len(lines) == 1 + epoch
-        assert lines[-1] == f"{epoch},0.333333,0.333333,0.333333,0.333333,0.333333,0.333333"
+        assert lines[-1] == f"{epoch},0.333333,0.333333,0.333333,0.333333,0.333333,0.333333,0.333333"
     assert [one.name for one in path.parent.iterdir()] == ["history.csv"]
 
 
@@ -145,8 +146,18 @@ def test_history_is_read_back(train: Train, tmp_path: Path) -> None:
     assert read_history(tmp_path / "absent.csv") == []
 
 
+def test_history_of_an_earlier_version_is_read_and_small_rates_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text(",".join(COLUMNS[:-1]) + "\n1,0.5,0.5,0.5,0.5,0.5,0.5\n")
+    (old,) = read_history(path)
+    assert old["epoch"] == 1 and "learning_rate" not in old
+    HistoryFile(path).on_train_begin(make_run([old, row(2) | {"learning_rate": 1.25e-9}]))
+    first, second = read_history(path)
+    assert math.isnan(first["learning_rate"]) and second["learning_rate"] == 1.25e-9
+
+
 @pytest.mark.parametrize(
-    "text", ["", "a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n", ",".join(COLUMNS) + "\n" + "x," * 6 + "x\n"]
+    "text", ["", "a,b\n1,2\n", ",".join(COLUMNS) + "\n1,2\n", ",".join(COLUMNS) + "\n" + "x," * 7 + "x\n"]
 )
 def test_a_damaged_history_is_told_with_its_mend(tmp_path: Path, text: str) -> None:
     (tmp_path / "history.csv").write_text(text)

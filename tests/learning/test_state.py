@@ -35,7 +35,7 @@ def test_a_state_is_read_as_it_was_written(state: TrainingState, tmp_path: Path)
     assert equal(read.best_network, state.best_network)
     assert read.optimizer.keys() == {0, 1}
     assert all(equal(read.optimizer[position], state.optimizer[position]) for position in (0, 1))
-    assert read_progress(path) == (9, ROWS, ROWS[0], False)
+    assert read_progress(path) == (9, ROWS, ROWS[0], False, [])
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 

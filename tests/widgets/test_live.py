@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,22 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.job_status import JobStatus
 from toolkit.experiment.stages import Stage
 from toolkit.figures.style import METRIC_COLOURS
+from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.errors import RunFolderError
-from toolkit.learning.callbacks import HistoryFile, TrainingRun
+from toolkit.learning.callbacks import HistoryFile, TrainingRun, checked_scale
+from toolkit.learning.live_file import Live
 from toolkit.learning.parameters import LearningParams
 from toolkit.widgets import live
-from toolkit.widgets.live import COLUMNS, MAX_COMPARED, MAX_POINTS, MOST_COMPARED, LiveCurves, best_epoch, thin
+from toolkit.widgets.curve_points import (
+    COLUMNS,
+    MAX_COMPARED,
+    MAX_POINTS,
+    MOST_COMPARED,
+    best_epoch,
+    lowest_metric,
+    thin,
+)
+from toolkit.widgets.live import LiveCurves
 
 
 class Clock:
@@ -233,11 +245,25 @@ class FakeJob:
     """A job whose status is what the test says."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self.experiment = experiment
+        self.experiment, self.verb = experiment, "train"
+        self.order = SimpleNamespace(started="2026-01-01T00:00:00+00:00")
+        self.asked: list[Any] = []
         self.looks: list[JobStatus] = []
 
     def look(self) -> JobStatus:
         return self.looks.pop(0)
+
+    def pause(self) -> None:
+        self.asked.append("pause")
+
+    def go_on(self) -> None:
+        self.asked.append("go on")
+
+    def stop(self) -> None:
+        self.asked.append("stop")
+
+    def scale_rate(self, factor: float) -> None:
+        self.asked.append(checked_scale(factor))
 
 
 @pytest.fixture
@@ -254,9 +280,11 @@ def test_job_s_training_is_shown_from_its_files(elsewhere: Experiment) -> None:
     stage = Stage("train", "running", "epoch 4 of 200", 31, 2000, left=90.0)
     curves.show_job(job, JobStatus("running", (Stage("clean", "done"), stage)))
     assert points(curves)[:, 0].tolist() == [1, 2, 3]
-    assert curves.status == {"phase": "running", "epochs": 200, "best": 3, "low": 0.4, "part": 0.0155, "left": 90.0}
+    expected = {"phase": "running", "epochs": 200, "best": 3, "low": 0.4, "part": 0.0155, "left": 90.0}
+    assert curves.status == {**expected, "name": "", "controls": ["pause", "stop", "rate"]}
+    assert curves.classes == {}
     curves.show_job(job, JobStatus("failed", (Stage("train", "failed"),), "full disk"))
-    assert curves.status["phase"] == "failed"
+    assert curves.status["phase"] == "failed" and curves.status["controls"] == []
 
 
 def test_followed_job_s_last_state_arrives(elsewhere: Experiment, clock: Clock) -> None:
@@ -284,7 +312,8 @@ def test_best_epoch_is_the_one_that_training_keeps() -> None:
 def test_runs_are_laid_beside(elsewhere: Experiment) -> None:
     write_history(elsewhere, 5)
     history = [row(number) for number in range(1, 3)]
-    curves = LiveCurves(compare={"first": elsewhere, "its folder": elsewhere.folder, "by hand": history})
+    compare = {"first": elsewhere, "its folder": str(elsewhere.folder), "by hand": history}
+    curves = LiveCurves(compare=compare)
     assert [(one["name"], len(one["points"]) // 24) for one in curves.compared] == [
         ("first", 5),
         ("its folder", 5),
@@ -330,6 +359,148 @@ def test_script_and_style_load_nothing_from_elsewhere() -> None:
 def test_the_lowest_metric_is_kept_though_points_are_thinned_out(clock: Clock, elsewhere: Experiment) -> None:
     history = [{**row(epoch), "oa": 0.9, "kappa": 0.9, "f_score": 0.9} for epoch in range(1, 2000)]
     history[998] |= {"kappa": 0.3, "oa": float("nan")}
-    assert live.lowest_metric(history) == 0.3
-    assert live.lowest_metric(history[:10], 0.2) == 0.2
-    assert live.lowest_metric([]) == 1
+    assert lowest_metric(history) == 0.3
+    assert lowest_metric(history[:10], 0.2) == 0.2
+    assert lowest_metric([]) == 1
+
+
+MATRIX = ConfusionMatrix(np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]]), (4, 7, 9))
+
+
+def asked(curves: LiveCurves, **message: Any) -> list[dict[str, Any]]:
+    """What the browser hears after a click."""
+    heard: list[dict[str, Any]] = []
+    curves.send = lambda content, buffers=None: heard.append(content)  # type: ignore[method-assign]
+    curves._handle_custom_msg(message, [])
+    return heard
+
+
+def test_classes_of_the_last_epoch_without_those_that_nobody_saw(clock: Clock) -> None:
+    curves, run = LiveCurves(clock=clock), training(3)
+    run.labels, run.matrix = ("wheat", "maize", "vines"), MATRIX
+    curves.on_train_begin(run)
+    assert curves.classes == {} and curves.status["classes"] == 3, "room is kept for them"
+    clock.now += 1
+    epoch(curves, run, 1)
+    assert curves.classes["epoch"] == 1 and curves.classes["labels"] == ["wheat", "maize"]
+    assert curves.classes["scores"] == pytest.approx(MATRIX.f_scores[:2], abs=1e-4)
+    assert np.frombuffer(curves.classes["counts"], "<i4").tolist() == [8, 2, 1, 9]
+    clock.now += 0.2
+    epoch(curves, run, 2)
+    assert curves.classes["epoch"] == 1, "matrices are heavy: two a second"
+    curves.on_train_end(run)
+    assert curves.classes["epoch"] == 2, "the last one arrives"
+
+
+def test_epoch_time_and_speed(clock: Clock) -> None:
+    curves, run = LiveCurves(clock=clock), training(3)
+    curves.on_train_begin(run)
+    clock.now += 1
+    epoch(curves, run, 1)
+    assert (curves.status["seconds"], curves.status["speed"]) == (0.5, 200)
+
+
+def test_clicks_steer_the_training_of_this_kernel(clock: Clock) -> None:
+    curves, run = LiveCurves(clock=clock), training(9)
+    assert asked(curves, id="0", ask="pause") == [{"heard": "0", "problem": "no training is at work"}]
+    curves.on_train_begin(run)
+    assert curves.status["controls"] == ["pause", "stop", "rate"]
+    assert asked(curves, id="1", ask="pause") == [{"heard": "1", "problem": ""}]
+    assert run.paused
+    clock.now += 1
+    curves.on_wait(run)
+    assert curves.status["paused"]
+    asked(curves, id="2", ask="go on")
+    assert not run.paused
+    asked(curves, id="3", ask="rate", factor=0.5)
+    assert run.rate_scale == 0.5
+    (refused,) = asked(curves, id="4", ask="rate", factor=0)
+    assert "cannot be multiplied by 0" in refused["problem"] and run.rate_scale == 0.5
+    (odd,) = asked(curves, id="5", ask="fly")
+    assert odd["problem"].startswith("Defect of the toolkit: KeyError")
+    asked(curves, id="6", ask="stop")
+    assert run.stopping
+    curves.on_train_end(run)
+    assert curves.status["controls"] == []
+    assert asked(curves, id="7", ask="stop")[0]["problem"] == "no training is at work"
+
+
+def test_what_a_job_tells_beside_its_history_and_clicks_go_to_it(elsewhere: Experiment) -> None:
+    write_history(elsewhere, 3)
+    run = training(200)
+    run.history += [row(1)] * 3
+    run.labels, run.matrix, run.paused, run.rate, run.rate_scale = ("a", "b", "c"), MATRIX, True, 5e-4, 0.5
+    Live.of(run).write(RunFolder(elsewhere.folder).learning / "live.json")
+    curves, job = LiveCurves(show=False), FakeJob(elsewhere)
+    going = JobStatus("running", (Stage("train", "running", "paused in epoch 4", 3, 200),))
+    curves.show_job(job, going, ("pause", "rate"))
+    assert curves.classes["epoch"] == 3 and curves.classes["labels"] == ["a", "b"]
+    told = {name: curves.status[name] for name in ("paused", "rate", "scale", "seconds", "speed", "controls")}
+    assert told == {
+        "paused": True, "rate": 5e-4, "scale": 0.5, "seconds": 0.5, "speed": 200, "controls": ["pause", "rate"],
+    }  # fmt: skip
+    asked(curves, id="1", ask="pause")
+    asked(curves, id="2", ask="rate", factor=0.1)
+    assert job.asked == ["pause", 0.1]
+    curves.show_job(job, JobStatus("stopped", (Stage("train", "stopped"),)))
+    assert not curves.status["paused"] and curves.status["controls"] == []
+    assert curves.classes["epoch"] == 3, "what was reached stays in view"
+
+
+def test_seeds_of_one_run_lie_beside_with_their_mean(elsewhere: Experiment) -> None:
+    learning = RunFolder(elsewhere.folder).learning
+    for seed in range(3):
+        place = learning / "tries" / f"batch_64_rate_0.001_seed_{seed}"
+        run = training(200)
+        run.history += [{**row(number), "oa": 0.5 + 0.1 * seed} for number in range(1, 4 + seed)]
+        HistoryFile(place / "history.csv").on_train_begin(run)
+        Live.of(run).write(place / "live.json")
+    curves, job = LiveCurves(show=False), FakeJob(elsewhere)
+    curves.show_job(job, JobStatus("running", (Stage("train", "running", "", 9, 200),)))
+    assert curves.status["name"] == "batch 64 rate 0.001 seed 2" and len(curves.history) == 5
+    names = [(one["name"], one["mean"]) for one in curves.compared]
+    assert names == [
+        ("batch 64 rate 0.001 seed 0", False),
+        ("batch 64 rate 0.001 seed 1", False),
+        ("mean of 3 seeds", True),
+    ]
+    mean = np.frombuffer(curves.compared[-1]["points"], "<f4").reshape(-1, len(COLUMNS))
+    assert mean[:, 0].tolist() == [1, 2, 3] and mean[:, 3] == pytest.approx(0.6), "as far as all of them came"
+
+
+def test_trainings_of_one_call_lie_beside_each_other_with_their_mean(clock: Clock) -> None:
+    curves = LiveCurves(clock=clock)
+
+    def tried(name: str) -> list[str]:
+        run = training(1)
+        run.name = name
+        curves.on_train_begin(run)
+        epoch(curves, run, 1)
+        curves.on_train_end(run)
+        return [one["name"] for one in curves.compared]
+
+    first, second, third = (f"batch_64_rate_0.001_seed_{seed}" for seed in range(3))
+    assert tried(first) == []
+    assert tried(second) == ["batch 64 rate 0.001 seed 0"]
+    names = tried(third)
+    assert names[:2] == ["batch 64 rate 0.001 seed 0", "batch 64 rate 0.001 seed 1"] and names[2] == "mean of 2 seeds"
+    assert curves.status["name"] == "batch 64 rate 0.001 seed 2"
+    assert tried("")[-1] == "mean of 3 seeds", "the one that is kept, shown at the end"
+    assert tried(first) == [], "another call"
+
+
+def test_the_fold_at_work_is_shown(elsewhere: Experiment) -> None:
+    folds = RunFolder(elsewhere.folder).cross_validation
+    write_history(elsewhere, 7)  # of the training, which is not what runs
+    curves, job = LiveCurves(show=False), FakeJob(elsewhere)
+    job.verb = "cross_validate"
+    going = JobStatus("running", (Stage("clean", "done"), Stage("cross-validate", "running", "", 30, 100)))
+    curves.show_job(job, going)
+    assert curves.history == [], "no fold trains yet"
+    for fold in ("31TCJ", "31TCK"):
+        run = training(200)
+        run.history += [row(1), row(2)]
+        HistoryFile(folds / fold / "learning" / "history.csv").on_train_begin(run)
+        Live.of(run).write(folds / fold / "learning" / "live.json")
+        curves.show_job(job, going)
+        assert (curves.status["name"], len(curves.history), curves.status["part"]) == (f"fold {fold}", 2, 0.3)

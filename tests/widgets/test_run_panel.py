@@ -145,6 +145,34 @@ def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) 
     assert len(first.curves.history) == reached + 1
 
 
+def test_training_is_paused_and_its_rate_changed_from_a_panel_made_anew(demo: Experiment, open_panel: Open) -> None:
+    demo.set(LONG)
+    first = open_panel(demo, verb="train")
+    first.start()
+    until(lambda: first.curves.status.get("controls") == ["pause", "rate"] and first.curves.classes)
+    assert is_shown(first.curves) and first.curves.status["seconds"] > 0 and first.curves.status["speed"] > 0
+    assert first.curves.classes["epoch"] <= len(first.curves.history)
+
+    second = open_panel(Experiment.load(demo.path))
+    until(lambda: second.curves.status.get("controls"))
+    second.curves._asked({"id": "1", "ask": "pause"})
+    for panel in (first, second):
+        until(lambda panel=panel: panel.curves.status["paused"])
+    epoch = len(first.curves.history)
+    second.curves._asked({"id": "2", "ask": "rate", "factor": 0.5})
+    until(lambda: first.curves.status["scale"] == 0.5)
+    assert first.curves.status["rate"] == pytest.approx(demo.learning.learning_rate / 2)
+    time.sleep(0.5)
+    assert len(first.curves.history) == epoch
+    first.curves._asked({"id": "3", "ask": "go on"})
+    until(lambda: len(first.curves.history) > epoch)
+    until(lambda: not second.curves.status["paused"])
+    first.stop()
+    assert first.job is not None and first.job.wait(ENOUGH) and first.settle()
+    until(lambda: first.curves.status["phase"] == "stopped")
+    assert first.curves.status["controls"] == [] and first.curves.classes, "what was reached stays in view"
+
+
 def test_short_work_in_a_thread(demo: Experiment, open_panel: Open) -> None:
     demo.set({"name": "short"})
     panel = open_panel(demo, verb="clean", thread=True)

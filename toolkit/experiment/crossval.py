@@ -37,6 +37,7 @@ from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.ground_truth.splits import split_ground_truth
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.checkpoint import Model
+from toolkit.learning.control import ControlFile
 from toolkit.learning.training import train_network
 from toolkit.samples.sampling import draw_over_tiles
 from toolkit.samples.store import SampleStore
@@ -231,7 +232,7 @@ def _run_fold(
         dates=experiment.stack.days,
         folder=folder / "learning",
         key=record.without(GROWING).key,
-        callbacks=[progress],
+        callbacks=[progress, ControlFile(RunFolder(experiment.folder).control)],
         overwrite=True,  # of the state of another training; this one's goes on
         base=experiment.path.parent,
     )

@@ -54,6 +54,23 @@ class RunFolder:
         return self.learning / "history.csv"
 
     @property
+    def control(self) -> Path:
+        """What is asked of the training at work."""
+        return self.root / "job" / "control.json"
+
+    def training_at_work(self, verb: str, since: float = 0) -> Path:
+        """Folder of the training that told last how it stands: of a fold, of one of several tries, or the one alone.
+
+        Args:
+            since: seconds of the epoch; what folds told before is of an earlier cross-validation.
+        """
+        if verb == "cross_validate":
+            told = [one for one in self.cross_validation.glob("*/learning/live.json") if _time_of(one) >= since]
+            return max(told, key=_time_of).parent if told else self.cross_validation
+        told = [*self.learning.glob("live.json"), *self.learning.glob("tries/*/live.json")]
+        return max(told, key=_time_of).parent if told else self.learning
+
+    @property
     def mapping(self) -> Path:
         return self.root / "mapping"
 
@@ -93,3 +110,10 @@ class RunFolder:
     @property
     def tuning(self) -> Path:
         return self.root / "tuning"
+
+
+def _time_of(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # replaced just now
+        return 0

@@ -27,12 +27,14 @@ from typing import Any
 
 import toolkit
 from toolkit.experiment.config import Experiment
+from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.job_files import JobFiles, JobOrder
 from toolkit.experiment.job_process import run_in_thread
 from toolkit.experiment.job_status import JobFollower, JobState, JobStatus
 from toolkit.experiment.stages import Stage, stage_names
 from toolkit.ground.locking import GUARDED, FolderLock
 from toolkit.ground.writing import explained
+from toolkit.learning.control import ask
 
 LOG_LINES = 200
 """Lines of the log that are shown."""
@@ -165,6 +167,28 @@ class Job:
             with explained(self.files.stop):
                 self.files.stop.touch()
 
+    def pause(self) -> None:
+        """Hold the training at work before its next batch, until `go_on`; returns at once."""
+        self._ask(paused=True)
+
+    def go_on(self) -> None:
+        """Let a paused training go on; returns at once."""
+        self._ask(paused=False)
+
+    def scale_rate(self, factor: float) -> None:
+        """Have the training at work multiply the learning rate of its schedule by this from now on; returns at once.
+
+        A training that was changed by hand is not repeated by its seed and parameters alone; its result says so.
+
+        Raises:
+            ParameterError: a rate cannot be multiplied by that.
+        """
+        self._ask(rate_scale=factor)
+
+    def _ask(self, **wishes: Any) -> None:
+        if self.state == "running":
+            ask(RunFolder(self.folder).control, **wishes)
+
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for its end; whether that came within `seconds`."""
         until = None if seconds is None else time.monotonic() + seconds
@@ -218,6 +242,7 @@ def _clear(files: JobFiles) -> None:
     with explained(files.folder):
         files.folder.mkdir(parents=True, exist_ok=True)
         files.stop.unlink(missing_ok=True)
+        RunFolder(files.run_folder).control.unlink(missing_ok=True)
         files.log.write_text("", encoding="utf-8")
 
 

@@ -60,6 +60,9 @@ AS_BEFORE: Mapping[str, Any] = {
 """Sections and parameters that came later, and the values that mean what was done before: with these, or without a
 value, they are not part of a record."""
 
+OF_NO_MATTER = ("learning.tensorboard",)
+"""Parameters that no result depends on: they are not part of a record."""
+
 Observer = Callable[[Event], None]
 """Called with each event; must be short."""
 
@@ -276,7 +279,7 @@ def _other_results(step: Step, made: Record, wanted: Record, folder: RunFolder) 
 
 
 def _flatten(path: str, value: Any) -> dict[str, Any]:
-    if AS_BEFORE.get(path) == value:
+    if path in OF_NO_MATTER or AS_BEFORE.get(path) == value:
         return {}
     if isinstance(value, Params):
         return {

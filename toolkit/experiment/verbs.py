@@ -22,6 +22,7 @@ from toolkit.experiment.drawing import (
     sources_of,
     train_first,
 )
+from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.map_products import postprocess
 from toolkit.experiment.provenance import Record, provenance_tags
@@ -43,8 +44,10 @@ from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.ground_truth.splits import split_ground_truth
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.callbacks import Callback, StopSignal, TrainingRun, replay
+from toolkit.learning.control import ControlFile
 from toolkit.learning.cost import network_shape
 from toolkit.learning.inputs import InputLayout
+from toolkit.learning.result import rate_changes
 from toolkit.learning.training import TrainingResult, train_network
 from toolkit.mapping.mosaic import mosaic_tiles
 from toolkit.samples.counts import count_samples
@@ -152,7 +155,7 @@ def train(
             dates=experiment.stack.days,
             folder=folder.learning,
             key=record.without(GROWING).key,
-            callbacks=[EpochProgress(reporter), *callbacks],
+            callbacks=[EpochProgress(reporter), ControlFile(folder.control), *callbacks],
             stop=stop,
             overwrite=overwrite,
             base=experiment.path.parent,
@@ -161,7 +164,8 @@ def train(
             return Stopped()
         if result.stopped:
             return Stopped(f"after epoch {len(result.history)}", {"learning.epochs": len(result.history)})
-        return f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples"
+        by_hand = f"; rate changed by hand {rate_changes(result.changes)}" if result.changes else ""
+        return f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples{by_hand}"
 
     perform(experiment, train_step(experiment), work, overwrite=overwrite, observer=observer)
     result = TrainingResult.load(folder.learning)
@@ -181,7 +185,11 @@ class EpochProgress(Callback):
         self, reporter: Reporter, step: str = "train", message: str = "", part: tuple[int, int] = (0, 1)
     ) -> None:
         self._reporter, self._step, self._message, self._part = reporter, step, message, part
-        self._epoch = 0
+        self._epoch, self._paused, self._changes = 0, False, 0
+
+    def on_train_begin(self, run: TrainingRun) -> None:
+        """What was changed in an earlier part is told already."""
+        self._changes, self._paused = len(run.changes), False
 
     def on_epoch_begin(self, run: TrainingRun, epoch: int) -> None:
         """The next batches are of this epoch."""
@@ -191,7 +199,22 @@ class EpochProgress(Callback):
 
     def on_batch_end(self, run: TrainingRun, batch: int, batches: int) -> None:
         """One more batch is done."""
+        self._paused = False
+        if len(run.changes) > self._changes:
+            self._changes = len(run.changes)
+            self._tell(run, f"learning rate {rate_changes(run.changes[-1:])}, by hand")
         self._progress((self._epoch - 1) * batches + batch, run.params.epochs * batches)
+
+    def on_wait(self, run: TrainingRun) -> None:
+        """Say once that the training is paused."""
+        if not self._paused:
+            self._paused = True
+            self._tell(run, f"paused in epoch {self._epoch} of {run.params.epochs}")
+
+    def _tell(self, run: TrainingRun, words: str) -> None:
+        before, parts = self._part
+        done, total = (self._epoch - 1, run.params.epochs)
+        self._reporter.tell(Event(self._step, "running", before * total + done, parts * total, self._message + words))
 
 
 def classify(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:

@@ -31,6 +31,9 @@ from toolkit.learning.state import TrainingState
 
 LOG = logging.getLogger(__name__)
 
+WAIT = 0.05
+"""Seconds between two looks whether a paused training goes on."""
+
 MOST_LOGITS = 20_000_000
 """Numbers that a calibration looks at, at most: of a very large valid set every second, third, ... sample."""
 
@@ -76,6 +79,10 @@ class Epochs:
     key: str
     packing: Packing
     choices: dict[str, Any] = field(default_factory=dict)
+    _held: float = field(default=0.0, init=False)
+    """Seconds that the epoch was paused."""
+    _rate: float = field(default=0.0, init=False)
+    """Learning rate of the last batch."""
 
     def go(self, state: TrainingState | None) -> TrainingResult:
         """From the state, or from the beginning, to the last epoch, a stop, or an early end."""
@@ -96,12 +103,12 @@ class Epochs:
         if state and self.run.params.calibrate:
             self._calibrate(state)
         notify(self.callbacks, "on_train_end", self.run)
-        return TrainingResult(list(self.run.history), self.run.best, self.folder, stopped)
+        return TrainingResult(list(self.run.history), self.run.best, self.folder, stopped, self.run.changes)
 
     def _epoch(self, epoch: int) -> Row | None:
         """The row of one epoch; None where a stop was asked for before its end."""
         notify(self.callbacks, "on_epoch_begin", self.run, epoch)
-        start = time.perf_counter()
+        start, self._held = time.perf_counter(), 0.0
         self.fitting.ranks.begin(epoch)
         train_loss = self.fitting.train_epoch(epoch, self._pace(epoch))
         if train_loss is None:
@@ -121,13 +128,14 @@ class Epochs:
             "oa": matrix.oa,
             "kappa": matrix.kappa,
             "f_score": matrix.f_score,
-            "seconds": time.perf_counter() - start,
+            "seconds": time.perf_counter() - start - self._held,
+            "learning_rate": self._rate,
         }
 
     def _pace(self, epoch: int) -> Pace:
         """The learning rate of each batch of an epoch, or the end where a stop is asked for.
 
-        What a person does meanwhile (`run.stop()`, `run.rate_scale`) counts from the next batch on.
+        What a person does meanwhile (`run.stop()`, `run.paused`, `run.rate_scale`) counts from the next batch on.
         """
         params = self.run.params
         rate = params.learning_rate * plateau_factor(params.schedule, self.run.history)
@@ -135,12 +143,34 @@ class Epochs:
         def pace(done: int, batches: int) -> float | None:
             if done:
                 notify(self.callbacks, "on_batch_end", self.run, done, batches)
-            if self.run.stopping or is_set(self.stop):
+            self._wait()
+            if self._is_to_stop:
                 return None
+            self._note_change(epoch)
             factor = rate_factor(params.schedule, (epoch - 1) * batches + done, batches, params.epochs)
-            return rate * factor * self.run.rate_scale
+            self.run.rate = self._rate = rate * factor * self.run.rate_scale
+            return self._rate
 
         return pace
+
+    @property
+    def _is_to_stop(self) -> bool:
+        return self.run.stopping or is_set(self.stop)
+
+    def _wait(self) -> None:
+        """Hold the training while it is paused."""
+        start = time.perf_counter()
+        while self.run.paused and not self._is_to_stop:
+            notify(self.callbacks, "on_wait", self.run)
+            time.sleep(WAIT)
+        self._held += time.perf_counter() - start
+
+    def _note_change(self, epoch: int) -> None:
+        """Keep in mind that the rate was changed by hand."""
+        changes, scale = self.run.changes, self.run.rate_scale
+        if scale != (changes[-1]["rate_scale"] if changes else 1.0):
+            changes.append({"epoch": epoch, "rate_scale": scale})
+            LOG.info("the learning rate is multiplied by %g, by hand, from epoch %d on", scale, epoch)
 
     def _keep(self, row: Row, before: TrainingState | None) -> TrainingState:
         """Write the state after this epoch, and the model if the epoch is the best one."""
@@ -161,6 +191,7 @@ class Epochs:
             optimizer=self.fitting.moments(),
             average=average,
             rate_scale=self.run.rate_scale,
+            changes=list(self.run.changes),
             finished=has_ended(self.run.history, params.early_stop),
             choices=self.choices,
         )
@@ -189,7 +220,7 @@ class Epochs:
                 f"{self.folder / STATE} holds weights of another network; train with overwrite to begin again"
             ) from None
         self.run.history[:] = state.history
-        self.run.best, self.run.rate_scale = state.best, state.rate_scale
+        self.run.best, self.run.rate_scale, self.run.changes = state.best, state.rate_scale, list(state.changes)
         # A kill between the state and the model leaves the model one epoch behind.
         self.packing.model(state).save(self.folder / MODEL)
         LOG.info("training goes on after epoch %d", state.epoch)

@@ -49,6 +49,9 @@ class LearningParams(Params):
     updates: UpdateParams = param(UpdateParams(), "What stands between a batch and the weights.")
     early_stop: EarlyStopParams = param(EarlyStopParams(), "Ending a training before its last epoch.")
     tries: TriesParams = param(TriesParams(), "Several trainings in one call; the best one is kept.")
+    tensorboard: bool = param(
+        False, "Write event files for TensorBoard into learning/tensorboard, from the next epoch that is trained."
+    )
     calibrate: bool = param(
         True,
         "After the last epoch, scale the confidence on the valid samples, so that of pixels with confidence 80 about "

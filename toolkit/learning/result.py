@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -12,7 +13,7 @@ from toolkit.learning.callbacks import Row
 from toolkit.learning.state import read_progress
 from toolkit.learning.tries import read_tries, spread
 
-STATE, MODEL, HISTORY = "state.safetensors", "model", "history.csv"
+STATE, MODEL, HISTORY, LIVE = "state.safetensors", "model", "history.csv", "live.json"
 CALIBRATION, TRIES_TABLE, TRIES = "calibration.json", "tries.csv", "tries"
 
 
@@ -28,6 +29,9 @@ class TrainingResult:
     """Holds `model/`, `history.csv` and the state to go on from."""
     stopped: bool = False
     """Whether a stop was asked for before the last epoch."""
+    changes: list[dict[str, float]] = field(default_factory=list)
+    """Each change of the learning rate by hand while it ran: `epoch` from which it held, and `rate_scale`. With one,
+    the seed and the parameters alone do not give the same weights again."""
 
     @classmethod
     def load(cls, folder: Path) -> TrainingResult:
@@ -39,7 +43,7 @@ class TrainingResult:
         if not (folder / STATE).exists():
             return cls([], None, folder, stopped=True)
         progress = read_progress(folder / STATE)
-        return cls(progress.history, progress.best, folder, stopped=not progress.finished)
+        return cls(progress.history, progress.best, folder, not progress.finished, progress.changes)
 
     @property
     def model_folder(self) -> Path:
@@ -78,6 +82,8 @@ class TrainingResult:
         if self.calibration:
             before, after = self.calibration.ece_before, self.calibration.ece_after
             cells["calibration error"] = f"{after:.3f}, without temperature {before:.3f}"
+        if self.changes:
+            cells["rate changed by hand"] = rate_changes(self.changes)
         return cells | {"time": f"{sum(row['seconds'] for row in self.history):.1f} s"}
 
     def _tries_html(self) -> str:
@@ -94,3 +100,8 @@ class TrainingResult:
             ]
             rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
         return f"<table><caption>Tries</caption><tr>{head}</tr>{rows}</table>"
+
+
+def rate_changes(changes: Sequence[Mapping[str, float]]) -> str:
+    """Changes of the learning rate in words."""
+    return ", ".join(f"× {one['rate_scale']:g} from epoch {one['epoch']:.0f}" for one in changes)

@@ -18,8 +18,8 @@ from toolkit.ground.writing import aside
 
 Tensors = dict[str, torch.Tensor]
 
-DOCUMENT = ("key", "epochs", "history", "best", "rate_scale", "finished", "choices")
-"""What is not a tensor; the last three are absent from files of earlier versions."""
+DOCUMENT = ("key", "epochs", "history", "best", "rate_scale", "finished", "choices", "changes")
+"""What is not a tensor; the last four are absent from files of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class TrainingState:
     """Whether the training ended by itself before its last epoch."""
     choices: dict[str, Any] = field(default_factory=dict)
     """What was found by a trial when the training began, and stays: see `settling.Choices`."""
+    changes: list[dict[str, float]] = field(default_factory=list)
+    """Each change of the learning rate by hand: `epoch` from which it holds, and `rate_scale`."""
 
     @property
     def epoch(self) -> int:
@@ -112,6 +114,8 @@ class Progress(NamedTuple):
     """The row of the best epoch."""
     finished: bool
     """Whether it has done all its epochs, or ended by itself before."""
+    changes: list[dict[str, float]]
+    """Each change of the learning rate by hand: `epoch` and `rate_scale`."""
 
 
 def read_progress(path: Path) -> Progress:
@@ -122,7 +126,8 @@ def read_progress(path: Path) -> Progress:
     """
     with _opened(path) as (document, _):
         epochs, history = document["epochs"], document["history"]
-        return Progress(epochs, history, document["best"], document.get("finished", False) or len(history) >= epochs)
+        is_over = document.get("finished", False) or len(history) >= epochs
+        return Progress(epochs, history, document["best"], is_over, document.get("changes", []))
 
 
 @contextmanager

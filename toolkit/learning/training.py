@@ -23,12 +23,14 @@ from toolkit.learning.epochs import Epochs, Packing
 from toolkit.learning.fitting import Fitting, Start, check_samples, prepare
 from toolkit.learning.growing import TreeFitting, prepare_trees
 from toolkit.learning.inputs import InputLayout
+from toolkit.learning.live_file import LiveFile
 from toolkit.learning.models import OwnParams, TreeParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.processes import Crew, together
-from toolkit.learning.result import CALIBRATION, HISTORY, MODEL, STATE, TRIES, TRIES_TABLE, TrainingResult
+from toolkit.learning.result import CALIBRATION, HISTORY, LIVE, MODEL, STATE, TRIES, TRIES_TABLE, TrainingResult
 from toolkit.learning.settling import settle
 from toolkit.learning.state import TrainingState
+from toolkit.learning.tensorboard import TENSORBOARD, TensorBoardFiles
 from toolkit.learning.tries import Try, choose, to_csv, tried, tries_of
 
 __all__ = ["TrainingResult", "train_network"]
@@ -64,7 +66,8 @@ def train_network(
         feature_names: name of each column of the features.
         dates: time grid of the features, datetime64[D] (date,); kept with the model.
         folder: receives `model/` (at each better epoch), `history.csv` and `state.safetensors` (at each epoch),
-            `calibration.json` (at the end); of several trainings `tries.csv`, and each in a folder under `tries/`.
+            `live.json` (while it runs), `calibration.json` (at the end); of several trainings `tries.csv`, and each in
+            a folder under `tries/`.
         key: fingerprint of the samples and of the parameters, `epochs` aside, which may be raised to go on.
         definitions: what the features are, in words; kept with the model.
         callbacks: called after `history.csv` is written; of several trainings they see one after the other, and at
@@ -104,8 +107,8 @@ class _Task:
     overwrite: bool
     base: Path
 
-    def one(self, folder: Path, key: str) -> TrainingResult:
-        """One training in this folder."""
+    def one(self, folder: Path, key: str, name: str = "") -> TrainingResult:
+        """One training in this folder, the one of this name where there are several."""
         state = _resumable(folder / STATE, key, self.params, self.overwrite)
         if state and _is_done(folder, state, self.params):
             replay([HistoryFile(folder / HISTORY), *self.callbacks], self.params, state.history, state.best)
@@ -134,8 +137,11 @@ class _Task:
                 n_valid=fitting.valid.count,
                 n_parameters=fitting.n_parameters,
                 device=str(fitting.device),
+                rate=params.learning_rate,
+                name=name,
             )
-            watchers = [HistoryFile(folder / HISTORY), *self.callbacks]
+            watchers = [HistoryFile(folder / HISTORY), LiveFile(folder / LIVE), *self._event_files(folder)]
+            watchers += self.callbacks
             return Epochs(fitting, run, watchers, self.stop, folder, key, packing, choices.as_dict()).go(state)
 
     def tries(self, folder: Path, key: str) -> TrainingResult:
@@ -145,7 +151,7 @@ class _Task:
         for one in tries_of(self.params.tries, self.params.batch_size, self.params.learning_rate, self.seed):
             place = folder / TRIES / one.name
             LOG.info("training with %s", one.name.replace("_", " "))
-            result = self._as(one).one(place, f"{key} {one.name}")
+            result = self._as(one).one(place, f"{key} {one.name}", one.name)
             if result.best:
                 rows.append(tried(one, result.best))
                 places.append(place)
@@ -159,6 +165,9 @@ class _Task:
         result = TrainingResult.load(folder)
         replay(self.callbacks, self.params, result.history, result.best)
         return result
+
+    def _event_files(self, folder: Path) -> list[Callback]:
+        return [TensorBoardFiles(folder / TENSORBOARD)] if self.params.tensorboard else []
 
     def _as(self, one: Try) -> _Task:
         values = {"batch_size": one.batch_size, "learning_rate": one.learning_rate}
@@ -218,7 +227,7 @@ def _load(folder: Path, params: LearningParams) -> Model:
 def _copy(kept: Path, folder: Path, params: LearningParams) -> None:
     """Copy the files of a training, the state last: with it the folder counts as a training."""
     _load(kept / MODEL, params).save(folder / MODEL)
-    for name in (HISTORY, CALIBRATION, STATE):
+    for name in (HISTORY, CALIBRATION, LIVE, STATE):
         if (kept / name).exists():
             with aside(folder / name) as part:
                 shutil.copyfile(kept / name, part)

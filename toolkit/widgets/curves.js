@@ -1,13 +1,15 @@
-// Follows chart.js. Live curves of a training on a canvas: loss on the left, OA, Kappa and F-score on the right.
+// Follows chart.js, classes.js and steering.js. Live curves of a training on a canvas: loss on the left, OA, Kappa and F-score on the right.
 //
 // The model has `points`, little-endian float32 of shape (point, 6): epoch, train loss, valid loss, OA, Kappa, F-score;
-// `status`: {epochs, best, low, phase, part, left}; and `compared`: [{name, points}], trainings beside, drawn thin and dashed.
+// `status`: {epochs, best, low, phase, part, left, name, seconds, speed, paused, rate, scale, controls}; and `compared`:
+// [{name, points, mean}], trainings beside, drawn thin and dashed. Below, where it is known, `classes` (see classes.js).
 // Each change draws the whole picture once, in one frame.
 
 const COLUMNS = 6;
 const F_SCORE = 5;
 const HEIGHT = 300;
 const DASHES = [[6, 3], [2, 2], [9, 3, 2, 3], [4, 6], [12, 4], [2, 5]];
+const MEAN_DASH = [12, 3];
 const PANELS = [
   { title: "Loss", series: [
     { column: 1, name: "train", colour: "#9aa3ad" },
@@ -63,8 +65,9 @@ class Panel {
     this.top = box.top + 40;
     this.bottom = box.bottom - 40;
     this.x0 = 1;
-    this.x1 = Math.max(...[points, ...others].map((one) => lastEpoch(one, status.epochs)));
-    [this.y0, this.y1] = range(spec, [points, ...others].flat(), status.low);
+    const all = [points, ...others.map((one) => one.points)];
+    this.x1 = Math.max(...all.map((one) => lastEpoch(one, status.epochs)));
+    [this.y0, this.y1] = range(spec, all.flat(), status.low);
   }
 
   x(epoch) { return this.left + ((epoch - this.x0) / (this.x1 - this.x0)) * (this.right - this.left); }
@@ -75,7 +78,9 @@ class Panel {
   draw(c, shown, best) {
     this.axes(c);
     if (best) this.upright(c, best, this.look.quiet, [4, 3]);
-    this.others.forEach((points, i) => this.series.forEach((one) => this.beside(c, points, one, DASHES[i % DASHES.length])));
+    this.others.forEach(({ points, mean }, i) => {
+      this.series.forEach((one) => this.beside(c, points, one, mean ? MEAN_DASH : DASHES[i % DASHES.length], mean));
+    });
     this.series.forEach((one) => this.curve(c, one));
     if (best) this.words(c, best, `best ${best}`, this.bottom - 6, this.look.quiet);
     if (shown.hover) this.cursor(c, shown.row);
@@ -143,11 +148,12 @@ class Panel {
   }
 
   /** The curve of a training beside: there to be compared with, not to be looked at. */
-  beside(c, points, series, dash) {
+  beside(c, points, series, dash, mean) {
     c.setLineDash(dash);
-    c.globalAlpha = 0.6;
+    c.globalAlpha = mean ? 0.9 : 0.6;
+    c.lineWidth = mean ? 2 : 1;
     stroke(c, series.colour, this.places(points, series));
-    c.globalAlpha = 1;
+    c.lineWidth = c.globalAlpha = 1;
     c.setLineDash([]);
   }
 
@@ -195,12 +201,27 @@ export function caption(status, points) {
   const row = points[points.length - 1];
   if (!row && !status.phase) return "Waiting for the first epoch";
   const epoch = row ? row[0] : 0;
-  const head = { running: "Training", stopped: "Stopped", failed: "Failed", done: "Done" }[status.phase] || "";
-  const parts = [`${head}: epoch ${epoch}${status.epochs ? ` of ${status.epochs}` : ""}`];
+  const going = status.paused ? "Paused" : "Training";
+  const head = { running: going, stopped: "Stopped", failed: "Failed", done: "Done" }[status.phase] || "";
+  const parts = [`${head}${status.name ? ` (${status.name})` : ""}: epoch ${epoch}${status.epochs ? ` of ${status.epochs}` : ""}`];
   const kept = status.best && points.find((one) => one[0] === status.best);
   if (status.best) parts.push(`best ${status.best}${kept ? ` (F-score ${number(kept[F_SCORE])})` : ""}`);
-  if (status.phase === "running" && status.left != null) parts.push(`about ${duration(status.left)} left`);
+  if (status.phase === "running" && !status.paused && status.left != null) parts.push(`about ${duration(status.left)} left`);
   return parts.join(" · ");
+}
+
+/** The line below the sentence: how fast it goes. */
+export function facts(status) {
+  const parts = [];
+  if (status.seconds) parts.push(`${status.seconds < 10 ? status.seconds.toPrecision(2) : Math.round(status.seconds)} s an epoch`);
+  if (status.speed) parts.push(`${Number(status.speed.toPrecision(2)).toLocaleString("en")} samples a second`);
+  if (status.rate && !(status.controls || []).length) parts.push(rateWords(status));
+  return parts.join(" · ");
+}
+
+/** The classes in words, for who does not see them. */
+function classWords({ labels = [], scores = [], epoch }) {
+  return `F-score of each class, epoch ${epoch}: ${labels.map((one, i) => `${one} ${number(scores[i])}`).join(", ")}`;
 }
 
 /** The row nearest to where the pointer is, or the last one. */
@@ -218,7 +239,7 @@ function draw(canvas, model, pointer) {
   if (!paper) return;
   const { c, width, height, look } = paper;
   const points = rows(model.get("points")), status = model.get("status");
-  const others = (model.get("compared") || []).map((one) => rows(one.points));
+  const others = (model.get("compared") || []).map((one) => ({ ...one, points: rows(one.points) }));
   const half = width / 2;
   const panels = PANELS.map((spec, i) => {
     const box = { left: i * half, right: (i + 1) * half, top: 0, bottom: height };
@@ -231,11 +252,11 @@ function draw(canvas, model, pointer) {
 /** Names of the trainings beside, each with a sample of its line. */
 function legend(element, compared) {
   element.hidden = !compared.length;
-  element.replaceChildren(...["this run", ...compared.map((one) => one.name)].map((name, i) => {
+  element.replaceChildren(...[{ name: "this run" }, ...compared].map(({ name, mean }, i) => {
     const row = document.createElement("span");
-    const dash = i ? DASHES[(i - 1) % DASHES.length].join(" ") : "";
+    const dash = !i ? "" : (mean ? MEAN_DASH : DASHES[(i - 1) % DASHES.length]).join(" ");
     row.innerHTML = `<svg width="28" height="8" aria-hidden="true"><line x1="0" x2="28" y1="4" y2="4"
-      stroke="currentColor" stroke-width="${i ? 1 : 2}" stroke-dasharray="${dash}"/></svg>`;
+      stroke="currentColor" stroke-width="${i && !mean ? 1 : 2}" stroke-dasharray="${dash}"/></svg>`;
     row.append(name);
     return row;
   }));
@@ -244,25 +265,36 @@ function legend(element, compared) {
 function render({ model, el }) {
   el.classList.add("lc-curves");
   el.innerHTML = `<div class="lc-caption"></div><div class="lc-progress"><div></div></div>
-    <div class="lc-runs" hidden></div><canvas role="img"></canvas>`;
-  const [words, progress, names, canvas] = [el.children[0], el.children[1].firstChild, el.children[2], el.children[3]];
+    <div class="lc-facts"></div><div hidden></div><div class="lc-runs" hidden></div><canvas role="img"></canvas>
+    <canvas class="lc-classes" role="img" hidden></canvas>`;
+  const [words, { firstChild: progress }, told, buttons, names, canvas, below] = el.children;
   canvas.style.height = `${HEIGHT}px`;
-  let pointer = null;
+  const steer = steering(buttons, model);
+  let pointer = null, pointed = null;
   const now = () => {
     const points = rows(model.get("points")), status = model.get("status");
     words.textContent = caption(status, points);
     canvas.setAttribute("aria-label", words.textContent);
     progress.style.width = `${100 * (status.part || 0)}%`;
     progress.style.visibility = status.phase === "running" ? "visible" : "hidden";
+    told.textContent = facts(status);
+    steer.now();
     legend(names, model.get("compared") || []);
     draw(canvas, model, pointer);
+    const classes = model.get("classes") || {};
+    below.hidden = !(classes.labels && classes.labels.length) && !status.classes;
+    below.style.height = `${classHeight((classes.labels || []).length || status.classes || 0)}px`;
+    below.setAttribute("aria-label", classWords(classes));
+    drawClasses(below, classes, pointed);
   };
-  const { soon, end } = follow(model, ["points", "status", "compared"], canvas, now);
+  const { soon, end } = follow(model, ["points", "status", "compared", "classes"], canvas, now);
   const point = (event) => { pointer = event && { x: event.offsetX, y: event.offsetY }; soon(); };
   canvas.onpointermove = point;
   canvas.onpointerleave = () => point(null);
+  below.onpointermove = (event) => { pointed = { x: event.offsetX, y: event.offsetY }; soon(); };
+  below.onpointerleave = () => { pointed = null; soon(); };
   now();
-  return end;
+  return () => { steer.end(); end(); };
 }
 
 export default { render };

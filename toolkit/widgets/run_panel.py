@@ -284,10 +284,11 @@ class RunPanel(Panel):
 
     def _show_curves(self) -> None:
         if self.job is not None and self._shown.status is not None and self._shown.is_running:
-            self.curves.show_job(self.job, self._shown.status)
+            self.curves.show_job(self.job, self._shown.status, ("pause", "rate"))
         else:
             self.curves.show_run(self.experiment)
-        shown = self.curves.history and self.verb.value not in ("cross_validate", "tune")
+        at_fold = self._shown.is_running and self.job is not None and self.job.verb == "cross_validate"
+        shown = self.curves.history and (at_fold or self.verb.value not in ("cross_validate", "tune"))
         self.curves.layout.display = "" if shown else "none"
 
     def _show_log(self, *, at_once: bool = False) -> None:
