@@ -106,6 +106,7 @@ def test_classify_as_a_job_is_seen_to_its_end(panel: MappingPanel) -> None:
     assert set(seen(panel).values()) == {("done",)}
     assert panel.picture.state["headline"] == "4 of 4 tiles classified"
     assert "nothing to do" in panel.table.value, "the plan is made anew at the end"
+    assert panel.table.layout.min_height == f"{9 * mapping_panel.ROW}px", "what stands below does not move"
     assert not panel.time_button.disabled and panel.run.curves.layout.display == "none"
 
 

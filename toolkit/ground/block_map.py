@@ -21,12 +21,12 @@ from toolkit.ground.ledger import Record, planned, records
 Standing = Literal["done", "running", "failed", "waiting"]
 
 COLOURS: Mapping[Standing, str] = {
-    "done": "var(--jp-layout-color4, #9e9e9e)",
+    "done": "color-mix(in srgb, var(--jp-brand-color1, #1976d2) 40%, var(--jp-layout-color1, #fff))",
     "running": "var(--jp-brand-color1, #1976d2)",
     "failed": "var(--jp-error-color1, #d32f2f)",
     "waiting": "var(--jp-layout-color2, #eeeeee)",
 }
-"""Calm for what is over, the accent for what runs."""
+"""The accent for what runs, pale for what is done."""
 PICTURE = 220
 """Pixels of the longer side of a picture."""
 PAUSE = 5.0

@@ -6,9 +6,9 @@
 const SVG = "http://www.w3.org/2000/svg";
 const KINDS = ["done", "running", "failed", "waiting"];
 
-function makeSquare([row, column, height, width]) {
+function makeSquare([row, column, height, width], _, all) {
   const square = document.createElementNS(SVG, "rect");
-  const gap = Math.min(height, width) / 12;
+  const gap = all.length > 1 ? Math.min(height, width) / 12 : 0;
   const at = { x: column, y: row, width: width - gap, height: height - gap };
   for (const [name, value] of Object.entries(at)) square.setAttribute(name, value);
   square.append(document.createElementNS(SVG, "title"));

@@ -27,6 +27,9 @@ SECTIONS = ("mapping", "cluster", "postprocess", "vectorise")
 LOOK_EVERY = 0.5
 """Seconds between two looks at the blocks while something is at work."""
 
+ROW = 22
+"""Pixels of a row of the plan."""
+
 INTERVAL = 0.2
 """Seconds between two words about progress."""
 
@@ -58,6 +61,7 @@ class MappingPanel(Panel):
         self.time_button.tooltip = "Work on a few blocks, to tell how long it will take: some seconds"
         self.run, self.picture = RunPanel(experiment, verb="classify"), BlockPicture()
         self._wanted: object = None
+        self._rows = 0
         self._waits = False
         """Whether a plan is to be made once nothing is at work any more."""
         self._probed: tuple[Any, float | None] = (None, None)
@@ -68,7 +72,7 @@ class MappingPanel(Panel):
         above.add_class("lc-above")
         right = [self.table, self.refused, above, self.run, self.picture]
         super().__init__(beside([*self.forms, self.problem], right))
-        self.add_class("lc-panel")
+        self.add_class("lc-panel").add_class("lc-mapping")
         guard = self.problem.guard
         self.time_button.on_click(guard(lambda _: self.tell_time()))
         self.run.stage_list.observe(guard(lambda _: self._poller.start(), clears=False), "state")
@@ -139,6 +143,8 @@ class MappingPanel(Panel):
             self._poller.start()
         else:
             self.table.value = plan_html(found)
+            self._rows = max(self._rows, len(found.rows()))
+            self.table.layout.min_height = f"{ROW * self._rows}px"  # what stands below does not move when less is said
             self.table.remove_class("lc-stale")
 
     def _failed(self, error: Exception) -> None:
