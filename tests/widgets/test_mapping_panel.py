@@ -73,6 +73,20 @@ def test_the_time_is_told_when_asked_for_and_kept_while_it_holds(panel: MappingP
     assert panel.settle() and "not probed" in panel.table.value
 
 
+def test_postprocessing_has_no_part_in_the_plan(
+    panel: MappingPanel, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapping_panel, "plan", lambda *_, **__: pytest.fail("planned anew"))
+    experiment.set({"postprocess.majority_radius": 3, "vectorise.outline": "pixels"})
+    assert panel.settle() and panel.refused.value == ""
+
+
+def test_tiles_that_are_done_are_told_whichever_verb_is_chosen(panel: MappingPanel) -> None:
+    panel.run.verb.value = "mosaic"
+    assert panel.settle()
+    assert panel.picture.state["headline"] == "3 of 4 tiles classified"
+
+
 def test_without_a_model_the_time_is_not_known(panel: MappingPanel, experiment: Experiment) -> None:
     experiment.set({"name": "untrained"})
     panel.time_button.click()

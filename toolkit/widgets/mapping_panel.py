@@ -61,6 +61,9 @@ class MappingPanel(Panel):
         self.time_button.tooltip = "Work on a few blocks, to tell how long it will take: some seconds"
         self.run, self.picture = RunPanel(experiment, verb="classify"), BlockPicture()
         self._wanted: object = None
+        self._planned_for: Any = None
+        self._up_to_date: tuple[str, ...] = ()
+        """Tiles that the last plan left out."""
         self._rows = 0
         self._waits = False
         """Whether a plan is to be made once nothing is at work any more."""
@@ -70,7 +73,7 @@ class MappingPanel(Panel):
         self._poller = Poller(self._look, self.problem.tell, seconds=LOOK_EVERY)
         above = W.HBox([self.time_button, self.progress])
         above.add_class("lc-above")
-        right = [self.table, self.refused, above, self.run, self.picture]
+        right = [above, self.refused, self.table, self.run, self.picture]
         super().__init__(beside([*self.forms, self.problem], right))
         self.add_class("lc-panel").add_class("lc-mapping")
         guard = self.problem.guard
@@ -88,18 +91,20 @@ class MappingPanel(Panel):
     def refresh(self) -> None:
         """Look at the images and the run folder again; returns at once."""
         self.run.refresh()
-        self._follow()
+        self._ask()
+        self._poller.start()
 
     def settle(self, seconds: float = 60) -> bool:
         """Wait until plan, run and blocks are shown as they are; whether that came within `seconds`."""
         return all(one.settle(seconds) for one in (self.run, self._poller, self._planning))
 
     def _follow(self) -> None:
-        self._ask()
+        if (self.experiment.path, _decisive(self.experiment)) != self._planned_for:
+            self._ask()
         self._poller.start()
 
     def _ask(self, *, timed: bool = False) -> None:
-        self._wanted = object()
+        self._wanted, self._planned_for = object(), (self.experiment.path, _decisive(self.experiment))
         self._planning.ask(Experiment(self.experiment.params, self.experiment.path), timed, self._wanted)
 
     def _give_up(self) -> None:
@@ -113,7 +118,7 @@ class MappingPanel(Panel):
         """
         if holder_of(experiment.folder) is not None:
             return None, BUSY
-        what = experiment.params.model_dump(exclude={"postprocess", "vectorise"})
+        what = _decisive(experiment)
         found = plan(experiment, time=timed, progress=self._progress(wanted))
         if timed:
             self._probed = what, found.seconds_a_pixel
@@ -140,12 +145,13 @@ class MappingPanel(Panel):
         self.refused.clear()
         if found is None:
             self._waits = True
-            self._poller.start()
         else:
+            self._up_to_date = found.up_to_date
             self.table.value = plan_html(found)
             self._rows = max(self._rows, len(found.rows()))
             self.table.layout.min_height = f"{ROW * self._rows}px"  # what stands below does not move when less is said
             self.table.remove_class("lc-stale")
+        self._poller.start()
 
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, _Superseded):
@@ -157,7 +163,8 @@ class MappingPanel(Panel):
         """Show the blocks; whether there will be more to see. Called a few times a second while something works."""
         alive = self.run.job_state in AT_WORK or holder_of(self.experiment.folder) is not None
         maps = block_maps(self.experiment)
-        tiles = tiles_now(self.experiment.series.tiles, maps, _states(self.run.stage_list.state), alive=alive)
+        states = dict.fromkeys(self._up_to_date, "up to date") | _states(self.run.stage_list.state)
+        tiles = tiles_now(self.experiment.series.tiles, maps, states, alive=alive)
         self.picture.show(tiles, headline(tiles, maps, alive=alive))
         self.time_button.disabled = alive
         if alive:
@@ -174,7 +181,12 @@ def plan_html(found: Plan) -> str:
     return f"<table class='lc-plan'>{rows}</table>"
 
 
+def _decisive(experiment: Experiment) -> dict[str, Any]:
+    """The parameters on which the plan may depend."""
+    return experiment.params.model_dump(exclude={"postprocess", "vectorise"})
+
+
 def _states(shown: Mapping[str, Any]) -> dict[str, str]:
-    """The state of each tile's stage, as the list of stages shows it."""
+    """The state of each tile's stage, where the list of stages shows it."""
     named = {str(one["name"]): str(one["state"]) for one in shown.get("stages", ())}
     return {name.removeprefix("classify "): state for name, state in named.items() if name.startswith("classify ")}
