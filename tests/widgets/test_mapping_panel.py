@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from toolkit import Experiment
+from toolkit import Experiment, plan
 from toolkit.ground.block_map import BlockMap, BlockMaps
 from toolkit.ground.grid import blocks
 from toolkit.ground.ledger import Ledger, Record
@@ -141,6 +142,20 @@ def test_blocks_are_read_from_the_run_folder_whoever_works_there(experiment: Exp
     panel.close()
 
 
+def test_before_anything_is_known_nothing_is_said_to_be_undone(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(mapping_panel, "plan", lambda *given, **more: go.wait(ENOUGH) and plan(*given, **more))
+    panel = MappingPanel(experiment)
+    panel._poller.settle()
+    assert panel.picture.state["headline"] == mapping_panel.LOOKING
+    go.set()
+    assert panel.settle()
+    assert panel.picture.state["headline"] == "3 of 4 tiles classified"
+    panel.close()
+
+
 def test_a_closed_panel_does_not_follow(experiment: Experiment) -> None:
     panel = MappingPanel(experiment)
     assert panel.settle()
@@ -154,7 +169,7 @@ def test_a_closed_panel_does_not_follow(experiment: Experiment) -> None:
 def test_the_time_left_counts_tiles_that_are_not_begun(tmp_path: Path) -> None:
     maps = BlockMaps((BlockMap.read(begin_ledger(tmp_path), "b"),))
     tiles = tiles_now(["a", "b", "c", "d"], maps, {"a": "up to date", "d": "outdated"}, alive=True)
-    assert [one.words for one in tiles] == ["done", "1 of 8, 1 failed", "waiting", "outdated"]
+    assert [one.words for one in tiles] == ["done", "1 of 8, 1 failed", "", "outdated"]
     assert headline(tiles, maps, alive=True) == (
         "1 of 4 tiles classified; 1 of 8 blocks of b; 0.5 blocks a second, about 46 s left"
     )

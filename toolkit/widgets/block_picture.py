@@ -103,7 +103,7 @@ def _standing(standing: Standing, alive: bool) -> Standing:
 
 
 def _whole(name: str, state: str) -> TileNow:
-    words = {"up to date": "done", "running": "begins", "": "waiting"}.get(state, state)
+    words = {"up to date": "done", "running": "begins"}.get(state, state)
     return TileNow(name, WHOLE, (STANDINGS.get(state, "waiting"),), words)
 
 

@@ -36,6 +36,7 @@ INTERVAL = 0.2
 AT_WORK = ("running", "stopping")
 
 NO_MODEL = "There is no model yet: the time can be told once one is trained."
+LOOKING = "Looking at the run folder"
 BUSY = "Something is at work in the run folder; the plan is made anew when it has ended."
 
 
@@ -62,8 +63,8 @@ class MappingPanel(Panel):
         self.run, self.picture = RunPanel(experiment, verb="classify"), BlockPicture()
         self._wanted: object = None
         self._planned_for: Any = None
-        self._up_to_date: tuple[str, ...] = ()
-        """Tiles that the last plan left out."""
+        self._seen: tuple[Any, tuple[str, ...]] = (None, ())
+        """The run folder that was looked at, and the tiles that are up to date there."""
         self._rows = 0
         self._waits = False
         """Whether a plan is to be made once nothing is at work any more."""
@@ -96,7 +97,7 @@ class MappingPanel(Panel):
 
     def settle(self, seconds: float = 60) -> bool:
         """Wait until plan, run and blocks are shown as they are; whether that came within `seconds`."""
-        return all(one.settle(seconds) for one in (self.run, self._poller, self._planning))
+        return all(one.settle(seconds) for one in (self.run, self._poller, self._planning, self._poller))
 
     def _follow(self) -> None:
         if (self.experiment.path, _decisive(self.experiment)) != self._planned_for:
@@ -146,7 +147,7 @@ class MappingPanel(Panel):
         if found is None:
             self._waits = True
         else:
-            self._up_to_date = found.up_to_date
+            self._seen = self.experiment.folder, found.up_to_date
             self.table.value = plan_html(found)
             self._rows = max(self._rows, len(found.rows()))
             self.table.layout.min_height = f"{ROW * self._rows}px"  # what stands below does not move when less is said
@@ -156,16 +157,24 @@ class MappingPanel(Panel):
     def _failed(self, error: Exception) -> None:
         if not isinstance(error, _Superseded):
             self.progress.value = ""
+            self._seen = self.experiment.folder, self._up_to_date or ()
             self.table.add_class("lc-stale")
             self.refused.tell(error)
+            self._poller.start()
+
+    @property
+    def _up_to_date(self) -> tuple[str, ...] | None:
+        """The tiles that are up to date; None where it is not known yet."""
+        folder, tiles = self._seen
+        return tiles if folder == self.experiment.folder else None
 
     def _look(self) -> bool:
         """Show the blocks; whether there will be more to see. Called a few times a second while something works."""
         alive = self.run.job_state in AT_WORK or holder_of(self.experiment.folder) is not None
-        maps = block_maps(self.experiment)
-        states = dict.fromkeys(self._up_to_date, "up to date") | _states(self.run.stage_list.state)
+        maps, done = block_maps(self.experiment), self._up_to_date
+        states = dict.fromkeys(done or (), "up to date") | _states(self.run.stage_list.state)
         tiles = tiles_now(self.experiment.series.tiles, maps, states, alive=alive)
-        self.picture.show(tiles, headline(tiles, maps, alive=alive))
+        self.picture.show(tiles, LOOKING if done is None and not alive else headline(tiles, maps, alive=alive))
         self.time_button.disabled = alive
         if alive:
             self._waits = True
@@ -187,6 +196,6 @@ def _decisive(experiment: Experiment) -> dict[str, Any]:
 
 
 def _states(shown: Mapping[str, Any]) -> dict[str, str]:
-    """The state of each tile's stage, where the list of stages shows it."""
-    named = {str(one["name"]): str(one["state"]) for one in shown.get("stages", ())}
-    return {name.removeprefix("classify "): state for name, state in named.items() if name.startswith("classify ")}
+    """The state of each tile's stage, where the list of stages knows more than that it waits."""
+    named = {str(one["name"]).partition(" ")[::2]: str(one["state"]) for one in shown.get("stages", ())}
+    return {tile: state for (verb, tile), state in named.items() if verb == "classify" and state != "waiting"}
