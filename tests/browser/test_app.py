@@ -58,14 +58,14 @@ def test_the_workbench_as_a_page(app: str, open_page: Callable[..., Any], artefa
     page.wait_for_selector(".lc-workbench", timeout=120_000)
     assert "/voila/render/" in page.url
     expect(page.locator(".lc-workbench .lc-stage").first).to_contain_text("clean")
-    for tab in ("Tiles", "Features", "Samples", "Network", "Run", "Map", "Accuracy", "All parameters"):
-        page.get_by_role("tab", name=tab).click()
+    for tab in ("Tiles", "Features", "Samples", "Network", "Mapping", "Run", "Map", "Accuracy", "All parameters"):
+        page.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(2500)
         page.screenshot(path=artefacts / f"app_{tab.split()[0].lower()}.png")
     page.get_by_role("tab", name="Accuracy").click()
     expect(page.locator(".lc-result-table")).to_contain_text("Kappa")
     expect(page.locator(".lc-result img")).to_be_visible()
-    page.get_by_role("tab", name="Map").click()
+    page.get_by_role("tab", name="Map", exact=True).click()
     shown = page.locator(".lc-map")
     expect(shown.locator("img.leaflet-tile-loaded[src*='landcover/squares']").first).to_be_visible()
     box = shown.locator(".leaflet-container").bounding_box()

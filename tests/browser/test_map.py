@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -15,6 +16,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.driving import colours_of, errors_in, open_cells, output_of, run_all
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.map_products import postprocess
+from toolkit.experiment.verbs import classify, mosaic
 from toolkit.ground.nomenclature import Nomenclature
 
 HUB = "/hub/user/alice"
@@ -25,14 +29,14 @@ HUB = "/hub/user/alice"
 def opened(
     open_page: Callable[..., Any], start_lab: Callable[..., Any], finished_demo: Path
 ) -> Callable[..., tuple[Page, Any, Any, Locator]]:
-    def opened(base_url: str = "", **look: Any) -> tuple[Page, Any, Any, Locator]:
+    def opened(base_url: str = "", experiment: Path = finished_demo, **look: Any) -> tuple[Page, Any, Any, Locator]:
         lab = start_lab({}, base_url=base_url)
         page, seen = open_page(**look)
         open_cells(
             page,
             lab,
             "from toolkit import Experiment, widgets",
-            f"class_map = widgets.ClassMap(Experiment.load({str(finished_demo)!r}))\nclass_map",
+            f"class_map = widgets.ClassMap(Experiment.load({str(experiment)!r}))\nclass_map",
         )
         seen.errors.clear()
         run_all(page)
@@ -77,6 +81,32 @@ def test_exact_colours_at_every_zoom_and_nothing_from_elsewhere(
     assert set(seen.squares) == {200}
     assert seen.outside and seen.beside_base_map == [] and seen.errors == []
     shown.screenshot(path=artefacts / "map.png")
+
+
+def test_the_postprocessed_map_and_the_longest_gap_are_layers(
+    opened: Callable[..., Any], finished_demo: Path, artefacts: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished_demo.parent, tmp_path / "demo", symlinks=True, copy_function=shutil.copy2)
+    experiment = Experiment.load(tmp_path / "demo" / finished_demo.name)
+    experiment.set({"mapping.longest_gap": True, "postprocess.majority_radius": 2})
+    classify(experiment, overwrite=True)
+    mosaic(experiment, overwrite=True)
+    postprocess(experiment)
+    page, seen, _, shown = opened(experiment=experiment.path)
+    shown.get_by_role("checkbox", name="Tiles").uncheck()
+    classes = {int(one.colour[1:], 16) for one in Nomenclature.load("oso_23").classes}
+    pictures = []
+    for name in ("Classification", "Post-processed", "Longest gap"):
+        for other in ("Classification", "Post-processed", "Longest gap"):
+            shown.get_by_role("checkbox", name=other).set_checked(other == name)
+        set_opacity(shown, name, "End")
+        page.wait_for_timeout(1500)
+        found = colours_in_the_middle(shown, artefacts / f"map_layer_{len(pictures)}.png", part=0.5)
+        assert (found <= classes) == (name != "Longest gap")
+        pictures.append(colours_of(artefacts / f"map_layer_{len(pictures)}.png"))
+    assert (pictures[0] != pictures[1]).mean() > 0.005, "specks are gone"
+    shown.screenshot(path=artefacts / "map_longest_gap.png")
+    assert set(seen.squares) == {200} and seen.errors == []
 
 
 def test_a_class_is_isolated_and_all_come_back(opened: Callable[..., Any], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ FACES = {
     "02_features": [".lc-panel"],
     "03_samples": [".lc-panel"],
     "04_training": [".lc-panel", ".lc-run"],
+    "05_maps": [".lc-panel"],
     "06_map_and_validation": [".lc-run", ".lc-map"],
     "07_spatial_cross_validation": [".lc-form"],
     "08_tuning": [".lc-tuning"],
@@ -27,7 +28,7 @@ FACES = {
     ("name", "theme"),
     [
         *((name, "Light") for name in FACES),
-        *((name, "Dark") for name in ("02_features", "03_samples", "06_map_and_validation", "08_tuning")),
+        *((name, "Dark") for name in ("02_features", "03_samples", "05_maps", "06_map_and_validation", "08_tuning")),
     ],
 )
 def test_notebook(

@@ -18,7 +18,7 @@ from toolkit.experiment.events import Event
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.provenance import Manifest
 from toolkit.experiment.steps import StopRequest
-from toolkit.ground.block_map import BlockMap
+from toolkit.ground.block_map import BlockMap, BlockMaps
 from toolkit.ground.errors import ClusterError
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.ledger import Ledger, Record
@@ -155,6 +155,22 @@ def test_a_picture_of_blocks(tmp_path: Path) -> None:
     html = found._repr_html_()
     assert html.count("<rect") == 8 and "OSError: &lt;gone&gt;" in html and "<gone>" not in html
     assert "rows 0, columns 0: done, 2.0 s, host:1" in html
-    assert found.seconds_left is None and found.workers == 1
-    assert BlockMap.read(tmp_path / "absent").blocks == ()
+    assert found.blocks_a_second == pytest.approx(0.5) and found.seconds_left == pytest.approx(14)
+    assert found.workers == 1
+    absent = BlockMap.read(tmp_path / "absent")
+    assert absent.blocks == () and absent.blocks_a_second is None and absent.seconds_left is None
     assert found.standing(Block(0, 0, 1, 1)) == "waiting"
+
+
+def test_the_rate_of_blocks_leaves_out_the_time_when_the_run_was_stopped() -> None:
+    cover = list(blocks((100, 200), 50))
+
+    def done(block: Block, minute: int, second: int) -> Record:
+        return Record(block, "done", 4.0, time=f"2026-01-01T10:{minute:02}:{second:02}.000+00:00")
+
+    before = [done(cover[0], 0, 4), done(cover[1], 0, 8)]
+    after = [done(cover[2], 50, 4), done(cover[3], 50, 4), done(cover[4], 50, 8), done(cover[5], 50, 8)]
+    found = BlockMap("31TCJ", tuple(cover), {one.block: one for one in [*after, *before]})
+    assert found.blocks_a_second == pytest.approx(4 / 8), "two workers, four seconds a block"
+    assert found.seconds_left == pytest.approx(2 * 2)
+    assert BlockMaps((found, found)).blocks_a_second == pytest.approx(8 / 8), "tiles side by side on a cluster"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from toolkit.experiment.events import Event, EventReader, note_event
 from toolkit.experiment.job_files import JobFiles, JobOrder
 from toolkit.experiment.job_process import Watcher
+from toolkit.experiment.job_status import JobFollower
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.provenance import Manifest
+from toolkit.experiment.stages import Stage
 from toolkit.ground.errors import RunFolderError
 
 ORDER = JobOrder(
@@ -67,6 +70,22 @@ def test_lines_that_are_no_events_are_left_out(tmp_path: Path) -> None:
         file.write("\n".join([*bad, '{"step": "train"}', "[]", "null", "[" * 100_000, "{"]) + "\n")
     note_event(path, Event("train", "done"))
     assert [line["state"] for line in EventReader(path).read()] == ["running", "done"]
+
+
+def test_what_a_step_says_stays_while_it_goes_on(tmp_path: Path) -> None:
+    files, step = JobFiles(tmp_path), "classify 31TCJ"
+    follower = JobFollower(replace(ORDER, verb="classify", stages=(step,)), files)
+
+    def after(event: Event) -> Stage:
+        note_event(files.events, event)
+        return follower.look().stages[0]
+
+    assert after(Event(step, "running", 1, 9)).message == ""
+    assert after(Event(step, "running", 1, 9, "memory is short: parts of 512 x 512")).done == 1
+    going = after(Event(step, "running", 5, 9))
+    assert (going.done, going.message) == (5, "memory is short: parts of 512 x 512")
+    assert after(Event(step, "done", message="80 x 80 pixels")).message == "80 x 80 pixels"
+    assert after(Event(step, "running")).message == "", "begun anew"
 
 
 def test_a_manifest_of_other_kinds_is_refused_with_its_mend(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from affine import Affine
 from matplotlib.colors import to_rgb
 from shapely.geometry import box
 
-from toolkit.figures.maps import EMPTY, bar_length, class_map, map_beside_truth, read_classes, shares
+from toolkit.figures.maps import EMPTY, bar_length, class_map, map_before_after, map_beside_truth, read_classes, shares
 from toolkit.ground.errors import ProductError
 
 
@@ -102,6 +102,19 @@ def test_map_beside_a_raster_tells_where_they_differ(classes, oso, write_map, wr
     mapped = (classes != 0).sum()
     texts = written(map_beside_truth(write_map(classes), write_map(other, "truth.tif"), oso))
     assert {"Map", "Reference", f"They differ in {10_000 / mapped:.1f} %"} <= set(texts)
+
+
+def test_a_map_before_and_after_tells_how_much_changed(classes, oso, write_map, written):
+    other = classes.copy()
+    other[100:120, 100:110] = 23 if classes[100, 100] != 23 else 1
+    changed = 100 * (other != classes).sum() / (classes != 0).sum()
+    before, after = write_map(classes), write_map(other, "after.tif")
+    texts = written(map_before_after(before, after, oso, attribution="Simulated"))
+    assert {"Before", "After", f"Changed in {changed:.1f} %", "Simulated"} <= set(texts)
+    drawn = [axes.images[0].get_array() for axes in map_before_after(before, after, oso).axes[:2]]
+    assert np.array_equal((drawn[0] != drawn[1]).any(axis=-1), other != classes)
+    with pytest.raises(ProductError, match=r"gone\.tif cannot be read"):
+        map_before_after(before, before.with_name("gone.tif"), oso)
 
 
 def test_map_beside_a_raster_of_another_grid(classes, oso, write_map, written):

@@ -128,6 +128,18 @@ def test_training(run: Any, tiny_demo: Path) -> None:
     assert (tiny_demo.parent / "runs" / "demo" / "job" / "job.json").is_file(), "the training was a job"
 
 
+def test_maps(run: Any, tiny_demo: Path) -> None:
+    notebook = run("05_maps.ipynb")
+    assert "31TCJ" in outputs_of(notebook, "plan(")[0]["text/html"]
+    assert WIDGET in outputs_of(notebook, "panel = ")[0]
+    assert "image/png" in outputs_of(notebook, "figures.map_before_after")[0]
+    assert "hectares" in outputs_of(notebook, "import geopandas")[0]["text/html"]
+    folder = tiny_demo.parent / "runs" / "demo"
+    assert (folder / "job" / "job.json").is_file(), "the classification was a job"
+    for written in ("classes.tif", "postprocessed/classes.tif", "classes.gpkg"):
+        assert (folder / "mapping" / written).is_file(), written
+
+
 def test_map_and_validation(run: Any, tiny_demo: Path) -> None:
     notebook = run("06_map_and_validation.ipynb")
     assert WIDGET in outputs_of(notebook, "class_map = ")[0]
@@ -152,6 +164,7 @@ def test_every_notebook_is_run_here() -> None:
         "02_features",
         "03_samples",
         "04_training",
+        "05_maps",
         "06_map_and_validation",
         "07_spatial_cross_validation",
         "08_tuning",

@@ -12,6 +12,7 @@ from ipywidgets.widgets.widget import _instances
 from toolkit.experiment.config import Experiment
 from toolkit.widgets import (
     ClassMap,
+    MappingPanel,
     NetworkPanel,
     PixelInspector,
     RunPanel,
@@ -33,6 +34,7 @@ MAKERS: dict[str, Callable[[Experiment], Any]] = {
     "features": FeaturesPanel,
     "samples": SamplingPanel,
     "network": NetworkPanel,
+    "mapping": MappingPanel,
     "run": RunPanel,
     "form": lambda experiment: form(experiment, "learning"),
     "whole form": form,

@@ -85,6 +85,15 @@ def test_panel_tells_what_is_there_before_anything_runs(demo: Experiment, open_p
         RunPanel(demo, verb="trian")
 
 
+def test_postprocessing_is_a_stage_where_it_is_asked_for(demo: Experiment, open_panel: Open) -> None:
+    panel = open_panel(demo)
+    assert "postprocess" not in states(panel)
+    demo.set({"postprocess.majority_radius": 1})
+    assert panel.settle()
+    assert list(states(panel))[-3:] == ["mosaic", "postprocess", "validate"]
+    assert states(panel)["postprocess"] == "waiting"
+
+
 def test_run_with_no_browser_and_a_panel_made_anew(demo: Experiment, open_panel: Open) -> None:
     panel = open_panel(demo, verb="train")
     panel.start()

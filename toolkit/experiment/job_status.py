@@ -90,12 +90,13 @@ class _StageProgress:
         if line["state"] != "running":
             self.stage = Stage(self.stage.name, line["state"], line["message"], seconds=line["seconds"])
             return
+        said = line["message"] or (self.stage.message if self.stage.state == "running" else "")  # progress has no words
         now = datetime.fromisoformat(line["time"]).timestamp()
         if self._since is None or total != self.stage.total or done < self.stage.done:
             self._since = now, done
         seconds, counted = now - self._since[0], done - self._since[1]
         left = seconds / counted * (total - done) if counted > 0 and seconds >= LEAST_SECONDS else None
-        self.stage = Stage(self.stage.name, "running", line["message"], done, total, left=left)
+        self.stage = Stage(self.stage.name, "running", said, done, total, left=left)
 
 
 def _ended(stages: list[Stage], state: Literal["stopped", "failed"]) -> list[Stage]:

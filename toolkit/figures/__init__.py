@@ -11,6 +11,7 @@ _HOME = {
     "confusion_figure": "confusion",
     "curves_figure": "curves",
     "folds_figure": "folds",
+    "map_before_after": "maps",
     "map_beside_truth": "maps",
     "png": "style",
     "rate_figure": "training",

@@ -1,4 +1,4 @@
-"""Class maps with legend, scale bar and attribution; and a map beside what is true."""
+"""Class maps with legend, scale bar and attribution; a map beside what is true, or beside what became of it."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ NARROWEST = 0.9
 """Inches kept for a map and its scale bar, however narrow the map is."""
 
 DIFFER = "They differ in {:.1f} %"
+CHANGED = "Changed in {:.1f} %"
 
 ROW = 15.0
 """Height of a row of the legend, points."""
@@ -141,10 +142,37 @@ def map_beside_truth(
         ProductError: a raster is absent or cannot be read.
     """
     classes = read_classes(path, max_pixels)
-    true = _true_classes(truth, classes)
-    found = sorted({*shares(classes.values), *shares(true.values)})
+    true = _on_grid_of(truth, classes)
+    return _beside(classes, true, ("Map", "Reference", DIFFER), nomenclature, attribution)
+
+
+def map_before_after(
+    before: Path, after: Path, nomenclature: Nomenclature, max_pixels: int = 500_000, *, attribution: str = ""
+) -> StaticFigure:
+    """A class map before and after something was done to it, and where that changed it.
+
+    Args:
+        before: the class map as it was.
+        after: as it is now; laid on the grid of the first.
+        nomenclature: labels and colours.
+        max_pixels: pixels drawn of each panel at most.
+        attribution: whose data these are.
+
+    Raises:
+        ProductError: a raster is absent or cannot be read.
+    """
+    first = read_classes(before, max_pixels)
+    second = _on_grid_of(after, first)
+    return _beside(first, second, ("Before", "After", CHANGED), nomenclature, attribution)
+
+
+def _beside(
+    classes: Classes, other: Classes, titles: tuple[str, str, str], nomenclature: Nomenclature, attribution: str
+) -> StaticFigure:
+    """Two class maps and where they differ, over one legend; the last title takes the share of that, percent."""
+    found = sorted({*shares(classes.values), *shares(other.values)})
     width, height = _panel_size(classes.values.shape, 3.8)
-    pitch = max(width, text_width(DIFFER.format(100.0), LARGE)) + EDGE
+    pitch = max(width, text_width(titles[2].format(100.0), LARGE)) + EDGE
     across = max(3 * pitch - EDGE, text_width(attribution, SMALL))
     columns = max(1, int(across / (legend_width(found, nomenclature) + 0.25)))
     below = ROW * math.ceil(len(found) / columns) / 72
@@ -153,10 +181,10 @@ def map_beside_truth(
     figure = new_figure(across + 2 * EDGE, down, fitted=False)
     first, second, third = (place(figure, EDGE + k * pitch, EDGE + TITLE, width, height) for k in range(3))
     _draw(first, classes, nomenclature)
-    _draw(second, true, nomenclature)
-    difference = _draw_difference(third, classes, true)
-    for axes, title in ((first, "Map"), (second, "Reference"), (third, DIFFER.format(100 * difference))):
-        heading(axes, title)
+    _draw(second, other, nomenclature)
+    difference = _draw_difference(third, classes, other)
+    for axes, title in zip((first, second, third), titles, strict=True):
+        heading(axes, title.format(100 * difference))
     scale_bar(first, classes.ground)
     attribute(figure, attribution)
     legend = place(figure, EDGE, legend_top, across, max(below, 0.01))
@@ -286,20 +314,20 @@ def draw_legend(
             axes.text(left + 72 * columns[column], low + 4.5, said, ha="right", color=SOFT, **style)
 
 
-def _true_classes(truth: Path | gpd.GeoDataFrame, like: Classes) -> Classes:
-    """What is true, on the thinned grid of the map."""
-    if isinstance(truth, gpd.GeoDataFrame):
-        frame = truth.to_crs(like.crs) if like.crs else truth
+def _on_grid_of(other: Path | gpd.GeoDataFrame, like: Classes) -> Classes:
+    """Other classes, on the thinned grid of the map."""
+    if isinstance(other, gpd.GeoDataFrame):
+        frame = other.to_crs(like.crs) if like.crs else other
         pairs = zip(frame.geometry, frame["code"].astype(int), strict=True)
         values = rasterize(pairs, out_shape=like.values.shape, transform=like.affine, dtype=np.uint8)
         return Classes(values, like.affine, like.crs)
     height, width = like.values.shape
     grid = {"crs": like.crs, "transform": like.affine, "height": height, "width": width}
     try:
-        with rasterio.open(truth) as dataset, WarpedVRT(dataset, resampling=Resampling.nearest, **grid) as warped:
+        with rasterio.open(other) as dataset, WarpedVRT(dataset, resampling=Resampling.nearest, **grid) as warped:
             values = warped.read(1)
             if warped.nodata is not None:
                 values[values == warped.nodata] = 0
     except RasterioError as error:
-        raise ProductError(f"the reference map {truth} cannot be read ({error}); make it again") from error
+        raise ProductError(f"the map {other} cannot be read ({error}); make it again") from error
     return Classes(values, like.affine, like.crs)

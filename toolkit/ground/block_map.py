@@ -21,14 +21,16 @@ from toolkit.ground.ledger import Record, planned, records
 Standing = Literal["done", "running", "failed", "waiting"]
 
 COLOURS: Mapping[Standing, str] = {
-    "done": "var(--jp-layout-color4, #9e9e9e)",
+    "done": "color-mix(in srgb, var(--jp-brand-color1, #1976d2) 40%, var(--jp-layout-color1, #fff))",
     "running": "var(--jp-brand-color1, #1976d2)",
     "failed": "var(--jp-error-color1, #d32f2f)",
     "waiting": "var(--jp-layout-color2, #eeeeee)",
 }
-"""Calm for what is over, the accent for what runs."""
+"""The accent for what runs, pale for what is done."""
 PICTURE = 220
 """Pixels of the longer side of a picture."""
+PAUSE = 5.0
+"""Seconds without any block at work: the run was stopped, and this is no part of its rate."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,15 @@ class BlockMap:
         return sum(taken) / len(taken) if taken else None
 
     @property
+    def blocks_a_second(self) -> float | None:
+        """At which blocks came since the run was begun, or gone on with, last; None where none is done."""
+        return _rate(self.records.values())
+
+    @property
     def seconds_left(self) -> float | None:
-        """About; None where that is not known: at the rate at which blocks came so far."""
-        times = sorted(datetime.fromisoformat(one.time) for one in self.records.values() if one.state == "done")
-        if len(times) < 2 or times[-1] == times[0]:
-            return None
-        rate = (len(times) - 1) / (times[-1] - times[0]).total_seconds()
-        return (len(self.blocks) - len(times)) / rate
+        """About, at that rate; None where that is not known."""
+        rate = self.blocks_a_second
+        return None if rate is None else (len(self.blocks) - self.counts["done"]) / rate
 
     @property
     def errors(self) -> list[str]:
@@ -131,8 +135,32 @@ class BlockMaps:
         found = (BlockMap.read(folder, name) for name, folder in folders)
         return cls(tuple(one for one in found if one.blocks))
 
+    @property
+    def blocks_a_second(self) -> float | None:
+        """At which blocks of all of them come; None where none is done."""
+        return _rate(record for one in self.maps for record in one.records.values())
+
     def __repr__(self) -> str:
         return f"BlockMaps({', '.join(map(repr, self.maps)) or 'nothing is at work'})"
 
     def _repr_html_(self) -> str:
         return "".join(one._repr_html_() for one in self.maps) or "<p>No tile is being classified.</p>"
+
+
+def _rate(records: Iterable[Record]) -> float | None:
+    """Blocks a second, from the records of the last stretch of time in which some block was always at work."""
+    done = sorted(_span(one) for one in records if one.state == "done")
+    if not done:
+        return None
+    (end, begin), count = done[-1], 0
+    for ended, begun in reversed(done):
+        if begin - ended > PAUSE:
+            break
+        begin, count = min(begin, begun), count + 1
+    return count / max(end - begin, 1e-3)
+
+
+def _span(record: Record) -> tuple[float, float]:
+    """When a block was done, and when it was begun."""
+    ended = datetime.fromisoformat(record.time).timestamp()
+    return ended, ended - record.seconds

@@ -2,6 +2,7 @@
 
     widgets.form(experiment, "learning")                       a form for any section
     widgets.TilesPanel, FeaturesPanel, SamplingPanel, NetworkPanel     what the form of a section cannot show
+    widgets.MappingPanel(experiment)                           what classifying takes, its run, its blocks as they come
     widgets.TuningPanel(experiment)                            tries settings of the learning, applies the best
     widgets.RunPanel(experiment)                               runs steps beside the kernel, attaches to what runs
     train(experiment, callbacks=[widgets.LiveCurves()])        curves that grow
@@ -23,6 +24,7 @@ _HOME = {
     "FeaturesPanel": "features_panel",
     "Form": "forms",
     "LiveCurves": "live",
+    "MappingPanel": "mapping_panel",
     "NetworkPanel": "network_panel",
     "PixelInspector": "inspector",
     "ResultPanel": "result_panel",

@@ -35,6 +35,9 @@ STYLE = (HERE / "run_panel.css").read_text(encoding="utf-8")
 NAMES = {"run": "whole chain", "cross_validate": CROSS_VALIDATION}
 """What a verb is called in the list, where not by its own name."""
 
+TRAINING = ("run", "train")
+"""Verbs whose panel shows the curves of the training."""
+
 AWAIT_EVERY = 0.1
 """Seconds between two looks of a cell that waits for the end."""
 
@@ -288,7 +291,7 @@ class RunPanel(Panel):
         else:
             self.curves.show_run(self.experiment)
         at_fold = self._shown.is_running and self.job is not None and self.job.verb == "cross_validate"
-        shown = self.curves.history and (at_fold or self.verb.value not in ("cross_validate", "tune"))
+        shown = self.curves.history and (at_fold or self.verb.value in TRAINING)
         self.curves.layout.display = "" if shown else "none"
 
     def _show_log(self, *, at_once: bool = False) -> None:

@@ -13,6 +13,7 @@ from toolkit.widgets.features_panel import FeaturesPanel
 from toolkit.widgets.form_tools import ExperimentBar
 from toolkit.widgets.forms import form
 from toolkit.widgets.guard import ErrorBox
+from toolkit.widgets.mapping_panel import MappingPanel
 from toolkit.widgets.maps import ClassMap
 from toolkit.widgets.network_panel import NetworkPanel
 from toolkit.widgets.panel import Panel
@@ -33,9 +34,10 @@ SAID = ("running", "stopped", "failed", "outdated")
 
 
 class Workbench(Panel):
-    """Tiles, features, samples, network, run, map and accuracy of an experiment, behind tabs, below how far it is.
+    """All panels of an experiment behind tabs, from its tiles to its accuracy, below how far it is.
 
-    A tab is made when it is first opened. When a job ends, the map shows what it made.
+    A tab is made when it is first opened. A job that was started in one of them is shown in all; when it ends, the map
+    shows what it made.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -48,6 +50,7 @@ class Workbench(Panel):
             "Features": lambda: FeaturesPanel(experiment),
             "Samples": lambda: SamplingPanel(experiment),
             "Network": lambda: NetworkPanel(experiment),
+            "Mapping": self._make_mapping,
             "Run": lambda: self.run,
             "Map": lambda: ClassMap(experiment),
             "Accuracy": lambda: ResultPanel(experiment),
@@ -75,6 +78,13 @@ class Workbench(Panel):
         self.tabs.selected_index = place
         return self.panels[name]
 
+    def _make_mapping(self) -> MappingPanel:
+        """The panel, and its list of stages and ours that follow each other's jobs."""
+        made, guard = MappingPanel(self.experiment), self.problem.guard
+        for one, other in ((made.run, self.run), (self.run, made.run)):
+            one.observe(guard(lambda _, one=one, other=other: _follow(one, other), clears=False), "job_state")
+        return made
+
     @property
     def _chosen(self) -> str:
         return list(self._makers)[self.tabs.selected_index or 0]
@@ -90,6 +100,12 @@ class Workbench(Panel):
     def _tell(self, state: Mapping[str, Any]) -> None:
         stages = state.get("stages", ())
         self.progress.value = f"<div class='lc-progress-line'>{' › '.join(map(stage_html, stages))}</div>"
+
+
+def _follow(one: RunPanel, other: RunPanel) -> None:
+    """Have a panel show the job that another one started."""
+    if one.job is not None and (other.job is None or other.job.id != one.job.id):
+        other.refresh()
 
 
 def stage_html(stage: Mapping[str, Any]) -> str:
