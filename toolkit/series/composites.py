@@ -21,12 +21,14 @@ from numba import njit
 
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import param
+from toolkit.series.arithmetic import RUN
 from toolkit.series.flat_series import FlatSeries
 from toolkit.series.gaps import GapParams
 
 Statistic = Literal["median", "mean", "medoid", "max_ndvi"]
 STATISTICS: tuple[Statistic, ...] = ("median", "mean", "medoid", "max_ndvi")
 MEDIAN, MEAN, MEDOID, MAX_NDVI = range(4)
+MOST = np.int16(32767)
 
 
 class CompositeParams(GapParams):
@@ -59,7 +61,7 @@ def fill_composite(
         red, nir: positions of the bands of the NDVI, for `max_ndvi`.
     """
     flat = FlatSeries.of(values, validity, dates, output_dates, out)
-    seen = np.empty((len(output_dates), flat.values.shape[2]), dtype=np.uint8)
+    seen = np.empty((len(output_dates), flat.values.shape[2]), dtype=np.uint16)
     edges = _edges(dates, output_dates)
     _compose(flat.values, flat.validity, edges, STATISTICS.index(statistic), red, nir, flat.out, seen)
     _bridge(seen, flat.output_days, flat.out)
@@ -99,96 +101,145 @@ def _edges(dates: np.ndarray, output_dates: np.ndarray) -> np.ndarray:
     return np.append(edges, end)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _compose(values, validity, edges, statistic, red, nir, out, seen):  # type: ignore[no-untyped-def]
-    dates, bands, pixels = values.shape
-    usable, sorted_values = np.empty(dates, np.int64), np.empty(dates, np.int16)
-    for d in range(out.shape[0]):
-        for p in range(pixels):
-            n = 0
-            for t in range(edges[d], edges[d + 1]):
-                if validity[t, p] != 0:
-                    usable[n] = t
-                    n += 1
-            seen[d, p] = n > 0
-            if n == 0:
-                continue
+    """The composite of each period that has a usable date, run by run of pixels; 0 where it has none."""
+    bands, pixels = values.shape[1:]
+    most = max(1, (edges[1:] - edges[:-1]).max())
+    ordered, total, least = np.empty((most, RUN), np.int16), np.empty((most, RUN)), np.empty(RUN)
+    better = np.empty(RUN, np.bool_)
+    for start in range(0, pixels, RUN):
+        end = min(start + RUN, pixels)
+        for d in range(out.shape[0]):
+            first, last = edges[d], edges[d + 1]
+            count = seen[d, start:end]
+            for j in range(count.size):
+                count[j] = 0
+            for t in range(first, last):
+                usable = validity[t, start:end]
+                for j in range(count.size):
+                    count[j] += usable[j] != 0
             if statistic in (MEDOID, MAX_NDVI):
-                t = _medoid(values, usable, n, p) if statistic == MEDOID else _greenest(values, usable, n, p, red, nir)
+                if statistic == MEDOID:
+                    _distances(values, validity, first, last, start, count.size, total)
+                else:
+                    _minus_ndvi(values, first, last, start, count.size, red, nir, total)
                 for b in range(bands):
-                    out[d, b, p] = values[t, b, p]
-            elif statistic == MEAN:
-                for b in range(bands):
-                    total = 0
-                    for i in range(n):
-                        total += values[usable[i], b, p]
-                    out[d, b, p] = total / n
+                    out[d, b, start:end] = 0
+                for j in range(count.size):
+                    least[j] = np.inf
+                for t in range(first, last):
+                    usable, cost = validity[t, start:end], total[t - first]
+                    for j in range(count.size):
+                        better[j] = (usable[j] != 0) & (cost[j] < least[j])
+                        least[j] = cost[j] if better[j] else least[j]
+                    for b in range(bands):
+                        target, value = out[d, b, start:end], values[t, b, start:end]
+                        for j in range(count.size):
+                            target[j] = np.float32(value[j]) if better[j] else target[j]
             else:
                 for b in range(bands):
-                    out[d, b, p] = _median(values, usable, n, p, b, sorted_values)
+                    if statistic == MEAN:
+                        _mean(values, validity, first, last, b, start, count, least, out[d, b, start:end])
+                    else:
+                        _median(values, validity, first, last, b, start, count, ordered, out[d, b, start:end])
 
 
-@njit(nogil=True, cache=True)
-def _median(values, usable, n, p, b, sorted_values):  # type: ignore[no-untyped-def]
-    for i in range(n):
-        value, k = values[usable[i], b, p], i
-        while k > 0 and sorted_values[k - 1] > value:
-            sorted_values[k] = sorted_values[k - 1]
-            k -= 1
-        sorted_values[k] = value
-    return (np.float64(sorted_values[(n - 1) // 2]) + np.float64(sorted_values[n // 2])) / 2
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mean(values, validity, first, last, b, start, count, total, out):  # type: ignore[no-untyped-def]
+    for j in range(out.size):
+        total[j] = 0
+    for t in range(first, last):
+        usable, value = validity[t, start : start + out.size], values[t, b, start : start + out.size]
+        for j in range(out.size):
+            total[j] += np.float64(value[j]) if usable[j] != 0 else 0.0
+    for j in range(out.size):
+        out[j] = total[j] / np.float64(count[j]) if count[j] > 0 else 0.0
 
 
-@njit(nogil=True, cache=True)
-def _medoid(values, usable, n, p):  # type: ignore[no-untyped-def]
-    """The date with the least sum of Euclidean distances to the others."""
-    best, least = usable[0], np.inf
-    for i in range(n):
-        total = 0.0
-        for k in range(n):
-            square = 0.0
+@njit(nogil=True, cache=True, error_model="numpy")
+def _median(values, validity, first, last, b, start, count, ordered, out):  # type: ignore[no-untyped-def]
+    """Each date is put in order among those before it; those that are not usable come last."""
+    for t in range(first, last):
+        usable, value = validity[t, start : start + out.size], values[t, b, start : start + out.size]
+        place = ordered[t - first]
+        for j in range(out.size):
+            place[j] = value[j] if usable[j] != 0 else MOST
+        for k in range(t - first):
+            other = ordered[k]
+            for j in range(out.size):
+                low, high = min(other[j], place[j]), max(other[j], place[j])
+                other[j], place[j] = low, high
+    for j in range(out.size):
+        n = count[j]
+        low, high = (ordered[(n - 1) // 2, j], ordered[n // 2, j]) if n > 0 else (np.int16(0), np.int16(0))
+        out[j] = (np.float64(low) + np.float64(high)) / 2
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _distances(values, validity, first, last, start, size, total):  # type: ignore[no-untyped-def]
+    """The sum of Euclidean distances of each date to the other usable ones."""
+    square = np.empty(RUN)
+    for t in range(first, last):
+        total[t - first, :size] = 0
+    for t in range(first, last):
+        for u in range(first, t):
+            square[:size] = 0
             for b in range(values.shape[1]):
-                square += (np.float64(values[usable[i], b, p]) - np.float64(values[usable[k], b, p])) ** 2
-            total += np.sqrt(square)
-        if total < least:
-            best, least = usable[i], total
-    return best
+                one, other = values[t, b, start : start + size], values[u, b, start : start + size]
+                for j in range(size):
+                    apart = np.float64(one[j]) - np.float64(other[j])
+                    square[j] += apart * apart
+            mine, its = total[t - first], total[u - first]
+            i_see, it_sees = validity[t, start : start + size], validity[u, start : start + size]
+            for j in range(size):
+                distance = np.sqrt(square[j])
+                mine[j] += distance if it_sees[j] != 0 else 0.0
+                its[j] += distance if i_see[j] != 0 else 0.0
 
 
-@njit(nogil=True, cache=True)
-def _greenest(values, usable, n, p, red, nir):  # type: ignore[no-untyped-def]
-    """The date of the highest NDVI; where both reflectances cancel out, it is 0."""
-    best, highest = usable[0], -np.inf
-    for i in range(n):
-        a, b = np.float64(values[usable[i], nir, p]), np.float64(values[usable[i], red, p])
-        ndvi = (a - b) / (a + b) if a + b != 0 else 0.0
-        if ndvi > highest:
-            best, highest = usable[i], ndvi
-    return best
+@njit(nogil=True, cache=True, error_model="numpy")
+def _minus_ndvi(values, first, last, start, size, red, nir, cost):  # type: ignore[no-untyped-def]
+    """Minus the NDVI of each date; where both reflectances cancel out, it is 0."""
+    for t in range(first, last):
+        here, a, b = cost[t - first], values[t, nir, start : start + size], values[t, red, start : start + size]
+        for j in range(size):
+            high, low = np.float64(a[j]), np.float64(b[j])
+            both = high + low
+            here[j] = (low - high) / both if both != 0 else 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, error_model="numpy")
 def _bridge(seen, output_days, out):  # type: ignore[no-untyped-def]
-    """Fill the periods that have no composite between those that have one; 0 where none has."""
+    """Fill the periods that have no composite between those that have one; 0 where none has.
+
+    Once forward, which holds the composite before, and once backward, which moves it towards the one after.
+    """
     outputs, bands, pixels = out.shape
-    for p in range(pixels):
-        before, after = -1, -1
-        for d in range(outputs):
-            if seen[d, p] != 0:
-                before = d
-                continue
-            if after < d:
-                after = d + 1
-                while after < outputs and seen[after, p] == 0:
-                    after += 1
-            share = 0.0
-            if before >= 0 and after < outputs:
-                share = np.float64(output_days[d] - output_days[before]) / (output_days[after] - output_days[before])
-            first = before if before >= 0 else after
-            second = after if after < outputs else before
-            for b in range(bands):
-                if first >= outputs or second < 0:
-                    out[d, b, p] = np.float32(0)
-                else:
-                    low, high = np.float64(out[first, b, p]), np.float64(out[second, b, p])
-                    out[d, b, p] = low + share * (high - low)
+    held, day_held = np.empty((bands, RUN), np.float32), np.empty(RUN)
+    since, share = np.empty((outputs, RUN)), np.empty(RUN)
+    for start in range(0, pixels, RUN):
+        end = min(start + RUN, pixels)
+        for backward in range(2):
+            held[:] = 0
+            day_held[:] = np.inf if backward else -np.inf
+            for step in range(outputs):
+                d = outputs - 1 - step if backward else step
+                day, here, before = np.float64(output_days[d]), seen[d, start:end], since[d]
+                for j in range(here.size):
+                    day_held[j] = day if here[j] != 0 else day_held[j]
+                    if not backward:
+                        before[j] = day_held[j]
+                    elif day_held[j] == np.inf:
+                        share[j] = 0.0
+                    else:
+                        share[j] = (day - before[j]) / (day_held[j] - before[j]) if before[j] > -np.inf else 1.0
+                for b in range(bands):
+                    value, last = out[d, b, start:end], held[b]
+                    for j in range(here.size):
+                        last[j] = value[j] if here[j] != 0 else last[j]
+                        if not backward:
+                            value[j] = last[j]
+                        else:
+                            low, high = np.float64(value[j]), np.float64(last[j])
+                            value[j] = value[j] if here[j] != 0 else low + share[j] * (high - low)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+import toolkit.series.compiling  # noqa: F401
 from toolkit.series.arithmetic import DIFFERENCE_LEAST, DIFFERENCE_SCALE, RUN, Program, run_steps
 from toolkit.series.matrix import rounded_bits
 
@@ -24,6 +25,8 @@ alone where its share is larger than this. (The share of a day before the later 
 
 EXACT = {"contract", "nsz"}
 """What the compiler may change in arithmetic; not divisions, so that a value half-way between two is exactly that."""
+PIXELS = np.uint64(RUN)
+"""As an index without a sign: numba need not ask whether it counts from the end."""
 NEVER_BEFORE = np.int16(-32768)
 NEVER_AFTER = np.int16(32767)
 
@@ -34,27 +37,26 @@ def fuse(
     days: np.ndarray,
     output_days: np.ndarray,
     program: Program,
-    rows: np.ndarray,
-    scaling: tuple[np.ndarray, np.ndarray],
+    rows: np.ndarray | None,
+    scaling: tuple[np.ndarray, np.ndarray] | None,
     out: np.ndarray,
     *,
     way: np.float32 | None = LINEAR,
     whole: bool = False,
     max_gap_days: int | None = None,
-    count: bool = True,
 ) -> np.ndarray:
     """Fill the gaps of a series and compute from it.
 
     Args:
         values, validity, days, output_days: as in `FlatSeries`.
         program: what is computed from the bands of each output date.
-        rows: (output date, band or result) int64, the row of `out` for each; -1 where it is not wanted.
-        scaling: see `MatrixForm.scaling`.
+        rows: (output date, band or result) int64, the row of `out` for each; -1 where it is not wanted. None
+            for the bands alone as they are, date after date, in float32.
+        scaling: see `MatrixForm.scaling`; None where `rows` is.
         out: (feature, pixel) to write into, float32, or uint16 for the bits of bfloat16; C-contiguous.
         way: `LINEAR`, `NEAREST` or `PREVIOUS`.
         whole: linear, cut to whole numbers towards zero, exactly: what is a whole number stays it.
         max_gap_days: see `GapParams`.
-        count: whether usable dates are counted.
 
     Returns:
         (pixel,) uint16, number of usable dates; 0 too where no output date is left by `max_gap_days`.
@@ -62,8 +64,9 @@ def fuse(
     pixels = values.shape[2]
     wide = max(pixels, RUN)
     target = out if pixels == wide else np.empty((len(out), wide), out.dtype)
-    clear = np.empty(wide, np.uint16)
-    (dates, bands), outputs = values.shape[:2], len(output_days)
+    clear, kept = np.zeros(wide, np.uint16), np.zeros(wide, np.bool_)
+    bands, outputs = values.shape[1], len(output_days)
+    tile = np.zeros((program.registers, RUN), np.float32)
     _fuse(
         padded(values),
         padded(validity),
@@ -73,23 +76,25 @@ def fuse(
         way,
         True if whole else None,
         max_gap_days,
-        True if program.results else None,
+        None if rows is None else True,
         program.norm,
         program.differences,
         program.steps,
-        program.numbers,
+        None if program.steps is None else program.numbers,
         rows,
-        *scaling,
+        *(scaling or (None, None)),
         True if out.dtype == np.uint16 else None,
-        np.empty((dates, RUN), np.int16),
-        np.empty((bands + 1, RUN), np.int16),
+        np.empty((bands + 2, RUN), np.int16),
         np.empty((outputs, bands + 1, RUN), np.int16),
-        np.empty((4, RUN), np.float32),
-        np.zeros((program.registers, RUN), np.float32),
-        np.empty(RUN, out.dtype),
+        np.empty((3, RUN), np.float32),
+        target if rows is None else tile,
+        tile,
         target,
-        clear if count else None,
+        clear,
+        None if max_gap_days is None else kept,
     )
+    if max_gap_days is not None:
+        clear[~kept] = 0
     if target is not out:
         out[...] = target[:, :pixels]
     return clear[:pixels]
@@ -103,32 +108,26 @@ def padded(array: np.ndarray) -> np.ndarray:
 
 @njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy", no_cfunc_wrapper=True)
 def _fuse(  # type: ignore[no-untyped-def]
-    values, validity, days, output_days, seen, threshold, whole, max_gap, results, norm, differences, steps, numbers,
-    rows, mean, inverse, narrow, keep, last, before, scratch, tile, spare, out, clear,
+    values, validity, days, output_days, seen, threshold, whole, max_gap, matrix, norm, differences, steps, numbers,
+    rows, mean, inverse, narrow, last, before, share, filled, tile, out, clear, kept,
 ):  # fmt: skip
-    """`seen[d]` is the number of acquisitions on or before output date d. The last row of `last` is the day."""
+    """`seen[d]` is the number of acquisitions on or before output date d.
+
+    The rows of `last` are the bands, the day, and a mask that is -1 where a date is not usable.
+    """
     dates, bands, pixels = values.shape
-    outputs, slots = rows.shape
-    weight, gap, alive, kept = scratch[0], scratch[1], scratch[2], scratch[3]
+    outputs = output_days.size
+    weight, gap, alive = share[0], share[1], share[2]
+    last_day, keep = last[bands], last[bands + 1]
     for place in range(0, pixels, RUN):
-        start = min(place, pixels - RUN)
-        end = start + RUN
-        for t in range(dates):
-            usable = validity[t, start:end]
-            for j in range(RUN):
-                keep[t, j] = np.int16(usable[j] != 0) - np.int16(1)
-        if clear is not None:
-            count = clear[start:end]
-            for j in range(RUN):
-                count[j] = dates
-                kept[j] = 0
-            for t in range(dates):
-                for j in range(RUN):
-                    count[j] += keep[t, j]
+        first_pixel = place if place + RUN <= pixels else pixels - RUN
+        end = first_pixel + RUN
+        start = np.uint64(first_pixel)
+        count = clear[first_pixel:end]
         for backward in range(2):
             for b in range(bands + 1):
                 nothing = np.int16(0) if b < bands else NEVER_AFTER if backward else NEVER_BEFORE
-                for j in range(RUN):
+                for j in range(PIXELS):
                     last[b, j] = nothing
             d = outputs - 1 if backward else 0
             for step in range(dates + 1):
@@ -136,16 +135,17 @@ def _fuse(  # type: ignore[no-untyped-def]
                 while 0 <= d < outputs and seen[d] == t:
                     if not backward:
                         for b in range(bands + 1):
-                            for j in range(RUN):
+                            for j in range(PIXELS):
                                 before[d, b, j] = last[b, j]
                         d += 1
                         continue
                     # The share of the later value. Ends are held; a pixel never seen has both values 0.
                     day = np.int32(output_days[d])
-                    for j in range(RUN):
-                        first, second = before[d, bands, j], last[bands, j]
+                    for j in range(PIXELS):
+                        first, second = before[d, bands, j], last_day[j]
                         since = np.float32(day - np.int32(first))
-                        length = np.float32(max(np.int32(second) - np.int32(first), np.int32(1)))
+                        length = np.float32(np.int32(second) - np.int32(first))
+                        length = np.float32(1) if length < np.float32(1) else length
                         since = length if first == NEVER_BEFORE else since
                         since = np.float32(0) if second == NEVER_AFTER else since
                         weight[j] = since / length
@@ -153,78 +153,83 @@ def _fuse(  # type: ignore[no-untyped-def]
                             weight[j] = np.float32(weight[j] > threshold)
                         if whole is not None:
                             weight[j], gap[j] = since, length
-                    if max_gap is not None:
-                        for j in range(RUN):
-                            first, second = np.int32(before[d, bands, j]), np.int32(last[bands, j])
-                            known = first != NEVER_BEFORE or second != NEVER_AFTER
-                            on_the_day = first == day
-                            first = np.int32(output_days[0]) if first == NEVER_BEFORE else first
-                            second = np.int32(output_days[outputs - 1]) if second == NEVER_AFTER else second
-                            alive[j] = np.float32(on_the_day or second - first <= max_gap)
-                            kept[j] = max(kept[j], alive[j] * np.float32(known))
-                    if norm is not None:
-                        for j in range(RUN):
+                        if norm is not None:
                             tile[norm, j] = np.float32(0)
+                    if max_gap is not None:
+                        _find_alive(before[d, bands], last_day, output_days, day, max_gap, alive, kept[start:])
+                    first_row, at = (d * bands, first_pixel) if matrix is None else (0, 0)
                     for b in range(bands):
-                        row = rows[d, b]
-                        target = out[row, start:end] if row >= 0 else spare
-                        shift, scale = (mean[row], inverse[row]) if row >= 0 else (np.float32(0), np.float32(0))
+                        target = filled[first_row + b, at : at + RUN]
                         for j in range(RUN):
                             first, second = np.float32(before[d, b, j]), np.float32(last[b, j])
                             if whole is None:
                                 value = first + weight[j] * (second - first)
                             else:
-                                # Exact: float64 holds numerator and denominator, so that a quotient that is a whole
-                                # number comes out as it, and another is further from one than rounding reaches.
-                                early, late = np.float64(gap[j] - weight[j]), np.float64(weight[j])
-                                exact = (np.float64(first) * early + np.float64(second) * late) / np.float64(gap[j])
-                                value = np.float32(np.trunc(exact))
+                                value = _whole(first, second, weight[j], gap[j])
                             if max_gap is not None:
                                 value *= alive[j]
-                            if results is not None:
-                                tile[b, j] = value
+                            target[j] = value
                             if norm is not None:
                                 tile[norm, j] += value * value
-                            value = (value - shift) * scale
-                            if narrow is None:
-                                target[j] = value
-                            else:
-                                target[j] = rounded_bits(value)
-                    if results is not None:
+                    if matrix is not None:
                         for k in range(differences.shape[0]):
-                            target, a, b_ = tile[differences[k, 0]], tile[differences[k, 1]], tile[differences[k, 2]]
-                            for j in range(RUN):
-                                total = a[j] + b_[j]
+                            c, a, b = differences[k, 0], differences[k, 1], differences[k, 2]
+                            for j in range(PIXELS):
+                                total = tile[a, j] + tile[b, j]
                                 fine = abs(total) >= DIFFERENCE_LEAST
-                                value = DIFFERENCE_SCALE * (a[j] - b_[j]) / (total if fine else np.float32(1))
-                                target[j] = value if fine else np.float32(0)
+                                total = total if fine else np.float32(1)
+                                value = DIFFERENCE_SCALE * (tile[a, j] - tile[b, j]) / total
+                                tile[c, j] = value if fine else np.float32(0)
                         if norm is not None:
-                            for j in range(RUN):
+                            for j in range(PIXELS):
                                 tile[norm, j] = np.sqrt(tile[norm, j])
                         if steps is not None:
                             run_steps(steps, numbers, tile)
-                        for i in range(bands, slots):
+                        for i in range(rows.shape[1]):
                             row = rows[d, i]
-                            if row < 0:
-                                continue
-                            target = out[row, start:end]
-                            shift, scale = mean[row], inverse[row]
-                            for j in range(RUN):
-                                value = (tile[i, j] - shift) * scale
-                                if narrow is None:
-                                    target[j] = value
-                                else:
-                                    target[j] = rounded_bits(value)
+                            if row >= 0:
+                                shift, scale = mean[row], inverse[row]
+                                for j in range(PIXELS):
+                                    value = (tile[i, j] - shift) * scale
+                                    if narrow is None:
+                                        out[row, start + j] = value
+                                    else:
+                                        out[row, start + j] = rounded_bits(value)
                     d -= 1
                 if step < dates:
                     t = t - 1 if backward else t
                     today = days[t]
+                    usable, before_it = validity[t, first_pixel:end], np.int16(step > 0)
                     for j in range(RUN):
-                        last[bands, j] = (last[bands, j] & keep[t, j]) | (today & ~keep[t, j])
+                        mask = np.int16(usable[j] != 0) - np.int16(1)
+                        keep[j] = mask
+                        last_day[j] = (last_day[j] & mask) | (today & ~mask)
+                        count[j] = count[j] * before_it + np.int16(1) + mask
                     for b in range(bands):
-                        new = values[t, b, start:end]
+                        new = values[t, b, first_pixel:end]
                         for j in range(RUN):
-                            last[b, j] = (last[b, j] & keep[t, j]) | (new[j] & ~keep[t, j])
-        if clear is not None and max_gap is not None:
-            for j in range(RUN):
-                count[j] *= np.uint16(kept[j])
+                            last[b, j] = (last[b, j] & keep[j]) | (new[j] & ~keep[j])
+
+
+@njit(nogil=True, cache=True, fastmath=EXACT, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _whole(first, second, since, length):  # type: ignore[no-untyped-def]
+    """The value between two, cut to a whole number.
+
+    Exact: float64 holds numerator and denominator, so that a quotient that is a whole number comes out as it, and
+    another is further from one than rounding reaches.
+    """
+    early, late = np.float64(length - since), np.float64(since)
+    return np.float32(np.trunc((np.float64(first) * early + np.float64(second) * late) / np.float64(length)))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _find_alive(before, after, output_days, day, max_gap, alive, kept):  # type: ignore[no-untyped-def]
+    """1 where the gap around a day is not too long, else 0; `kept` becomes 1 where a pixel has such a day."""
+    for j in range(RUN):
+        first, second = np.int32(before[j]), np.int32(after[j])
+        known = first != NEVER_BEFORE or second != NEVER_AFTER
+        on_the_day = first == day
+        first = np.int32(output_days[0]) if first == NEVER_BEFORE else first
+        second = np.int32(output_days[-1]) if second == NEVER_AFTER else second
+        alive[j] = np.float32(on_the_day or second - first <= max_gap)
+        kept[j] |= known and alive[j] > 0

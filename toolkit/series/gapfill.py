@@ -15,7 +15,6 @@ import numpy as np
 from toolkit.series.arithmetic import Program
 from toolkit.series.flat_series import FlatSeries
 from toolkit.series.fused import LINEAR, NEAREST, PREVIOUS, fuse
-from toolkit.series.matrix import PLAIN
 
 
 def fill_gaps(
@@ -77,19 +76,5 @@ def scan(
 ) -> None:
     """Fill a series; all arrays are as in `FlatSeries`, `way` and `whole` as in `fuse`."""
     outputs, bands, pixels = out.shape
-    rows = np.arange(outputs * bands).reshape(outputs, bands)
-    matrix = out.reshape(outputs * bands, pixels)
-    scaling = PLAIN.scaling(outputs * bands)
-    fuse(
-        values,
-        validity,
-        days,
-        output_days,
-        Program.nothing(bands),
-        rows,
-        scaling,
-        matrix,
-        way=way,
-        whole=whole,
-        count=False,
-    )
+    filled = out.reshape(outputs * bands, pixels)
+    fuse(values, validity, days, output_days, Program.nothing(bands), None, None, filled, way=way, whole=whole)

@@ -64,7 +64,7 @@ def from_bfloat16(bits: np.ndarray) -> np.ndarray:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def rounded_bits(value):  # type: ignore[no-untyped-def]
     """As `bfloat16_bits`, of one number."""
     bits = np.float32(value).view(np.uint32)
