@@ -25,7 +25,7 @@ from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.streaming import Progress, stream_all
 from toolkit.learning.checkpoint import Model
-from toolkit.mapping.classify import classify_tile, layers_of, map_job, write_maps
+from toolkit.mapping.classify import classify_tile, layers_of, map_job, more_bytes, write_maps
 from toolkit.mapping.memory import PROCESS_BYTES, allot
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -126,11 +126,13 @@ class _Tiles:
             self.open[tile] = series, record
             self.reporter.tell(Event(f"classify {tile}", "running"))
             tiling, stack = FileTiling.of(series), experiment.stack
-            allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads)
+            layers = layers_of(experiment.mapping)
+            more = more_bytes(layers, len(self.model.nomenclature))
+            allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads, more)
             progress = self.reporter.progress(f"classify {tile}")
             yield map_job(
                 series, stack, self.model, folder.tile(tile), allotment, tiling,
-                key=record.key, layers=layers_of(experiment.mapping), progress=progress,
+                key=record.key, layers=layers, progress=progress,
             )  # fmt: skip
 
     def write(self, job: StreamJob, results: BlockResults) -> None:

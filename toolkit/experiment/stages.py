@@ -22,8 +22,7 @@ from toolkit.ground.params import Params
 from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.space import NETWORK
 from toolkit.learning.training import start_fingerprint
-from toolkit.mapping.classify import layers_of
-from toolkit.mapping.mosaic import MAPS
+from toolkit.mapping.classify import ASKED, layers_of
 from toolkit.products.catalog import TILE, VectorSource
 
 AREA = ("series.source", "series.tiles", "series.area", "series.bands")
@@ -179,7 +178,7 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
     folder = RunFolder(experiment.folder)
     return Step(
         f"classify {tile}",
-        (*SERIES, "mapping.longest_gap"),
+        (*SERIES, *(f"mapping.{layer}" for layer in ASKED)),
         tuple(folder.tile(tile) / f"{layer}.tif" for layer in layers_of(experiment.mapping)),
         inputs=fingerprint_files(
             [*product_files(experiment, [tile]), *layer_files(experiment, [tile])], experiment.path.parent
@@ -195,7 +194,7 @@ def mosaic_step(experiment: Experiment) -> Step:
     return Step(
         "mosaic",
         ("mapping.crs",),
-        tuple(folder.map(layer) for layer in MAPS),
+        tuple(folder.map(layer) for layer in layers_of(experiment.mapping)),
         after=tuple(f"classify {tile}" for tile in experiment.series.tiles),
     )
 

@@ -46,6 +46,7 @@ from toolkit.learning.callbacks import Callback, StopSignal, TrainingRun, replay
 from toolkit.learning.cost import network_shape
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.training import TrainingResult, train_network
+from toolkit.mapping.classify import layers_of
 from toolkit.mapping.mosaic import mosaic_tiles
 from toolkit.samples.counts import count_samples
 from toolkit.samples.sampling import draw_over_tiles
@@ -197,7 +198,7 @@ class EpochProgress(Callback):
 def classify(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:
     """Classify every tile, block by block, within `mapping.memory_gb`, here or on the cluster of `cluster`.
 
-    Leaves `mapping/<tile>/{classes,confidence,validity}.tif`, and `longest_gap.tif` where that is asked for. A tile
+    Leaves `mapping/<tile>/{classes,confidence,validity}.tif`, and the other layers that `mapping` asks for. A tile
     that is done stays done, and a killed run goes on with the block it was at.
 
     Returns:
@@ -217,7 +218,7 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
 
 
 def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Path:
-    """Mosaic the classified tiles into `mapping/{classes,confidence}.tif`, cloud-optimised GeoTIFFs.
+    """Mosaic the classified tiles into `mapping/{classes,confidence,…}.tif`, cloud-optimised GeoTIFFs.
 
     Returns:
         Path of the class map.
@@ -233,6 +234,7 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
             tiles,
             folder.mapping,
             experiment.nomenclature,
+            layers=layers_of(experiment.mapping),
             crs=experiment.mapping.crs,
             tags=provenance_tags(experiment, record),
             progress=reporter.progress("mosaic"),
