@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.items import note_maps
 from toolkit.experiment.plan import plan_of
 from toolkit.experiment.provenance import Manifest, Record, provenance_tags
 from toolkit.experiment.stages import classify_step
@@ -50,6 +51,7 @@ def classify_by_threads(experiment: Experiment, tile: str, overwrite: bool, obse
             series, experiment.stack, model, folder.tile(tile), experiment.mapping,
             key=record.key, tags=provenance_tags(experiment, record), progress=progress, say=say,
         )  # fmt: skip
+        note_maps(experiment, record, folder.tile(tile), tile)
         return outcome(series)
 
     perform(experiment, classify_step(experiment, tile), work, overwrite=overwrite, observer=observer)
@@ -145,6 +147,7 @@ class _Tiles:
             folder = RunFolder(self.experiment.folder).tile(job.name)
             tags, layers = provenance_tags(self.experiment, record), layers_of(self.experiment.mapping)
             write_maps(results, series, self.model, folder, tags, layers)
+            note_maps(self.experiment, record, folder, job.name)
             return outcome(series)
 
         step = classify_step(self.experiment, job.name)

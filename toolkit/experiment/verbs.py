@@ -23,6 +23,7 @@ from toolkit.experiment.drawing import (
     train_first,
 )
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.items import note_maps
 from toolkit.experiment.map_products import postprocess
 from toolkit.experiment.provenance import Record, provenance_tags
 from toolkit.experiment.reporting import report_validation
@@ -48,6 +49,7 @@ from toolkit.learning.inputs import InputLayout
 from toolkit.learning.training import TrainingResult, train_network
 from toolkit.mapping.classify import layers_of
 from toolkit.mapping.mosaic import mosaic_tiles
+from toolkit.mapping.vrt import write_vrt
 from toolkit.samples.counts import count_samples
 from toolkit.samples.sampling import draw_over_tiles
 from toolkit.samples.store import SampleStore
@@ -239,6 +241,8 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
             tags=provenance_tags(experiment, record),
             progress=reporter.progress("mosaic"),
         )
+        write_vrt([tile / "classes.tif" for tile in tiles], folder.map().with_suffix(".vrt"), experiment.nomenclature)
+        note_maps(experiment, record, folder.mapping)
         return f"{len(tiles)} tiles in {folder.map()}"
 
     perform(experiment, mosaic_step(experiment), work, overwrite=overwrite, observer=observer)

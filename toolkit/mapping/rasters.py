@@ -159,10 +159,13 @@ def side_file(path: Path) -> Path:
 
 def _category_names(nomenclature: Nomenclature) -> str:
     """GDAL's auxiliary file with the name of every value, for QGIS and `gdalinfo`."""
+    names = category_names(nomenclature)
+    return f'<PAMDataset>\n  <PAMRasterBand band="1">\n{names}  </PAMRasterBand>\n</PAMDataset>\n'
+
+
+def category_names(nomenclature: Nomenclature) -> str:
+    """GDAL's list of the name of every value from 0 on, XML."""
     last = max(one.code for one in nomenclature.classes)
     names = ["no data", *("" if code not in nomenclature else nomenclature.label(code) for code in range(1, last + 1))]
     lines = "".join(f"      <Category>{escape(name)}</Category>\n" for name in names)
-    return (
-        '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
-        f"{lines}    </CategoryNames>\n  </PAMRasterBand>\n</PAMDataset>\n"
-    )
+    return f"    <CategoryNames>\n{lines}    </CategoryNames>\n"
