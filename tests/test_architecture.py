@@ -136,6 +136,8 @@ def test_public_names_are_sorted_complete_and_load() -> None:
         "tune",
         "plan",
         "classify",
+        "apply_model",
+        "fuse",
         "mosaic",
         "postprocess",
         "validate",

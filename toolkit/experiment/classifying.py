@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from toolkit.experiment.chosen_model import load_model
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
@@ -25,7 +26,6 @@ from toolkit.ground.clusters import cluster_crew
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.streaming import Progress, stream_all
-from toolkit.learning.checkpoint import Model
 from toolkit.mapping.classify import classify_tile, layers_of, map_job, more_bytes, write_maps
 from toolkit.mapping.memory import PROCESS_BYTES, allot
 from toolkit.series.tiling import FileTiling
@@ -46,7 +46,7 @@ def classify_by_threads(experiment: Experiment, tile: str, overwrite: bool, obse
         (series,) = open_series(experiment, tiles=[tile])
         plan_of(experiment, [series])  # what cannot end well is refused before it begins
         progress, say = telling(reporter, f"classify {tile}")
-        model = Model.load(folder.model, network_file=experiment.network_file)
+        model = load_model(experiment)
         classify_tile(
             series, experiment.stack, model, folder.tile(tile), experiment.mapping,
             key=record.key, tags=provenance_tags(experiment, record), progress=progress, say=say,
@@ -121,7 +121,7 @@ class _Tiles:
         """The work of each tile, opened when its turn comes."""
         experiment, params = self.experiment, self.experiment.cluster
         folder, budget = RunFolder(experiment.folder), int(params.worker_memory(experiment.mapping.memory_gb) * 1e9)
-        self.model = Model.load(folder.model, network_file=experiment.network_file)
+        self.model = load_model(experiment)
         for tile, record in waiting:
             (series,) = open_series(experiment, tiles=[tile])
             plan_of(experiment, [series])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from toolkit.experiment.chosen_model import load_model
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest
@@ -22,7 +23,6 @@ from toolkit.ground.clusters import ClusterParams
 from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.ground.memory import free_memory, resident
 from toolkit.ground.streaming import Progress, no_progress
-from toolkit.learning.checkpoint import Model
 from toolkit.mapping.classify import layers_of, more_bytes
 from toolkit.mapping.forecast import TileForecast, forecast_tile, probe
 from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
@@ -155,8 +155,8 @@ def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_p
     series = open_series(experiment, progress, waiting) if waiting else []
     probed = None
     found = plan_of(experiment, series, up_to_date)
-    if time and series and (folder.model / "model.json").exists():
-        model = Model.load(folder.model, network_file=experiment.network_file)
+    if time and series and ((experiment.chosen_model or folder.model) / "model.json").exists():
+        model = load_model(experiment)
         model.check_features(experiment.stack.names, definitions=experiment.stack.definitions)
         with tempfile.TemporaryDirectory(prefix=".probe.", dir=_existing(experiment.folder)) as aside:
             probed = probe(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from toolkit.experiment.chosen_model import model_source
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, fingerprint_files
@@ -183,8 +184,8 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
         inputs=fingerprint_files(
             [*product_files(experiment, [tile]), *layer_files(experiment, [tile])], experiment.path.parent
         ),
-        after=("train",),
-        arguments=feature_sources(experiment),
+        after=() if experiment.chosen_model else ("train",),
+        arguments={**feature_sources(experiment), **model_source(experiment)},
     )
 
 
@@ -315,9 +316,14 @@ def ground_truth_file(experiment: Experiment) -> Path:
     """The file of the ground truth: an entry of the catalog, or a path beside the experiment file.
 
     Raises:
-        CatalogError: neither.
+        CatalogError: neither, or the experiment has none.
     """
     source = experiment.ground_truth.source
+    if not source:
+        raise CatalogError(
+            f"ground_truth.source of {experiment.name} is empty; name the polygons to learn from, or classify and "
+            "mosaic with a saved model: mapping.model"
+        )
     path = experiment.path.parent / source
     if path.is_file():
         return path

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from toolkit.experiment.chosen_model import recipe_of
 from toolkit.experiment.classifying import classify_by_threads, classify_on_cluster
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import (
@@ -152,6 +153,7 @@ def train(
             nomenclature=experiment.nomenclature,
             feature_names=store.names,
             definitions=store.definitions,
+            recipe=recipe_of(experiment),
             dates=experiment.stack.days,
             folder=folder.learning,
             key=record.without(GROWING).key,

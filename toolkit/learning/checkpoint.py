@@ -30,6 +30,7 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.raw_rows import RawRow
 from toolkit.ground.writing import aside, write_text
 from toolkit.learning.batches import Standardiser
+from toolkit.learning.card import DOCUMENT
 from toolkit.learning.devices import DeviceName, choose_device
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import (
@@ -45,7 +46,7 @@ from toolkit.learning.models.columns import chunk_of, for_maps
 from toolkit.learning.outputs import CLASS, CONFIDENCE, PROBABILITIES, outputs_of
 from toolkit.series.matrix import MatrixForm
 
-WEIGHTS, DOCUMENT = "weights.safetensors", "model.json"
+WEIGHTS = "weights.safetensors"
 FORMAT = 1
 RAW_PIXELS = 512
 """Pixels of raw dates that go through the network at once, at most: it makes many numbers of each."""
@@ -72,6 +73,8 @@ class Model:
     """What stands before the network."""
     definitions: dict[str, str] = field(default_factory=dict)
     """What the features are (unit, formula, function), in words; empty in models of earlier versions."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """How the features are made, as plain values; empty where that was not said."""
     temperature: float = 1.0
     """What the logits are divided by, so that confidence means what it says: see `calibration`."""
     versions: dict[str, str] = field(default_factory=lambda: software_versions())
@@ -278,6 +281,7 @@ class Model:
             **({"network_sha256": self.params.code.sha256} if isinstance(self.params, OwnParams) else {}),
             "feature_names": list(self.feature_names),
             "definitions": self.definitions,
+            "recipe": self.recipe,
             "nomenclature": {"name": self.nomenclature.name, "classes": classes},
             "dates": np.datetime_as_string(self.dates.astype("datetime64[D]")).tolist(),
             "seed": self.seed,
@@ -311,6 +315,7 @@ class Model:
             seed=document["seed"],
             best=document["best"],
             definitions=document.get("definitions", {}),
+            recipe=document.get("recipe", {}),
             temperature=float(document.get("temperature", 1.0)),
             versions=document["versions"],
             device=device,

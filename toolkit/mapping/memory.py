@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from toolkit.features.reading import strip_pixels
 from toolkit.features.stack import FeatureStack
@@ -56,6 +57,9 @@ class MappingParams(Params):
     margin: bool = param(False, "Also write by how much the largest probability exceeds the second to `margin.tif`.")
     entropy: bool = param(
         False, "Also write how undecided the network is (0 to 100, all classes alike) to `entropy.tif`."
+    )
+    model: Path | None = param(
+        None, "Folder of a saved model to classify with, relative to the experiment file. Empty: the experiment's own."
     )
     crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
 
