@@ -23,7 +23,7 @@ from rasterio.features import shapes
 from shapely.geometry import shape
 
 from toolkit import Experiment, cross_validate, run
-from toolkit.cli import Printer
+from toolkit.experiment.printing import Printer
 from toolkit.figures.maps import map_beside_truth
 from toolkit.figures.style import png
 from toolkit.ground.errors import LandcoverError

@@ -137,6 +137,8 @@ def test_public_names_are_sorted_complete_and_load() -> None:
         "tune",
         "plan",
         "classify",
+        "apply_model",
+        "fuse",
         "mosaic",
         "postprocess",
         "validate",

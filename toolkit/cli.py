@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import yaml
 
 import toolkit
+from toolkit.experiment.printing import Printer, accuracy_line, bar_of, more_accuracies, shown
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.params import default_of, kind_of, leaves
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
-    from toolkit.experiment.events import Event
-    from toolkit.experiment.folder import RunFolder
     from toolkit.experiment.jobs import Job
-    from toolkit.ground.accuracy import ConfusionMatrix
 
 DESCRIPTION = """\
 Land-cover maps from satellite time series.
@@ -120,6 +117,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     planned.add_argument("experiment", type=Path, help="experiment file (YAML)")
     planned.add_argument("--no-time", action="store_true", help="do not work on a few blocks to tell the time")
     planned.set_defaults(command=_print_plan)
+    _add_map(verbs.add_parser("map", help="classify any tiles with a saved model", allow_abbrev=False), command)
+    _add_fuse(verbs.add_parser("fuse", help="fuse the maps of several runs into one", allow_abbrev=False))
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
         usage = f"landcover {name} EXPERIMENT [--overwrite] [--background] [--PARAMETER VALUE ...]"
@@ -164,11 +163,42 @@ def _add_app(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_serve_app)
 
 
-def _add_parameters(parser: argparse.ArgumentParser, sections: Sequence[str]) -> None:
+def _add_map(parser: argparse.ArgumentParser, command: str) -> None:
+    """The command that needs no experiment."""
+    parser.add_argument("model", type=Path, help="folder of a saved model")
+    parser.add_argument("--catalog", type=Path, required=True, help="data catalog")
+    parser.add_argument("--source", required=True, help="source of images in the data catalog")
+    parser.add_argument("--tiles", nargs="+", required=True, help="Sentinel-2 tiles, such as 31TCJ")
+    parser.add_argument("--folder", type=Path, required=True, help="where the experiment and its map will stand")
+    parser.add_argument("--start", help="first day; default that of the training")
+    parser.add_argument("--end", help="last day; default as long after the start as in the training")
+    parser.add_argument("--area", nargs=4, type=float, metavar=("W", "S", "E", "N"), help="degrees; default all")
+    parser.add_argument("--base", type=Path, help="folder of the files of external features; default the catalog's")
+    parser.add_argument("--network-file", type=Path, help="file of a network of your own")
+    parser.add_argument("--overwrite", action="store_true", help="replace results made with other parameters")
+    if command == "map":
+        _add_parameters(parser, ("mapping",), general=())
+    parser.set_defaults(command=_map_with)
+
+
+def _add_fuse(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="where the map will stand")
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders or experiment files, two at least")
+    parser.add_argument("--method", default="majority", choices=("majority", "dempster_shafer", "mean_probability"))
+    parser.add_argument("--mass", default="precision", choices=("precision", "recall", "oa", "kappa"))
+    parser.add_argument("--overwrite", action="store_true", help="replace another map in the folder")
+    parser.set_defaults(command=_fuse)
+
+
+def _add_parameters(
+    parser: argparse.ArgumentParser,
+    sections: Sequence[str],
+    general: Sequence[str] = ("name", "catalog", "runs", "seed"),
+) -> None:
     """An option for every parameter of these sections: `--learning.epochs`."""
     from toolkit.experiment.config import ExperimentParams
 
-    for name in ("name", "catalog", "runs", "seed"):
+    for name in general:
         _add_option(parser, name, ExperimentParams.model_fields[name])
     for section in sections:
         field = ExperimentParams.model_fields[section]
@@ -190,7 +220,8 @@ def _changes(options: argparse.Namespace) -> dict[str, Any]:
 
     given = vars(options)
     fields = leaves(ExperimentParams)
-    return {path: _value(given[path], field.annotation) for path, field in fields if path in given}
+    texts = {path: text for path, text in given.items() if isinstance(text, str)}
+    return {path: _value(texts[path], field.annotation) for path, field in fields if path in texts}
 
 
 def _value(text: str, annotation: Any) -> Any:
@@ -232,6 +263,23 @@ def _print_plan(options: argparse.Namespace) -> None:
     print(plan(Experiment.load(options.experiment), time=not options.no_time))
 
 
+def _map_with(options: argparse.Namespace) -> None:
+    given = {path.removeprefix("mapping."): value for path, value in _changes(options).items() if "." in path}
+    path = toolkit.apply_model(
+        options.model, options.catalog, options.source, options.tiles, folder=options.folder, start=options.start,
+        end=options.end, area=tuple(options.area) if options.area else None, base=options.base,
+        network_file=options.network_file, overwrite=options.overwrite, observer=Printer(), **given,
+    )  # fmt: skip
+    print(f"\nmap     {shown(path)}")
+
+
+def _fuse(options: argparse.Namespace) -> None:
+    path = toolkit.fuse(
+        options.runs, options.folder, method=options.method, mass=options.mass, overwrite=options.overwrite
+    )
+    print(f"map     {shown(path)}")
+
+
 def _run_verb(options: argparse.Namespace) -> None:
     from toolkit.experiment.config import Experiment
 
@@ -243,8 +291,8 @@ def _run_verb(options: argparse.Namespace) -> None:
     arguments = {"by": options.by} if name == "cross_validate" else {}
     if options.background:
         job = toolkit.Job.start(experiment, name, overwrite=options.overwrite, **arguments)
-        print(f"{job!r}\n\nfollow  landcover jobs {_shown(job.folder)} --follow")
-        print(f"stop    landcover stop {_shown(job.folder)}")
+        print(f"{job!r}\n\nfollow  landcover jobs {shown(job.folder)} --follow")
+        print(f"stop    landcover stop {shown(job.folder)}")
         return
     verb = getattr(toolkit, name)
     result = verb(experiment, overwrite=options.overwrite, observer=printer, **arguments)
@@ -272,9 +320,9 @@ def _show_job(options: argparse.Namespace) -> None:
     status = job.look()
     for stage in status.stages if not options.follow else ():
         left = f"{stage.left:.0f} s left" if stage.left is not None else ""
-        bar = _bar(stage.done, stage.total) if stage.state == "running" and stage.total else ""
+        bar = bar_of(stage.done, stage.total) if stage.state == "running" and stage.total else ""
         print(f"{stage.name:<16} {stage.state:<11} {bar} {stage.message}  {left}".rstrip())
-    print(f"job {job.verb} {status.state}  {_shown(job.folder)}")
+    print(f"job {job.verb} {status.state}  {shown(job.folder)}")
     if status.error:
         raise RunFolderError(status.error)
 
@@ -283,7 +331,7 @@ def _stop_job(options: argparse.Namespace) -> None:
     job = _job_of(options)
     job.stop()
     job.wait(30)
-    print(f"job {job.verb} {job.state}  {_shown(job.folder)}")
+    print(f"job {job.verb} {job.state}  {shown(job.folder)}")
 
 
 def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
@@ -291,37 +339,17 @@ def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
 
     folder = RunFolder(experiment.folder)
     if verb in ("run", "validate"):
-        lines = [_accuracy(result.matrix, "test pixels"), *_more_accuracies(folder)]
-        return "\n".join([*lines, f"map     {_shown(folder.map())}", f"report  {_shown(folder.report)}"])
+        lines = [accuracy_line(result.matrix, "test pixels"), *more_accuracies(folder)]
+        return "\n".join([*lines, f"map     {shown(folder.map())}", f"report  {shown(folder.report)}"])
     if verb == "cross-validate":
-        return f"{result!r}\n\nfigure  {_shown(result.folder / 'folds.png')}"
+        return f"{result!r}\n\nfigure  {shown(result.folder / 'folds.png')}"
     if verb == "tune":
-        return f"{result!r}\n\ntrials  {_shown(result.folder / 'trials.csv')}"
+        return f"{result!r}\n\ntrials  {shown(result.folder / 'trials.csv')}"
     if verb == "sample":
         return str(result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False))
     if verb == "classify":
-        return "\n".join(f"{tile}  {_shown(path)}" for tile, path in result.items())
-    return _shown(result) if isinstance(result, Path) else repr(result)
-
-
-def _accuracy(matrix: ConfusionMatrix, tested: str) -> str:
-    return f"OA {matrix.oa:.3f}   Kappa {matrix.kappa:.3f}   F-score {matrix.f_score:.3f}   ({matrix.total:,} {tested})"
-
-
-def _more_accuracies(folder: RunFolder) -> list[str]:
-    from toolkit.experiment.verbs import left_out_assessment, postprocessed_assessment
-
-    found = {
-        "pixels of the left-out tile": left_out_assessment(folder),
-        "test pixels, post-processed map": postprocessed_assessment(folder),
-    }
-    return [_accuracy(one.matrix, tested) for tested, one in found.items() if one]
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be said from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+        return "\n".join(f"{tile}  {shown(path)}" for tile, path in result.items())
+    return shown(result) if isinstance(result, Path) else repr(result)
 
 
 def _write_demo(options: argparse.Namespace) -> None:
@@ -352,43 +380,6 @@ def _print_parameters(options: argparse.Namespace) -> None:
     from toolkit.experiment.reference import parameters_page
 
     print(parameters_page(), end="")
-
-
-class Printer:
-    """Prints events: a line for each finished step, and on a terminal a line that moves while it runs."""
-
-    def __init__(self) -> None:
-        self.moving = sys.stdout.isatty()
-        self.start = time.perf_counter()
-
-    def __call__(self, event: Event) -> None:
-        if event.state == "running" and event.total:
-            self._move(f"{event.step:<16} {_bar(event.done, event.total)} {event.message}")
-        elif event.state in ("done", "up to date", "stopped"):
-            seconds = f"{event.seconds:6.1f} s" if event.state == "done" else " " * 8
-            self._line(f"{event.step:<16} {event.state:<11}{seconds}  {event.message}")
-
-    def bar(self, name: str) -> Callable[[int, int], None]:
-        """A progress callback (done, total) for work that is not a step."""
-        return lambda done, total: self._move(f"{name:<16} {_bar(done, total)}")
-
-    def end(self) -> None:
-        """Leave the moving line."""
-        if self.moving:
-            print()
-
-    def _move(self, text: str) -> None:
-        if self.moving:
-            print(f"\r\033[K{text}", end="", flush=True)
-
-    def _line(self, text: str) -> None:
-        print(f"\r\033[K{text}" if self.moving else text, flush=True)
-
-
-def _bar(done: int, total: int, width: int = 24) -> str:
-    part = done / max(total, 1)
-    full = round(width * part)
-    return f"[{'#' * full}{'.' * (width - full)}] {part:4.0%}"
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def test_reload_keeps_the_old_where_the_file_is_wrong(experiment: Experiment) ->
         ("name: a\nseries: {start: 2018-02-30}", "not valid YAML: day is out of range"),
         ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
         (yaml.safe_dump({**MINIMAL, "seris": {}}), "did you mean 'series'"),
-        (yaml.safe_dump({key: MINIMAL[key] for key in ("name", "series")}), "ground_truth is missing"),
+        (yaml.safe_dump({key: MINIMAL[key] for key in ("name", "ground_truth")}), "series is missing"),
     ],
 )
 def test_bad_file_is_refused(tmp_path: Path, text: str, words: str) -> None:

@@ -19,7 +19,8 @@ from toolkit.experiment.verbs import postprocessed_assessment
 from toolkit.ground.errors import CatalogError, ParameterError, RunFolderError
 from toolkit.mapping.majority import majority
 from toolkit.mapping.sieve import sieve
-from toolkit.widgets.map_content import POSTPROCESSED, result_layers
+from toolkit.mapping.smoothing import smooth
+from toolkit.widgets.map_content import ENTROPY, POSTPROCESSED, VALIDITY, result_layers
 
 
 def read(path: Path) -> np.ndarray:
@@ -143,3 +144,25 @@ def test_command_line(finished: Experiment, capsys: pytest.CaptureFixture[str]) 
     assert "mapping/classes.gpkg" in capsys.readouterr().out
     assert main(["postprocess", str(finished.path), "--postprocess.sieve.connectivity", "5"]) == 2
     assert "postprocess.sieve.connectivity = 5: input should be 4 or 8" in capsys.readouterr().err
+
+
+def test_smoothing_of_the_maps_own_probabilities(finished: Experiment) -> None:
+    """From `mapping.probabilities` to the smoothed map, with nothing made by hand."""
+    folder = RunFolder(finished.folder)
+    before = read(folder.map())
+    finished.set({"mapping.probabilities": True, "mapping.entropy": True, "postprocess.smoothing.window": 5})
+    assert {one.name: one.state for one in stages(finished)}["mosaic"] == "waiting"
+    run(finished, overwrite=True)
+    assert np.array_equal(read(folder.map()), before), "other layers do not change the classes"
+    smoothed = read(folder.postprocessed)
+    with rasterio.open(folder.map("probabilities")) as dataset:
+        probabilities = dataset.read()
+        codes = np.array([int(text.split()[0]) for text in dataset.descriptions])
+    assert np.array_equal(codes, finished.nomenclature.codes)
+    wanted = smooth(probabilities, codes, window=5, share=0.5, smoothness=np.full(len(codes), 20.0))
+    assert np.array_equal(smoothed, np.where(probabilities.any(axis=0), wanted, before))
+    assert 0 < (smoothed != before).mean() < 0.5
+    shown = result_layers(finished)
+    assert [layer.files for layer in shown[ENTROPY]] == [(folder.map("entropy"),)]
+    assert [layer.files for layer in shown[VALIDITY]] == [(folder.map("validity"),)]
+    assert {one.state for one in stages(finished)} == {"up to date"}

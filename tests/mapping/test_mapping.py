@@ -26,7 +26,7 @@ from toolkit.learning.models import MlpParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import train_network
 from toolkit.mapping import memory, mosaic
-from toolkit.mapping.classify import LAYERS, BlockClassifier, classify_tile
+from toolkit.mapping.classify import ALWAYS, BlockClassifier, classify_tile
 from toolkit.mapping.memory import MappingParams, allot, bytes_a_pixel, part_bytes
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
@@ -98,7 +98,7 @@ def test_tile_is_classified_with_confidence_and_validity(series: TileSeries, mod
 def test_the_longest_gap_is_a_layer_where_it_is_asked_for(series: TileSeries, model: Model, tmp_path: Path) -> None:
     paths = classify_tile(series, STACK, model, tmp_path, MappingParams(longest_gap=True), key="k")
     gaps, validity = read(paths["longest_gap"]), read(paths["validity"])
-    assert set(classify_tile(series, STACK, model, tmp_path / "b", MappingParams(), key="k")) == set(LAYERS)
+    assert set(classify_tile(series, STACK, model, tmp_path / "b", MappingParams(), key="k")) == set(ALWAYS)
     _, clear = series.read(Block(0, 0, 40, 40))
     first, last = STACK.days[[0, -1]]
     for row, col in ((10, 10), (35, 10), (20, 30)):
@@ -352,12 +352,13 @@ class FailingModel:
 
     def __init__(self, model: Model, most: int) -> None:
         self.model, self.most, self.refused = model, most, 0
+        self.nomenclature = model.nomenclature
 
-    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict_outputs(self, features: np.ndarray, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
         if features.shape[1] > self.most:
             self.refused += 1
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return self.model.predict(features)
+        return self.model.predict_outputs(features, wanted)
 
 
 def test_where_memory_does_not_suffice_blocks_are_halved_and_it_is_said(series: TileSeries, model: Model) -> None:
@@ -376,7 +377,9 @@ def test_where_memory_does_not_suffice_blocks_are_halved_and_it_is_said(series: 
 
 def test_an_error_that_is_not_about_memory_is_not_tried_again(series: TileSeries, model: Model) -> None:
     class Broken:
-        def predict(self, features: np.ndarray) -> None:
+        nomenclature = NAMES
+
+        def predict_outputs(self, features: np.ndarray, wanted: tuple[str, ...]) -> None:
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     part = PartSize((256, 256))

@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from toolkit.experiment.chosen_model import load_model
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.items import note_maps
 from toolkit.experiment.plan import plan_of
 from toolkit.experiment.provenance import Manifest, Record, provenance_tags
 from toolkit.experiment.stages import classify_step
@@ -24,8 +26,7 @@ from toolkit.ground.clusters import cluster_crew
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.streaming import Progress, stream_all
-from toolkit.learning.checkpoint import Model
-from toolkit.mapping.classify import classify_tile, layers_of, map_job, write_maps
+from toolkit.mapping.classify import classify_tile, layers_of, map_job, more_bytes, write_maps
 from toolkit.mapping.memory import PROCESS_BYTES, allot
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -45,11 +46,12 @@ def classify_by_threads(experiment: Experiment, tile: str, overwrite: bool, obse
         (series,) = open_series(experiment, tiles=[tile])
         plan_of(experiment, [series])  # what cannot end well is refused before it begins
         progress, say = telling(reporter, f"classify {tile}")
-        model = Model.load(folder.model, network_file=experiment.network_file)
+        model = load_model(experiment)
         classify_tile(
             series, experiment.stack, model, folder.tile(tile), experiment.mapping,
             key=record.key, tags=provenance_tags(experiment, record), progress=progress, say=say,
         )  # fmt: skip
+        note_maps(experiment, record, folder.tile(tile), tile)
         return outcome(series)
 
     perform(experiment, classify_step(experiment, tile), work, overwrite=overwrite, observer=observer)
@@ -119,18 +121,20 @@ class _Tiles:
         """The work of each tile, opened when its turn comes."""
         experiment, params = self.experiment, self.experiment.cluster
         folder, budget = RunFolder(experiment.folder), int(params.worker_memory(experiment.mapping.memory_gb) * 1e9)
-        self.model = Model.load(folder.model, network_file=experiment.network_file)
+        self.model = load_model(experiment)
         for tile, record in waiting:
             (series,) = open_series(experiment, tiles=[tile])
             plan_of(experiment, [series])
             self.open[tile] = series, record
             self.reporter.tell(Event(f"classify {tile}", "running"))
             tiling, stack = FileTiling.of(series), experiment.stack
-            allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads)
+            layers = layers_of(experiment.mapping)
+            more = more_bytes(layers, len(self.model.nomenclature))
+            allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads, more)
             progress = self.reporter.progress(f"classify {tile}")
             yield map_job(
                 series, stack, self.model, folder.tile(tile), allotment, tiling,
-                key=record.key, layers=layers_of(experiment.mapping), progress=progress,
+                key=record.key, layers=layers, progress=progress,
             )  # fmt: skip
 
     def write(self, job: StreamJob, results: BlockResults) -> None:
@@ -143,6 +147,7 @@ class _Tiles:
             folder = RunFolder(self.experiment.folder).tile(job.name)
             tags, layers = provenance_tags(self.experiment, record), layers_of(self.experiment.mapping)
             write_maps(results, series, self.model, folder, tags, layers)
+            note_maps(self.experiment, record, folder, job.name)
             return outcome(series)
 
         step = classify_step(self.experiment, job.name)

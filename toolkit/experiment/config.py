@@ -31,6 +31,7 @@ from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import build, differences, keep_what_fits, models_of
 from toolkit.ground.writing import write_text
+from toolkit.learning.card import ModelCard
 from toolkit.learning.models import OwnParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.products.catalog import Catalog
@@ -251,8 +252,26 @@ class Experiment:
 
     @property
     def nomenclature(self) -> Nomenclature:
-        """The classes of the ground truth."""
+        """The classes of the ground truth, or of the saved model where there is none."""
+        card = None if self._params.ground_truth.source else self.model_card
+        if card is not None:
+            return card.nomenclature
         return Nomenclature.load(_beside(self.path, self._params.ground_truth.nomenclature))
+
+    @property
+    def chosen_model(self) -> Path | None:
+        """Folder of the saved model that classifies; None where that is the experiment's own."""
+        model = self._params.mapping.model
+        return self.path.parent / model if model is not None else None
+
+    @property
+    def model_card(self) -> ModelCard | None:
+        """What that model says of itself.
+
+        Raises:
+            ModelError: it is absent or damaged.
+        """
+        return ModelCard.read(self.chosen_model) if self.chosen_model is not None else None
 
     @property
     def stack(self) -> FeatureStack:

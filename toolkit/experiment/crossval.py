@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.experiment.chosen_model import recipe_of
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import extract_over_tiles, locate_over_tiles, sources_of
 from toolkit.experiment.folder import RunFolder
@@ -229,6 +230,7 @@ def _run_fold(
         nomenclature=nomenclature,
         feature_names=store.names,
         definitions=store.definitions,
+        recipe=recipe_of(experiment),
         dates=experiment.stack.days,
         folder=folder / "learning",
         key=record.without(GROWING).key,

@@ -19,6 +19,7 @@ from pyproj import Transformer
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
+from toolkit.experiment.chosen_model import load_model
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.pixel_report import Mapped, PixelReport, PixelSeries, Place, Truth
@@ -238,7 +239,7 @@ class _Visit:
         Raises:
             ModelError: there is no model, or none that fits these features.
         """
-        path = self.folder.model / "model.json"
+        path = (self.experiment.chosen_model or self.folder.model) / "model.json"
         if not path.exists():
             raise ModelError("No model yet: `train` makes it")
         model = self.keep("model", _stamp(path), self._load_model)
@@ -249,7 +250,7 @@ class _Visit:
         return dict(zip(model.nomenclature.codes[order].tolist(), shares[order].tolist(), strict=True))
 
     def _load_model(self) -> Model:
-        return Model.load(self.folder.model, network_file=self.experiment.network_file)
+        return load_model(self.experiment)
 
     def _mapped(self, place: Place) -> Mapped | None:
         """The maps of the tile at a place, or the mosaic where only that is there."""

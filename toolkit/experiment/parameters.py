@@ -29,7 +29,7 @@ class ExperimentParams(Params):
     seed: int = param(0, "Seed of every random choice.", ge=0, le=2**31 - 1)
     series: SeriesParams = Field(..., description="Images, period, grid of days.")
     features: FeatureParams = Field(FeatureParams(), description="Features of each pixel.")
-    ground_truth: GroundTruthParams = Field(..., description="Polygons and classes.")
+    ground_truth: GroundTruthParams = Field(GroundTruthParams(), description="Polygons and classes.")
     split: SplitParams = Field(SplitParams(), description="Which polygons train and which test.")
     sampling: SamplingParams = Field(SamplingParams(), description="Pixels drawn from the polygons.")
     learning: LearningParams = Field(LearningParams(), description="Network and training.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from toolkit.experiment.chosen_model import load_model
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest
@@ -22,7 +23,7 @@ from toolkit.ground.clusters import ClusterParams
 from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.ground.memory import free_memory, resident
 from toolkit.ground.streaming import Progress, no_progress
-from toolkit.learning.checkpoint import Model
+from toolkit.mapping.classify import layers_of, more_bytes
 from toolkit.mapping.forecast import TileForecast, forecast_tile, probe
 from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
 from toolkit.series.timeseries import TileSeries
@@ -154,11 +155,18 @@ def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_p
     series = open_series(experiment, progress, waiting) if waiting else []
     probed = None
     found = plan_of(experiment, series, up_to_date)
-    if time and series and (folder.model / "model.json").exists():
-        model = Model.load(folder.model, network_file=experiment.network_file)
+    if time and series and ((experiment.chosen_model or folder.model) / "model.json").exists():
+        model = load_model(experiment)
         model.check_features(experiment.stack.names, definitions=experiment.stack.definitions)
         with tempfile.TemporaryDirectory(prefix=".probe.", dir=_existing(experiment.folder)) as aside:
-            probed = probe(series[0], experiment.stack, model, found.tiles[0], Path(aside) / "blocks")
+            probed = probe(
+                series[0],
+                experiment.stack,
+                model,
+                found.tiles[0],
+                Path(aside) / "blocks",
+                layers_of(experiment.mapping),
+            )
     return Plan(**{**vars(found), "seconds_a_pixel": probed})
 
 
@@ -169,6 +177,7 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
         RunFolderError, ParameterError: the disk or the memory does not suffice.
     """
     cluster, mapping = experiment.cluster, experiment.mapping
+    more = more_bytes(layers_of(mapping), len(experiment.nomenclature))
     if cluster.kind == "none":
         processes, budget, base, threads = 1, mapping.bytes, resident(), mapping.most_workers
     else:
@@ -176,7 +185,7 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
         budget = int(cluster.worker_memory(mapping.memory_gb) * 1e9)
     found = Plan(
         experiment.name,
-        tuple(forecast_tile(one, experiment.stack, budget, base, threads) for one in series),
+        tuple(forecast_tile(one, experiment.stack, budget, base, threads, more) for one in series),
         up_to_date,
         processes,
         processes * budget,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from toolkit.experiment.chosen_model import model_source
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, fingerprint_files
@@ -22,8 +23,7 @@ from toolkit.ground.params import Params
 from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.space import NETWORK
 from toolkit.learning.training import start_fingerprint
-from toolkit.mapping.classify import layers_of
-from toolkit.mapping.mosaic import MAPS
+from toolkit.mapping.classify import ASKED, layers_of
 from toolkit.products.catalog import TILE, VectorSource
 
 AREA = ("series.source", "series.tiles", "series.area", "series.bands")
@@ -179,13 +179,13 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
     folder = RunFolder(experiment.folder)
     return Step(
         f"classify {tile}",
-        (*SERIES, "mapping.longest_gap"),
+        (*SERIES, *(f"mapping.{layer}" for layer in ASKED)),
         tuple(folder.tile(tile) / f"{layer}.tif" for layer in layers_of(experiment.mapping)),
         inputs=fingerprint_files(
             [*product_files(experiment, [tile]), *layer_files(experiment, [tile])], experiment.path.parent
         ),
-        after=("train",),
-        arguments=feature_sources(experiment),
+        after=() if experiment.chosen_model else ("train",),
+        arguments={**feature_sources(experiment), **model_source(experiment)},
     )
 
 
@@ -195,7 +195,7 @@ def mosaic_step(experiment: Experiment) -> Step:
     return Step(
         "mosaic",
         ("mapping.crs",),
-        tuple(folder.map(layer) for layer in MAPS),
+        tuple(folder.map(layer) for layer in layers_of(experiment.mapping)),
         after=tuple(f"classify {tile}" for tile in experiment.series.tiles),
     )
 
@@ -316,9 +316,14 @@ def ground_truth_file(experiment: Experiment) -> Path:
     """The file of the ground truth: an entry of the catalog, or a path beside the experiment file.
 
     Raises:
-        CatalogError: neither.
+        CatalogError: neither, or the experiment has none.
     """
     source = experiment.ground_truth.source
+    if not source:
+        raise CatalogError(
+            f"ground_truth.source of {experiment.name} is empty; name the polygons to learn from, or classify and "
+            "mosaic with a saved model: mapping.model"
+        )
     path = experiment.path.parent / source
     if path.is_file():
         return path

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from toolkit.experiment.chosen_model import recipe_of
 from toolkit.experiment.classifying import classify_by_threads, classify_on_cluster
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import (
@@ -24,6 +25,7 @@ from toolkit.experiment.drawing import (
 )
 from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.items import note_maps
 from toolkit.experiment.map_products import postprocess
 from toolkit.experiment.provenance import Record, provenance_tags
 from toolkit.experiment.reporting import report_validation
@@ -49,7 +51,9 @@ from toolkit.learning.cost import network_shape
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.result import rate_changes
 from toolkit.learning.training import TrainingResult, train_network
+from toolkit.mapping.classify import layers_of
 from toolkit.mapping.mosaic import mosaic_tiles
+from toolkit.mapping.vrt import write_vrt
 from toolkit.samples.counts import count_samples
 from toolkit.samples.sampling import draw_over_tiles
 from toolkit.samples.store import SampleStore
@@ -152,6 +156,7 @@ def train(
             nomenclature=experiment.nomenclature,
             feature_names=store.names,
             definitions=store.definitions,
+            recipe=recipe_of(experiment),
             dates=experiment.stack.days,
             folder=folder.learning,
             key=record.without(GROWING).key,
@@ -220,7 +225,7 @@ class EpochProgress(Callback):
 def classify(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:
     """Classify every tile, block by block, within `mapping.memory_gb`, here or on the cluster of `cluster`.
 
-    Leaves `mapping/<tile>/{classes,confidence,validity}.tif`, and `longest_gap.tif` where that is asked for. A tile
+    Leaves `mapping/<tile>/{classes,confidence,validity}.tif`, and the other layers that `mapping` asks for. A tile
     that is done stays done, and a killed run goes on with the block it was at.
 
     Returns:
@@ -240,7 +245,7 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
 
 
 def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Path:
-    """Mosaic the classified tiles into `mapping/{classes,confidence}.tif`, cloud-optimised GeoTIFFs.
+    """Mosaic the classified tiles into `mapping/{classes,confidence,…}.tif`, cloud-optimised GeoTIFFs.
 
     Returns:
         Path of the class map.
@@ -256,10 +261,13 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
             tiles,
             folder.mapping,
             experiment.nomenclature,
+            layers=layers_of(experiment.mapping),
             crs=experiment.mapping.crs,
             tags=provenance_tags(experiment, record),
             progress=reporter.progress("mosaic"),
         )
+        write_vrt([tile / "classes.tif" for tile in tiles], folder.map().with_suffix(".vrt"), experiment.nomenclature)
+        note_maps(experiment, record, folder.mapping)
         return f"{len(tiles)} tiles in {folder.map()}"
 
     perform(experiment, mosaic_step(experiment), work, overwrite=overwrite, observer=observer)

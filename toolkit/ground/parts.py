@@ -94,12 +94,15 @@ def in_parts(work: Work, block: Block, size: PartSize, join: Join) -> Arrays:
 
 
 def join_maps(block: Block, parts: Sequence[tuple[Block, Arrays]]) -> Arrays:
-    """Arrays (y, x) of a block."""
-    joined = {name: np.empty((block.height, block.width), array.dtype) for name, array in parts[0][1].items()}
+    """Arrays (…, y, x) of a block."""
+    joined = {
+        name: np.empty((*array.shape[:-2], block.height, block.width), array.dtype)
+        for name, array in parts[0][1].items()
+    }
     for part, arrays in parts:
         rows, cols = Block(part.row - block.row, part.col - block.col, part.height, part.width).slices
         for name, array in arrays.items():
-            joined[name][rows, cols] = array
+            joined[name][..., rows, cols] = array
     return joined
 
 

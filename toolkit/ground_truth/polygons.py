@@ -37,7 +37,10 @@ FIXED_DATE = "2000-01-01T00:00:00.000Z"
 class GroundTruthParams(Params):
     """Where the ground truth comes from and what is kept of it."""
 
-    source: str = param(..., "Vector file of polygons: a name of the data catalog, or a path.", min_length=1)
+    source: str = param(
+        "",
+        "Vector file of polygons: a name of the data catalog, or a path. Empty: none; `mapping.model` classifies then.",
+    )
     layer: str | None = param(None, "Layer to read, where the file holds more than one.")
     class_field: str = param("code", "Field that holds the class code, a whole number.", min_length=1)
     nomenclature: str = param("oso_23", "Classes of the map: a shipped nomenclature or a CSV file.", min_length=1)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +30,7 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.raw_rows import RawRow
 from toolkit.ground.writing import aside, write_text
 from toolkit.learning.batches import Standardiser
+from toolkit.learning.card import DOCUMENT
 from toolkit.learning.devices import DeviceName, choose_device
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import (
@@ -42,9 +43,10 @@ from toolkit.learning.models import (
     network_params,
 )
 from toolkit.learning.models.columns import chunk_of, for_maps
+from toolkit.learning.outputs import CLASS, CONFIDENCE, PROBABILITIES, outputs_of
 from toolkit.series.matrix import MatrixForm
 
-WEIGHTS, DOCUMENT = "weights.safetensors", "model.json"
+WEIGHTS = "weights.safetensors"
 FORMAT = 1
 RAW_PIXELS = 512
 """Pixels of raw dates that go through the network at once, at most: it makes many numbers of each."""
@@ -71,6 +73,8 @@ class Model:
     """What stands before the network."""
     definitions: dict[str, str] = field(default_factory=dict)
     """What the features are (unit, formula, function), in words; empty in models of earlier versions."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """How the features are made, as plain values; empty where that was not said."""
     temperature: float = 1.0
     """What the logits are divided by, so that confidence means what it says: see `calibration`."""
     versions: dict[str, str] = field(default_factory=lambda: software_versions())
@@ -169,14 +173,33 @@ class Model:
         Raises:
             ModelError: the number of features is not the model's.
         """
-        indices = np.empty(features.shape[1], dtype=np.intp)
-        confidence = np.empty(features.shape[1], dtype=np.uint8)
-        for pixels, logits in self._logits(features, standardised):
-            largest, index = logits.max(dim=0)
-            probability = logits.sub_(largest).exp_().sum(dim=0).reciprocal_()
-            indices[pixels] = index.cpu().numpy()
-            confidence[pixels] = probability.mul_(100).round_().to(torch.uint8).cpu().numpy()
-        return self.nomenclature.codes[indices], confidence
+        found = self.predict_outputs(features, (CLASS, CONFIDENCE), standardised=standardised)
+        return found[CLASS], found[CONFIDENCE]
+
+    @torch.inference_mode()
+    def predict_outputs(
+        self, features: np.ndarray, wanted: Collection[str], *, standardised: bool = False
+    ) -> dict[str, np.ndarray]:
+        """Whatever a map needs of pixels, from one pass of the network.
+
+        Args:
+            features, standardised: as in `predict`.
+            wanted: `class` (as code), `confidence`, `probabilities`, `margin`, `entropy`: see `outputs_of`.
+
+        Returns:
+            Each uint8 of shape (pixel,), `probabilities` (class, pixel) in the order of the nomenclature.
+
+        Raises:
+            ModelError: the number of features is not the model's.
+        """
+        pixels, classes = features.shape[1], len(self.nomenclature)
+        shapes = {name: (classes, pixels) if name == PROBABILITIES else (pixels,) for name in wanted}
+        found = {name: np.empty(shape, np.uint8) for name, shape in shapes.items()}
+        for some, logits in self._logits(features, standardised):
+            for name, value in outputs_of(logits, wanted).items():
+                one = value.cpu().numpy()
+                found[name][..., some] = self.nomenclature.codes[one] if name == CLASS else one
+        return found
 
     @torch.inference_mode()
     def predict_probabilities(self, features: np.ndarray, *, standardised: bool = False) -> np.ndarray:
@@ -258,6 +281,7 @@ class Model:
             **({"network_sha256": self.params.code.sha256} if isinstance(self.params, OwnParams) else {}),
             "feature_names": list(self.feature_names),
             "definitions": self.definitions,
+            "recipe": self.recipe,
             "nomenclature": {"name": self.nomenclature.name, "classes": classes},
             "dates": np.datetime_as_string(self.dates.astype("datetime64[D]")).tolist(),
             "seed": self.seed,
@@ -291,6 +315,7 @@ class Model:
             seed=document["seed"],
             best=document["best"],
             definitions=document.get("definitions", {}),
+            recipe=document.get("recipe", {}),
             temperature=float(document.get("temperature", 1.0)),
             versions=document["versions"],
             device=device,

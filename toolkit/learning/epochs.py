@@ -49,6 +49,7 @@ class Packing:
     seed: int
     standardiser: Standardiser
     definitions: Mapping[str, str]
+    recipe: Mapping[str, Any]
 
     def model(self, state: TrainingState, temperature: float = 1.0) -> Model:
         """The model of the best epoch. (Its seconds stay out: two equal trainings write equal files.)"""
@@ -63,6 +64,7 @@ class Packing:
             seed=self.seed,
             best={name: value for name, value in state.best.items() if name != "seconds"},
             definitions=dict(self.definitions),
+            recipe=dict(self.recipe),
             temperature=temperature,
         )
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,7 @@ def train_network(
     folder: Path,
     key: str,
     definitions: Mapping[str, str] | None = None,
+    recipe: Mapping[str, Any] | None = None,
     callbacks: Sequence[Callback] = (),
     stop: StopSignal | None = None,
     overwrite: bool = False,
@@ -70,6 +72,7 @@ def train_network(
             a folder under `tries/`.
         key: fingerprint of the samples and of the parameters, `epochs` aside, which may be raised to go on.
         definitions: what the features are, in words; kept with the model.
+        recipe: how they are made, as plain values that JSON can hold; kept with the model.
         callbacks: called after `history.csv` is written; of several trainings they see one after the other, and at
             the end the one that is kept.
         stop: asked before each batch.
@@ -87,7 +90,8 @@ def train_network(
     days = np.asarray(dates, "datetime64[D]")
     names, defined = tuple(feature_names), dict(definitions or {})
     params = params.as_trained
-    task = _Task(samples, params, seed, nomenclature, names, days, defined, callbacks, stop, overwrite, base)
+    made = dict(recipe or {})
+    task = _Task(samples, params, seed, nomenclature, names, days, defined, made, callbacks, stop, overwrite, base)
     return task.tries(folder, key) if params.tries.several else task.one(folder, key)
 
 
@@ -102,6 +106,7 @@ class _Task:
     feature_names: tuple[str, ...]
     dates: np.ndarray
     definitions: dict[str, str]
+    recipe: dict[str, Any]
     callbacks: Sequence[Callback]
     stop: StopSignal | None
     overwrite: bool
@@ -127,9 +132,8 @@ class _Task:
                 fitting, standardiser = prepare_trees(*given)
             else:
                 fitting, standardiser = prepare(*given, streamed=choices.streamed, start=start, ranks=ranks)
-            packing = Packing(
-                params, self.feature_names, self.nomenclature, self.dates, self.seed, standardiser, self.definitions
-            )
+            about = (self.feature_names, self.nomenclature, self.dates, self.seed)
+            packing = Packing(params, *about, standardiser, self.definitions, self.recipe)
             run = TrainingRun(
                 params=self.params,
                 labels=tuple(one.label for one in self.nomenclature.classes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,27 +17,47 @@ from toolkit.ground.grid import Block
 from toolkit.ground.memory import MemoryPace, PeakWatch, resident
 from toolkit.ground.parts import PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
+from toolkit.learning import outputs
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
+from toolkit.mapping.layers import (
+    CLASSES,
+    CONFIDENCE,
+    ENTROPY,
+    LAYERS,
+    LONGEST_GAP,
+    MARGIN,
+    PROBABILITIES,
+    VALIDITY,
+    layer_bytes,
+)
 from toolkit.mapping.memory import Allotment, MappingParams, allot
-from toolkit.mapping.rasters import NO_CLASS, map_writers, write_block
+from toolkit.mapping.rasters import forget_others, map_writers, write_block
 from toolkit.products.raster import raster_memory, use_raster_memory
 from toolkit.series.buffers import BufferPool
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
-LAYERS = {"classes": "uint8", "confidence": "uint8", "validity": "uint16"}
-"""What a classified tile has: class code, largest probability (0-100), number of clear dates."""
-LONGEST_GAP = "longest_gap"
-"""The layer of the longest time between clear dates, days, where it is asked for."""
+ALWAYS = (CLASSES, CONFIDENCE, VALIDITY)
+"""The layers that a classified tile has in any case."""
+ASKED = (LONGEST_GAP, PROBABILITIES, MARGIN, ENTROPY)
+"""Those that it has where the parameter of their name says so."""
+BY_THE_NETWORK = {CLASSES: outputs.CLASS, CONFIDENCE: outputs.CONFIDENCE, PROBABILITIES: outputs.PROBABILITIES}
+BY_THE_NETWORK |= {MARGIN: outputs.MARGIN, ENTROPY: outputs.ENTROPY}
+"""Layer -> output of the network."""
 
 WHOLE_BLOCKS = (1 << 30, 1 << 30)
 """The size of parts where a block is not divided."""
 
 
-def layers_of(params: MappingParams) -> dict[str, str]:
-    """The layers that a tile is classified into, and their types."""
-    return {**LAYERS, LONGEST_GAP: "uint16"} if params.longest_gap else LAYERS
+def layers_of(params: MappingParams) -> tuple[str, ...]:
+    """The layers that a tile is classified into."""
+    return (*ALWAYS, *(layer for layer in ASKED if getattr(params, layer)))
+
+
+def more_bytes(layers: Sequence[str], classes: int) -> int:
+    """Bytes a pixel of the layers besides those of every tile, of a nomenclature of so many classes."""
+    return layer_bytes(layers, classes) - layer_bytes(ALWAYS, classes)
 
 
 @dataclass(frozen=True)
@@ -47,7 +67,7 @@ class BlockClassifier:
     series: TileSeries
     stack: FeatureStack
     model: Model
-    layers: Mapping[str, str] = field(default_factory=lambda: LAYERS)
+    layers: Sequence[str] = ALWAYS
     part: PartSize = field(default_factory=lambda: PartSize(WHOLE_BLOCKS), compare=False)
     """How much is worked on at a time."""
     cache_mb: int | None = None
@@ -57,7 +77,7 @@ class BlockClassifier:
     buffers: BufferPool = field(default_factory=BufferPool, compare=False, repr=False)
 
     def __call__(self, block: Block) -> Arrays:
-        """Each of the layers of a block, (y, x)."""
+        """Each of the layers of a block, (y, x); probabilities (class, y, x)."""
         return in_parts(self._part, block, self.part, join_maps)
 
     def settle(self) -> None:
@@ -66,14 +86,17 @@ class BlockClassifier:
             use_raster_memory(self.cache_mb, keep_open=self.keep_open)
 
     def _part(self, block: Block) -> Arrays:
-        found = {layer: np.empty((block.height, block.width), dtype) for layer, dtype in self.layers.items()}
+        shape, names = (block.height, block.width), self.model.nomenclature
+        found = {layer: LAYERS[layer].empty(shape, names) for layer in self.layers}
+        wanted = {layer: BY_THE_NETWORK[layer] for layer in self.layers if layer in BY_THE_NETWORK}
         with self.buffers.one() as buffer:
             strips = TileFeatures(self.series, self.stack).strips_for_map(block, buffer)
             for rows, features, clear, seen, validity in strips:
-                classes, confidence = self.model.predict(features.reshape(len(features), -1))
-                found["classes"][rows] = np.where(seen, classes.reshape(seen.shape), NO_CLASS)
-                found["confidence"][rows] = np.where(seen, confidence.reshape(seen.shape), 0)
-                found["validity"][rows] = clear
+                given = self.model.predict_outputs(features.reshape(len(features), -1), tuple(wanted.values()))
+                for layer, output in wanted.items():
+                    values = given[output].reshape(*given[output].shape[:-1], *seen.shape)
+                    found[layer][..., rows, :] = np.where(seen, values, LAYERS[layer].unseen)
+                found[VALIDITY][rows] = clear
                 if LONGEST_GAP in found:
                     gap = self.stack.longest_gap(validity, self.series.dates)
                     found[LONGEST_GAP][rows] = np.where(clear > 0, gap, 0)  # 0 where never seen, as in every layer
@@ -89,7 +112,7 @@ def map_job(
     tiling: FileTiling,
     *,
     key: str,
-    layers: Mapping[str, str] = LAYERS,
+    layers: Sequence[str] = ALWAYS,
     progress: Progress = no_progress,
     say: Say | None = None,
 ) -> StreamJob:
@@ -118,10 +141,10 @@ def classify_tile(
     say: Say | None = None,
     crew: Crew | None = None,
 ) -> dict[str, Path]:
-    """Classify a tile into `folder/{classes,confidence,validity}.tif`, and `longest_gap.tif` where asked for.
+    """Classify a tile into `folder/{classes,confidence,validity}.tif`, and the other layers that are asked for.
 
-    A pixel that was never seen is 0 in all, save where `stack.classifies_unseen`. A run that was killed goes on
-    where it stopped and ends with the same bytes.
+    A pixel that was never seen is `unseen` in all (see `LAYERS`), save where `stack.classifies_unseen`. A run that was
+    killed goes on where it stopped and ends with the same bytes.
 
     Args:
         key: fingerprint of everything the map depends on.
@@ -138,8 +161,9 @@ def classify_tile(
     """
     model.check_features(stack.names, definitions=stack.definitions)
     tiling = FileTiling.of(series)
-    allotment = allot(series, stack, tiling, params.bytes, resident(), params.most_workers)
     layers = layers_of(params)
+    more = more_bytes(layers, len(model.nomenclature))
+    allotment = allot(series, stack, tiling, params.bytes, resident(), params.most_workers, more)
     job = map_job(series, stack, model, folder, allotment, tiling, key=key, layers=layers, progress=progress, say=say)
     with local_crew(job, allotment, params) if crew is None else _given(crew) as crew:
         ((_, results),) = stream_all([job], crew)
@@ -176,7 +200,7 @@ def write_maps(
     model: Model,
     folder: Path,
     tags: Mapping[str, str],
-    layers: Mapping[str, str] = LAYERS,
+    layers: Sequence[str] = ALWAYS,
 ) -> dict[str, Path]:
     """Write the blocks of a tile as its maps, and delete their files.
 
@@ -184,9 +208,10 @@ def write_maps(
         RunFolderError: the disk is full.
     """
     paths = {layer: folder / f"{layer}.tif" for layer in layers}
-    with map_writers(paths, series.grid, layers, model.nomenclature, tags) as targets:
+    with map_writers(paths, series.grid, model.nomenclature, tags) as targets:
         for block, arrays in results:
             for layer, target in targets.items():
                 write_block(target, block, arrays[layer])
     results.discard()
+    forget_others(folder, layers)
     return paths

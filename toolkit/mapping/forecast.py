@@ -14,17 +14,17 @@ from toolkit.ground.grid import Block
 from toolkit.ground.parts import PartSize
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
-from toolkit.mapping.classify import LAYERS, BlockClassifier
+from toolkit.mapping.classify import ALWAYS, BlockClassifier
+from toolkit.mapping.layers import layer_bytes
 from toolkit.mapping.memory import Allotment, allot
 from toolkit.products.raster import close_rasters, raster_memory
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
-LAYER_BYTES = {"uint8": 1, "uint16": 2, "float32": 4}
-BLOCK_BYTES = sum(LAYER_BYTES[one] for one in LAYERS.values())
+BLOCK_BYTES = layer_bytes(ALWAYS, 1)
 """Bytes of a pixel in a block's file, which is not compressed."""
 MAP_BYTES = 2.0
-"""Bytes of a pixel in a tile's maps, compressed: 1.1 to 1.6 measured."""
+"""Bytes of a pixel in a tile's maps, compressed: 1.1 to 1.6 measured. Further layers count as they are."""
 PROBE_PIXELS = 512 * 512
 """Pixels of a probe at most: a second or two of work."""
 
@@ -44,36 +44,50 @@ class TileForecast:
     blocks: int
     block_size: tuple[int, int]
     allotment: Allotment
+    more: int = 0
+    """Bytes of a pixel of the layers besides those of every tile."""
 
     @property
     def block_bytes(self) -> int:
         """Disk for the blocks' files, until the maps are written."""
-        return BLOCK_BYTES * self.pixels
+        return (BLOCK_BYTES + self.more) * self.pixels
 
     @property
     def map_bytes(self) -> int:
         """Disk for the maps, about."""
-        return round(MAP_BYTES * self.pixels)
+        return round((MAP_BYTES + self.more) * self.pixels)
 
 
-def forecast_tile(series: TileSeries, stack: FeatureStack, budget: int, base: int, most_workers: int) -> TileForecast:
+def forecast_tile(
+    series: TileSeries, stack: FeatureStack, budget: int, base: int, most_workers: int, more: int = 0
+) -> TileForecast:
     """What a tile will take; every file is looked at, none is read.
+
+    Args:
+        budget, base, most_workers, more: as of `allot`.
 
     Raises:
         ProductError: a file is absent.
         ParameterError: the memory is not enough.
     """
     tiling = FileTiling.of(series)
-    allotment = allot(series, stack, tiling, budget, base, most_workers)
+    allotment = allot(series, stack, tiling, budget, base, most_workers, more)
     height, width = series.grid.shape
     paths = [one.path for date in series.acquisitions for _, one in (*date.bands, *date.masks)]
     return TileForecast(
         series.tile, len(paths), sum(path.stat().st_size for path in paths), allotment.decoded, height * width,
-        len(series.acquisitions), len(tiling.cover()), tiling.block_size, allotment,
+        len(series.acquisitions), len(tiling.cover()), tiling.block_size, allotment, more,
     )  # fmt: skip
 
 
-def probe(series: TileSeries, stack: FeatureStack, model: Model, forecast: TileForecast, folder: Path) -> float:
+def probe(
+    series: TileSeries,
+    stack: FeatureStack,
+    model: Model,
+    forecast: TileForecast,
+    folder: Path,
+    layers: Sequence[str] = ALWAYS,
+) -> float:
     """Seconds that a pixel takes one worker, from a piece in the middle of some blocks, read to written.
 
     The piece is as high as the parts that will be worked on, so that files are decoded as often, but no larger than
@@ -82,7 +96,7 @@ def probe(series: TileSeries, stack: FeatureStack, model: Model, forecast: TileF
     Raises:
         ProductError: a file cannot be read. FeatureError: an external feature fails.
     """
-    work = BlockClassifier(series, stack, model, part=PartSize(forecast.allotment.part))
+    work = BlockClassifier(series, stack, model, layers, part=PartSize(forecast.allotment.part))
     taken, pixels = 0.0, 0
     allotment = forecast.allotment
     try:

@@ -24,6 +24,7 @@ from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block, blocks, describe
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.streaming import Progress, no_progress
+from toolkit.mapping.layers import CLASSES, CONFIDENCE
 from toolkit.mapping.rasters import NO_CLASS, map_writers, side_file, to_cog, write_block
 from toolkit.products.raster import close_rasters, grid_of, open_raster, read_window
 
@@ -32,7 +33,7 @@ Mass = Literal["precision", "recall", "oa", "kappa"]
 """By what a map's class is believed: that class's user's or producer's accuracy, or the whole map's OA or Kappa."""
 
 BLOCK = 1024
-MAPS = {"classes": "uint8", "confidence": "uint8"}
+MAPS = (CLASSES, CONFIDENCE)
 CODES = 256
 """A class code is one byte."""
 
@@ -147,7 +148,7 @@ def fuse_maps(
     parts = {layer: folder / f".{layer}.strips.tif" for layer in MAPS}
     cover = list(blocks(grid.shape, BLOCK))
     try:
-        with map_writers(parts, grid, MAPS, nomenclature, tags or {}) as writers:
+        with map_writers(parts, grid, nomenclature, tags or {}) as writers:
             for done, block in enumerate(cover, start=1):
                 for layer, values in zip(MAPS, _fused(members, block, method, masses, nomenclature), strict=True):
                     write_block(writers[layer], block, values)

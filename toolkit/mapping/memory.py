@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from toolkit.features.reading import strip_pixels
 from toolkit.features.stack import FeatureStack
@@ -23,6 +24,9 @@ READ_BYTES = 24
 """Bytes a pixel while one band of one date is read: as stored, brought to 10 m, compared."""
 RESULT_BYTES = 14
 """Bytes a pixel of a block's results while they are made: class indices of 8 bytes, then the layers."""
+BLOCK_COPIES = 3
+"""How often the layers of a block that are asked for besides are in memory at the peak: in a part, joined, and as the
+bytes of a file."""
 WORK_COPIES = 1.3
 """Peak of a block's memory over that of its series and features, where these are whole in memory: 1.02 to 1.07 measured
 on 70 dates of 10 bands with blocks of 512 and 256; the rest is margin."""
@@ -46,6 +50,16 @@ class MappingParams(Params):
     workers: int | None = param(None, "Blocks worked on at the same time. Empty: one a processor core.", ge=1, le=1024)
     longest_gap: bool = param(
         False, "Also write the longest time between two clear dates, days, to `longest_gap.tif` of each tile."
+    )
+    probabilities: bool = param(
+        False, "Also write the probabilities of all classes, percent, a band a class, to `probabilities.tif`."
+    )
+    margin: bool = param(False, "Also write by how much the largest probability exceeds the second to `margin.tif`.")
+    entropy: bool = param(
+        False, "Also write how undecided the network is (0 to 100, all classes alike) to `entropy.tif`."
+    )
+    model: Path | None = param(
+        None, "Folder of a saved model to classify with, relative to the experiment file. Empty: the experiment's own."
     )
     crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
 
@@ -81,13 +95,20 @@ class Allotment:
 
 
 def allot(
-    series: TileSeries, stack: FeatureStack, tiling: FileTiling, budget: int, base: int, most_workers: int
+    series: TileSeries,
+    stack: FeatureStack,
+    tiling: FileTiling,
+    budget: int,
+    base: int,
+    most_workers: int,
+    more: int = 0,
 ) -> Allotment:
     """Share a budget out so that the work is done soonest: few large parts, or several small ones.
 
     Args:
         budget: bytes that the process may take in all.
         base: bytes that it takes before the first block.
+        more: bytes a pixel of the layers besides classes, confidence and validity.
 
     Raises:
         ParameterError: the smallest part does not fit.
@@ -97,12 +118,12 @@ def allot(
     lines = {True: MOST_BYTES, False: 0}  # of files' tiles, kept where blocks are whole
     choices = [
         one
-        for one in _choices(series, stack, tiling, most_workers, cache)
+        for one in _choices(series, stack, tiling, most_workers, cache, more)
         if one.workers * one.worker_bytes + lines[one.part == tiling.block_size] <= room
     ]
     if choices:
         return min(choices, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))
-    least = min(one.worker_bytes for one in _choices(series, stack, tiling, 1, cache))
+    least = min(one.worker_bytes for one in _choices(series, stack, tiling, 1, cache, more))
     needed = (least + base + START_BYTES + cache) / 1e9
     raise ParameterError(
         f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the {tiling.dates} dates "
@@ -111,13 +132,14 @@ def allot(
 
 
 def _choices(
-    series: TileSeries, stack: FeatureStack, tiling: FileTiling, most_workers: int, cache: int
+    series: TileSeries, stack: FeatureStack, tiling: FileTiling, most_workers: int, cache: int, more: int
 ) -> Iterator[Allotment]:
+    kept = BLOCK_COPIES * more * tiling.block_size[0] * tiling.block_size[1]
     once = tiling.decoded_bytes((1 << 20, 1 << 20))
     for part in tiling.part_sizes():
         decoded = tiling.decoded_bytes(part)
         for keep_open in (True, False):
-            worker = part_bytes(series, stack, part) + (tiling.open_bytes if keep_open else 0)
+            worker = part_bytes(series, stack, part) + kept + (tiling.open_bytes if keep_open else 0)
             opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
             seconds = decoded / DECODED_BYTES_A_SECOND + opened + 1 / COMPUTED_PIXELS_A_SECOND
             for workers in range(1, most_workers + 1):

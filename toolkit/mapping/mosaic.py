@@ -21,12 +21,13 @@ from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import blocks, from_bounds, is_aligned, offset, project_bounds, resolution, union
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.streaming import Progress, no_progress
-from toolkit.mapping.rasters import map_writers, side_file, to_cog, write_block
+from toolkit.mapping.layers import CLASSES, CONFIDENCE, LAYERS
+from toolkit.mapping.rasters import forget_others, map_writers, side_file, to_cog, write_block
 from toolkit.products.raster import close_rasters, grid_of, open_raster, read_window
 
 BLOCK = 1024
-MAPS = {"classes": "uint8", "confidence": "uint8"}
-"""Layers of the mosaic."""
+MAPS = (CLASSES, CONFIDENCE)
+"""Layers that every mosaic has."""
 
 
 def mosaic_tiles(
@@ -34,40 +35,43 @@ def mosaic_tiles(
     folder: Path,
     nomenclature: Nomenclature,
     *,
+    layers: Sequence[str] = MAPS,
     crs: str | None = None,
     tags: Mapping[str, str] | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Path]:
-    """Mosaic classified tiles into `folder/{classes,confidence}.tif`, cloud-optimised GeoTIFFs.
+    """Mosaic classified tiles into a cloud-optimised GeoTIFF for each layer, block by block.
 
     Args:
-        tiles: folders with `classes.tif` and `confidence.tif`.
+        tiles: folders with a file for each layer, such as `classes.tif`.
+        layers: names of `LAYERS`, `classes` among them; files of others that an earlier mosaic left are deleted.
         crs: coordinate system of the mosaic; default that of most tiles.
 
     Raises:
         ProductError: a map of a tile is absent or unreadable.
         RunFolderError: the disk is full.
     """
-    paths = {layer: folder / f"{layer}.tif" for layer in MAPS}
-    parts = {layer: folder / f".{layer}.strips.tif" for layer in MAPS}
+    paths = {layer: folder / f"{layer}.tif" for layer in layers}
+    parts = {layer: folder / f".{layer}.strips.tif" for layer in layers}
     close_rasters()  # a handle of before may lie on a map that has been made again since
     try:
         grids = [grid_of(tile / "classes.tif") for tile in tiles]
         target = target_grid(grids, crs)
         cover = list(blocks(target.shape, BLOCK))
-        with map_writers(parts, target, MAPS, nomenclature, tags or {}) as writers:
+        with map_writers(parts, target, nomenclature, tags or {}) as writers:
             for done, block in enumerate(cover, start=1):
-                for layer, values in merge_tiles(block.of(target), tiles, grids).items():
+                for layer, values in merge_tiles(block.of(target), tiles, grids, layers).items():
                     write_block(writers[layer], block, values)
                 progress(done, len(cover))
         for layer, path in paths.items():
-            categorical = layer == "classes"
+            categorical = layer == CLASSES
             to_cog(parts[layer], path, categorical=categorical, nomenclature=nomenclature if categorical else None)
     finally:
         close_rasters()
         for part in parts.values():
             for path in (part, side_file(part)):
                 path.unlink(missing_ok=True)
+    forget_others(folder, layers)
     return paths
 
 
@@ -94,18 +98,25 @@ def target_grid(grids: Sequence[GeoBox], crs: str | None = None) -> GeoBox:
 
 
 def merge_tiles(
-    window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox], layers: Mapping[str, str] = MAPS
+    window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox], layers: Sequence[str] = MAPS
 ) -> dict[str, np.ndarray]:
-    """Layers of the tiles, name -> type, over a window of the mosaic, (y, x) each; `classes` decide between tiles."""
-    merged = {layer: np.zeros(window.shape, dtype=dtype) for layer, dtype in layers.items()}
+    """Layers of the tiles over a window of the mosaic, (y, x) or (class, y, x) each; `classes` decide between tiles."""
+    merged = {layer: _unseen(window, tiles[0], layer) for layer in layers}
     nearest = np.full(window.shape, np.inf, dtype=np.float32)
     for tile, grid in _touching(window, tiles, grids):
         distance = _distance_to_middle(window, grid)
-        better = (_onto(window, tile / "classes.tif", grid) > 0) & (distance < nearest)
+        better = (_onto(window, tile, CLASSES, grid) > 0) & (distance < nearest)
         for layer, values in merged.items():
-            values[better] = _onto(window, tile / f"{layer}.tif", grid)[better]
+            values[..., better] = _onto(window, tile, layer, grid)[..., better]
         nearest[better] = distance[better]
     return merged
+
+
+def _unseen(window: GeoBox, tile: Path, layer: str) -> np.ndarray:
+    """A layer where nothing was seen."""
+    kind = LAYERS[layer]
+    bands = (open_raster(tile / f"{layer}.tif").count,) if kind.each_class else ()
+    return np.full((*bands, *window.shape), kind.unseen, dtype=kind.dtype)
 
 
 def _touching(window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox]) -> Iterator[tuple[Path, GeoBox]]:
@@ -116,20 +127,22 @@ def _touching(window: GeoBox, tiles: Sequence[Path], grids: Sequence[GeoBox]) ->
             yield tile, grid
 
 
-def _onto(window: GeoBox, path: Path, grid: GeoBox) -> np.ndarray:
-    """A map over a window of the mosaic, 0 beyond its edges."""
+def _onto(window: GeoBox, tile: Path, layer: str, grid: GeoBox) -> np.ndarray:
+    """A layer of a tile over a window of the mosaic, unseen beyond the tile's edges."""
+    path, unseen, every = tile / f"{layer}.tif", LAYERS[layer].unseen, LAYERS[layer].each_class
     if is_aligned(grid, window) and np.isclose(resolution(grid), resolution(window)):
         (row, col), (height, width) = offset(window, grid), window.shape
-        return read_window(path, round(row), round(col), height, width, fill=0)
-    warped = np.zeros(window.shape, dtype=open_raster(path).dtypes[0])
+        return read_window(path, round(row), round(col), height, width, fill=unseen, all_bands=every)
+    warped, source = _unseen(window, tile, layer), open_raster(path)
     reproject(
-        rasterio.band(open_raster(path), 1),
+        rasterio.band(source, list(source.indexes) if every else 1),
         warped,
         dst_transform=window.affine,
         dst_crs=str(window.crs),
-        src_nodata=0,
-        dst_nodata=0,
+        src_nodata=unseen,
+        dst_nodata=unseen,
         resampling=Resampling.nearest,
+        tolerance=0,  # exact, so that a pixel does not depend on the block it is in
     )
     return warped
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -20,6 +20,7 @@ from toolkit.ground.errors import RunFolderError
 from toolkit.ground.grid import Block
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.writing import aside, write_text
+from toolkit.mapping.layers import CLASSES, LAYERS
 
 NO_CLASS = 0
 """Value of a class map where a pixel was never seen."""
@@ -34,8 +35,14 @@ def map_writer(
     nodata: float | None,
     nomenclature: Nomenclature | None = None,
     tags: Mapping[str, str] | None = None,
+    bands: Sequence[str] = (),
+    scale: float = 1.0,
 ) -> Iterator[DatasetWriter]:
-    """A one-band GeoTIFF to write blocks into; it is in its place when the block ends well.
+    """A GeoTIFF to write blocks into; it is in its place when the block ends well.
+
+    Args:
+        bands: description of each band; empty for one band.
+        scale: what a value is multiplied by to be what it means.
 
     Raises:
         RunFolderError: the disk is full.
@@ -43,7 +50,7 @@ def map_writer(
     profile = {
         "driver": "GTiff",
         "dtype": dtype,
-        "count": 1,
+        "count": len(bands) or 1,
         "height": grid.shape[0],
         "width": grid.shape[1],
         "crs": str(grid.crs),
@@ -57,6 +64,10 @@ def map_writer(
     }
     with _full_disk(path), aside(path) as part, rasterio.open(part, "w", **profile) as target:
         describe_band(target, nomenclature, tags or {})
+        if scale != 1:
+            target.scales = (scale,) * target.count
+        if bands:
+            target.descriptions = tuple(bands)
         yield target
     if nomenclature is not None:
         write_text(side_file(path), _category_names(nomenclature))
@@ -66,30 +77,39 @@ def map_writer(
 def map_writers(
     paths: Mapping[str, Path],
     grid: GeoBox,
-    dtypes: Mapping[str, str],
     nomenclature: Nomenclature,
     tags: Mapping[str, str],
 ) -> Iterator[dict[str, DatasetWriter]]:
-    """One writer a layer; 0 is "no data" in each: a pixel that was never seen."""
+    """One writer for each of the `LAYERS` asked for, name -> path."""
     with ExitStack() as stack:
         yield {
             layer: stack.enter_context(
                 map_writer(
                     path,
                     grid,
-                    dtypes[layer],
-                    nodata=0,
-                    nomenclature=nomenclature if layer == "classes" else None,
+                    LAYERS[layer].dtype,
+                    nodata=LAYERS[layer].nodata,
+                    nomenclature=nomenclature if layer == CLASSES else None,
                     tags=tags,
+                    bands=LAYERS[layer].bands(nomenclature),
+                    scale=LAYERS[layer].scale,
                 )
             )
             for layer, path in paths.items()
         }
 
 
+def forget_others(folder: Path, layers: Sequence[str]) -> None:
+    """Delete the files of other layers, left by a map that was here before: they do not belong to this one."""
+    for layer in LAYERS.keys() - set(layers):
+        (folder / f"{layer}.tif").unlink(missing_ok=True)
+
+
 def write_block(target: DatasetWriter, block: Block, values: np.ndarray) -> None:
-    """Write a block's values (y, x)."""
-    target.write(values, 1, window=Window(block.col, block.row, block.width, block.height))
+    """Write a block's values, (y, x) or (band, y, x)."""
+    target.write(
+        values, 1 if values.ndim == 2 else None, window=Window(block.col, block.row, block.width, block.height)
+    )
 
 
 def describe_band(target: DatasetWriter, nomenclature: Nomenclature | None, tags: Mapping[str, str]) -> None:
@@ -139,10 +159,13 @@ def side_file(path: Path) -> Path:
 
 def _category_names(nomenclature: Nomenclature) -> str:
     """GDAL's auxiliary file with the name of every value, for QGIS and `gdalinfo`."""
+    names = category_names(nomenclature)
+    return f'<PAMDataset>\n  <PAMRasterBand band="1">\n{names}  </PAMRasterBand>\n</PAMDataset>\n'
+
+
+def category_names(nomenclature: Nomenclature) -> str:
+    """GDAL's list of the name of every value from 0 on, XML."""
     last = max(one.code for one in nomenclature.classes)
     names = ["no data", *("" if code not in nomenclature else nomenclature.label(code) for code in range(1, last + 1))]
     lines = "".join(f"      <Category>{escape(name)}</Category>\n" for name in names)
-    return (
-        '<PAMDataset>\n  <PAMRasterBand band="1">\n    <CategoryNames>\n'
-        f"{lines}    </CategoryNames>\n  </PAMRasterBand>\n</PAMDataset>\n"
-    )
+    return f"    <CategoryNames>\n{lines}    </CategoryNames>\n"

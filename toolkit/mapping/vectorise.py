@@ -141,7 +141,7 @@ def _layers(files: MapFiles, strip: Block, grid: GeoBox, grids: Sequence[GeoBox]
     confidence = read_window(files.confidence, strip.row, strip.col, strip.height, strip.width, fill=0)
     if not files.tiles:
         return {"confidence": confidence}
-    validity = merge_tiles(strip.of(grid), files.tiles, grids, {"validity": "uint16"})["validity"]
+    validity = merge_tiles(strip.of(grid), files.tiles, grids, ("validity",))["validity"]
     return {"confidence": confidence, "validity": validity}
 
 

@@ -116,8 +116,13 @@ def grid_of(path: Path) -> GeoBox:
     return GeoBox.from_rio(dataset)
 
 
-def read_window(path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
+def read_window(
+    path: Path, row: int, col: int, height: int, width: int, fill: float, *, all_bands: bool = False
+) -> np.ndarray:
     """Band 1 over a window in the file's own pixels, shape (height, width); `fill` beyond the file's edges.
+
+    Args:
+        all_bands: every band instead, shape (band, height, width).
 
     Raises:
         ProductError: the file cannot be read there, most often because it is cut short.
@@ -125,16 +130,17 @@ def read_window(path: Path, row: int, col: int, height: int, width: int, fill: f
     dataset = open_raster(path)
     rows = slice(max(row, 0), min(row + height, dataset.height))
     cols = slice(max(col, 0), min(col + width, dataset.width))
+    shape = (dataset.count, height, width) if all_bands else (height, width)
     if rows.start >= rows.stop or cols.start >= cols.stop:
-        return np.full((height, width), fill, dtype=dataset.dtypes[0])
+        return np.full(shape, fill, dtype=dataset.dtypes[0])
     try:
-        inside = dataset.read(1, window=Window.from_slices(rows, cols))
+        inside = dataset.read(None if all_bands else 1, window=Window.from_slices(rows, cols))
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
-    if inside.shape == (height, width):
+    if inside.shape == shape:
         return inside
-    array = np.full((height, width), fill, dtype=inside.dtype)
-    array[rows.start - row : rows.stop - row, cols.start - col : cols.stop - col] = inside
+    array = np.full(shape, fill, dtype=inside.dtype)
+    array[..., rows.start - row : rows.stop - row, cols.start - col : cols.stop - col] = inside
     return array
 
 

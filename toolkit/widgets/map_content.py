@@ -15,6 +15,7 @@ from toolkit.figures.maps import read_classes
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground_truth.polygons import GroundTruth
+from toolkit.mapping.layers import LAYERS
 from toolkit.products.product import BandFile, Product
 from toolkit.products.raster import close_rasters, grid_of
 from toolkit.webmap.layers import Composite, Indexed, Ramp, RasterLayer
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
 
 CLASSES, CONFIDENCE, VALIDITY, LONGEST_GAP = "Classification", "Confidence", "Validity", "Longest gap"
+MARGIN, ENTROPY = "Margin", "Entropy"
 POSTPROCESSED = "Post-processed"
 
 CLASS_MAPS = (CLASSES, POSTPROCESSED)
@@ -95,20 +97,23 @@ def result_layers(experiment: Experiment, only: frozenset[int] = frozenset()) ->
     folder = RunFolder(experiment.folder)
     dates = max(1, len(experiment.stack.days))
     postprocessed = [folder.postprocessed] if folder.postprocessed.exists() else []
+    measures = {
+        CONFIDENCE: ("confidence", 100),
+        MARGIN: ("margin", 100),
+        ENTROPY: ("entropy", 100),
+        VALIDITY: ("validity", dates),
+        LONGEST_GAP: ("longest_gap", LONG_GAP),
+    }
     found = {
         POSTPROCESSED: [class_layer(path, experiment.nomenclature, only) for path in postprocessed],
         CLASSES: [class_layer(path, experiment.nomenclature, only) for path in map_files(experiment, folder)],
-        CONFIDENCE: [
-            RasterLayer((path,), Ramp(0, 100, VIRIDIS), 0, True) for path in map_files(experiment, folder, "confidence")
-        ],
-        VALIDITY: [
-            RasterLayer((path,), Ramp(0, dates, VIRIDIS), 0, True) for path in _of_tiles(experiment, folder, "validity")
-        ],
-        LONGEST_GAP: [
-            RasterLayer((path,), Ramp(0, LONG_GAP, VIRIDIS), 0, True)
-            for path in _of_tiles(experiment, folder, "longest_gap")
-        ],
     }
+    for name, (layer, brightest) in measures.items():
+        nodata = LAYERS[layer].nodata
+        found[name] = [
+            RasterLayer((path,), Ramp(0, brightest, VIRIDIS), nodata, True)
+            for path in map_files(experiment, folder, layer)
+        ]
     return {name: tuple(layers) for name, layers in found.items() if layers}
 
 

@@ -1,0 +1,147 @@
+"""The verb `fuse`: the maps of several runs become one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.folder import RunFolder
+from toolkit.ground.documents import read_yaml
+from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
+from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
+from toolkit.ground.streaming import Progress, no_progress
+from toolkit.mapping.fusion import FusionMethod, Mass, fuse_maps
+from toolkit.mapping.layers import CLASSES, CONFIDENCE
+from toolkit.mapping.stac import write_item
+from toolkit.products.raster import close_rasters, grid_of, open_raster
+from toolkit.validation.metrics import Assessment
+
+Run = Experiment | str | Path
+
+
+def fuse(
+    runs: Sequence[Run],
+    folder: str | Path,
+    *,
+    method: FusionMethod = "majority",
+    mass: Mass = "precision",
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> Path:
+    """Fuse the mosaics of several runs into `folder/{classes,confidence}.tif`, with a STAC item beside them.
+
+    Args:
+        runs: experiments, their files, or run folders; of the same classes, tiles and coordinate system.
+        method: `majority`; `dempster_shafer`, which weighs each map by what its validation measured; or
+            `mean_probability`, which needs `mapping.probabilities` in each.
+        mass: what of the validation is believed: `precision` or `recall` of the class, or `oa` or `kappa` of the map.
+        overwrite: replace another map in the folder.
+
+    Returns:
+        Path of the class map.
+
+    Raises:
+        ParameterError: fewer than two maps, or other classes or grids.
+        RunFolderError: a run has no mosaic, no validation or no probabilities, or another map is in the folder.
+    """
+    members, folder = [_run_folder(run) for run in runs], Path(folder)
+    for member in members:
+        _check_has(member, method)
+    nomenclature = _common_classes(members)
+    tags = _tags(members, method, mass)
+    path = folder / f"{CLASSES}.tif"
+    if path.exists() and not overwrite:
+        if _tags_of(path).items() >= tags.items():
+            return path
+        raise RunFolderError(f"{path} was made otherwise; name another folder, or replace it: overwrite=True")
+    believed = method == "dempster_shafer"
+    matrices = [Assessment.load(member.validation).matrix for member in members] if believed else []
+    fuse_maps(
+        [member.mapping for member in members], folder, nomenclature, method=method, matrices=matrices, mass=mass,
+        tags=tags, progress=progress,
+    )  # fmt: skip
+    try:
+        grid = grid_of(path)
+    finally:
+        close_rasters()
+    periods = [_period(member) for member in members]
+    period = (min(first for first, _ in periods), max(last for _, last in periods))
+    write_item(folder, folder.name, (CLASSES, CONFIDENCE), grid, nomenclature, period, tags=tags, cloud_optimised=True)
+    return path
+
+
+def _run_folder(run: Run) -> RunFolder:
+    if not isinstance(run, Experiment):
+        path = Path(run)
+        if path.is_dir():
+            return RunFolder(path)
+        run = Experiment.load(path)
+    return RunFolder(run.folder)
+
+
+def _check_has(member: RunFolder, method: FusionMethod) -> None:
+    """Refuse a run that has not what the method needs."""
+    needed = {
+        member.map(): "mosaic it first",
+        **({member.validation: "validate it first"} if method == "dempster_shafer" else {}),
+        **(
+            {member.map("probabilities"): "set mapping.probabilities, then classify and mosaic"}
+            if method == "mean_probability"
+            else {}
+        ),
+    }
+    for path, mend in needed.items():
+        if not path.exists():
+            raise RunFolderError(f"{member.root} has no {path.relative_to(member.root)}, which {method} needs; {mend}")
+
+
+def _common_classes(members: Sequence[RunFolder]) -> Nomenclature:
+    found = [_classes_of(member.map()) for member in members]
+    for member, one in zip(members, found, strict=True):
+        if one.classes != found[0].classes:
+            other = sorted({each.code for each in set(one.classes) ^ set(found[0].classes)})
+            raise ParameterError(
+                f"{member.root} has other classes than {members[0].root} (codes {', '.join(map(str, other))}); maps "
+                "that are fused have one nomenclature"
+            )
+    return found[0]
+
+
+def _classes_of(path: Path) -> Nomenclature:
+    """The nomenclature that a class map carries."""
+    try:
+        dataset = open_raster(path)
+        colours = dataset.colormap(1)
+        names = json.loads(dataset.tags(1)["CLASS_NAMES"])
+    except (KeyError, ValueError):
+        raise ProductError(f"{path} carries no class names; make it again with this toolkit") from None
+    finally:
+        close_rasters()
+    classes = (
+        LandCoverClass(int(code), label, "#{:02x}{:02x}{:02x}".format(*colours[int(code)][:3]))
+        for code, label in names.items()
+    )
+    return Nomenclature(path.stem, tuple(classes))
+
+
+def _tags(members: Sequence[RunFolder], method: FusionMethod, mass: Mass) -> dict[str, str]:
+    """Provenance: the method, and each member with the fingerprint of what it was made from."""
+    made = [f"{one.root.name} {_tags_of(one.map()).get('PARAMETERS', '?')}" for one in members]
+    believed = {"FUSION_MASS": mass} if method == "dempster_shafer" else {}
+    return {"FUSION_METHOD": method, "FUSION_MEMBERS": "; ".join(made), **believed}
+
+
+def _tags_of(path: Path) -> dict[str, str]:
+    try:
+        return dict(open_raster(path).tags())
+    finally:
+        close_rasters()
+
+
+def _period(member: RunFolder) -> tuple[date, date]:
+    """First and last day of the series of a run."""
+    series = read_yaml(member.experiment, RunFolderError, "experiment of a run", "run it again")["series"]
+    return series["start"], series["end"]

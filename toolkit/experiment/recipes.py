@@ -1,0 +1,135 @@
+"""From a saved model back to an experiment: its features are made as they were, of other tiles, in another year."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from toolkit.experiment.config import Experiment
+from toolkit.experiment.parameters import ExperimentParams
+from toolkit.experiment.steps import Observer
+from toolkit.experiment.verbs import classify, mosaic
+from toolkit.ground.errors import ModelError, ParameterError
+from toolkit.ground.params import build
+from toolkit.learning.card import ModelCard
+
+
+def apply_model(
+    model: str | Path,
+    catalog: str | Path,
+    source: str,
+    tiles: Sequence[str],
+    *,
+    folder: str | Path,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    area: tuple[float, float, float, float] | None = None,
+    base: str | Path | None = None,
+    network_file: str | Path | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+    **mapping: Any,
+) -> Path:
+    """Classify any tiles with a saved model: no ground truth, no training.
+
+    Writes `folder/experiment.yml`, made from the recipe of the model, and classifies and mosaics it; the verbs go on
+    with it afterwards as with any other experiment.
+
+    Args:
+        model: folder of the model.
+        catalog: data catalog, with the images `source`.
+        start: first day; default that of the training. Another year is well, also a leap year; the length of the
+            period and its step are the model's.
+        end: last day; default as long after the start as in the training.
+        area: west, south, east, north, degrees; default whole tiles.
+        base: folder that files of external features are relative to; default that of the catalog.
+        network_file: of a network of one's own.
+        mapping: parameters of the section `mapping`, such as `probabilities=True`.
+
+    Returns:
+        Path of the class map.
+
+    Raises:
+        ModelError: the model is absent or damaged, was saved without its recipe, or bands, dates or features cannot be
+            matched; the message says which.
+        ParameterError: a value that is not accepted. LandcoverError: as `classify` and `mosaic`.
+    """
+    card, folder = ModelCard.read(Path(model)), Path(folder).resolve()
+    if not card.recipe:
+        raise ModelError(
+            f"{model} was saved without the recipe of its features, by an earlier version; write an experiment with "
+            "its series and features, and name the model there: mapping.model"
+        )
+    content = {
+        "name": re.sub(r"[^\w.-]+", "_", folder.name).lstrip("_.-") or "map",
+        "catalog": _beside(catalog, folder),
+        "series": {
+            **_in_period(card.recipe["series"], start, end),
+            "source": source,
+            "tiles": list(tiles),
+            "area": area,
+        },
+        "features": _features(card.recipe["features"], Path(base or Path(catalog).parent), folder),
+        "mapping": {**mapping, "model": _beside(model, folder)},
+    }
+    if network_file is not None:
+        content["learning"] = {"network": {**card.network, "file": _beside(network_file, folder)}}
+    path = folder / "experiment.yml"
+    experiment = Experiment(build(ExperimentParams, content, f"the recipe of {model}"), path)
+    if not path.exists() or Experiment.load(path).params != experiment.params:
+        experiment.save(overwrite=overwrite)
+    classify(experiment, overwrite=overwrite, observer=observer)
+    return mosaic(experiment, overwrite=overwrite, observer=observer)
+
+
+def _in_period(series: Mapping[str, Any], start: date | str | None, end: date | str | None) -> dict[str, Any]:
+    """The section `series` with another period; seasons move by whole years."""
+    first, last = _day(series["start"]), _day(series["end"])
+    begin = _day(start) if start else first
+    until = _day(end) if end else begin + (last - first)
+    if not series.get("seasons"):
+        return {**series, "start": begin, "end": until}
+    years = begin.year - first.year
+    if begin != _years_later(first, years) or (end and until != _years_later(last, years)):
+        raise ParameterError(
+            f"the model's series has seasons: it can be moved by whole years only, such as start = "
+            f"{_years_later(first, years)}, not {begin}"
+        )
+    seasons = [
+        {**one, "start": _years_later(_day(one["start"]), years), "end": _years_later(_day(one["end"]), years)}
+        for one in series["seasons"]
+    ]
+    return {**series, "start": begin, "end": _years_later(last, years), "seasons": seasons}
+
+
+def _day(given: date | str) -> date:
+    try:
+        return given if isinstance(given, date) else date.fromisoformat(given)
+    except ValueError:
+        raise ParameterError(f"{given!r} is not a day; write it like 2019-01-01") from None
+
+
+def _years_later(day: date, years: int) -> date:
+    """The same day of another year; the 28th for the 29th of February."""
+    try:
+        return day.replace(year=day.year + years)
+    except ValueError:
+        return day.replace(year=day.year + years, day=28)
+
+
+def _features(features: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
+    """The section `features`, with the files of external features as they are named from the new folder."""
+    external = [
+        {**one, "file": _beside(base / one["file"], folder)} if one.get("file") else dict(one)
+        for one in features.get("external", ())
+    ]
+    return {**features, "external": external}
+
+
+def _beside(path: str | Path, folder: Path) -> str:
+    """A path relative to a folder."""
+    return Path(os.path.relpath(Path(path).resolve(), folder)).as_posix()
