@@ -51,6 +51,7 @@ def test_everything_imported_is_declared() -> None:
     from tests.test_architecture import files, imports
 
     modules = {"pyyaml": "yaml", "odc-geo": "odc", "ipython": "IPython", "pillow": "PIL", "scikit-learn": "sklearn"}
-    declared = {modules.get(name, name.replace("-", "_")) for name in ranges(project()["dependencies"])}
+    extras = [line for name, lines in project()["optional-dependencies"].items() if name != "dev" for line in lines]
+    declared = {modules.get(name, name.replace("-", "_")) for name in ranges(project()["dependencies"] + extras)}
     used = {name.split(".")[0] for path in files() for name in imports(path)} - set(sys.stdlib_module_names)
     assert used - declared <= {"toolkit", "pydantic_core"}, "pydantic_core comes with pydantic"
