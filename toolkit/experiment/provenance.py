@@ -147,8 +147,9 @@ def git_commit() -> str | None:
 
 def provenance_tags(experiment: Experiment, record: Record) -> dict[str, str]:
     """What a map says of its making."""
+    learning = experiment.learning.model_dump(mode="json", exclude={"tensorboard"})  # no result depends on it
     return {
         "EXPERIMENT": experiment.name,
         "TOOLKIT_VERSION": record.version,
-        "PARAMETERS": fingerprint([record.params, experiment.learning.model_dump(mode="json")]),
+        "PARAMETERS": fingerprint([record.params, learning]),
     }

@@ -36,6 +36,7 @@ NOT_TUNED = {
     "learning.select_by": _UNTRIED,
     "learning.threads": _NO_MATTER,
     "learning.device": _NO_MATTER,
+    "learning.tensorboard": _NO_MATTER,
 }
 """Parameters of the learning that no tuning tries, and why."""
 
