@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from first_call import measure_first_call
 from gap_filling import Scene, Threads, by_interp, by_xarray, copies, ours, xarray
 from interleaved import Contender, agree, table, take_turns, watched
 from memory import extra_memory
@@ -240,6 +241,7 @@ def main() -> None:
         measure_peers(scene, options.rounds, Path(folder))
         measure_blocks((128, 256, 512, 1024, 2048) if options.full else (128, 256, 512), options.rounds)
         measure_methods(scene.cut(0, SMALL**2), options.rounds)
+        measure_first_call()
     print(f"\nOther programs took {others[0]:.2f} cores on average")
 
 

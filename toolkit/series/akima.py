@@ -15,7 +15,7 @@ from numba import njit
 from toolkit.ground.params import param
 from toolkit.series.flat_series import FlatSeries
 from toolkit.series.gaps import GapParams
-from toolkit.series.knots import FEW, collect_knots, find_pieces, gather, scatter
+from toolkit.series.knots import BEYOND, LANES, collect_knots, collect_values, evaluate, find_pieces
 
 
 class AkimaParams(GapParams):
@@ -32,62 +32,57 @@ def fill_akima(
     Usable dates of one day count as their mean. With two usable days the spline is a line, with one a constant.
     """
     flat = FlatSeries.of(values, validity, dates, output_dates, out)
-    _akima(flat.values, flat.validity, flat.days, flat.output_days, flat.out)
+    twice = bool((flat.days[1:] == flat.days[:-1]).any())
+    _akima(flat.values, flat.validity, flat.days, flat.output_days, twice, flat.out)
     return flat.result
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _akima(values, validity, days, output_days, out):  # type: ignore[no-untyped-def]
+def _akima(values, validity, days, output_days, twice, out):  # type: ignore[no-untyped-def]
     dates, bands, pixels = values.shape
-    x, weight, y = np.empty(dates), np.empty(dates), np.empty((dates, bands))
-    piece, slope = np.empty((dates + 3, bands)), np.empty((dates, bands))
-    pieces, some = np.empty(output_days.size, np.int64), np.empty((FEW, dates, bands), np.int16)
-    result = np.empty((FEW, output_days.size, bands), np.float32)
-    for start in range(0, pixels, FEW):
-        few = min(FEW, pixels - start)
-        gather(values, start, few, some)
-        for j in range(few):
-            n = collect_knots(some[j], validity, days, start + j, x, weight, y)
-            if n > 1:
-                _slopes(x, y, n, piece, slope)
-            if n > 0:
-                find_pieces(x, n, output_days, pieces)
-            _evaluate(x, y, slope, n, output_days, pieces, result[j])
-        scatter(result, start, few, out)
+    outputs, knots = output_days.size, dates + BEYOND
+    x, weight, y = np.zeros((knots, LANES)), np.zeros((knots, LANES)), np.zeros((knots, LANES))
+    piece, slope = np.zeros((knots + 3, LANES)), np.zeros((knots, LANES))
+    slot, places = np.zeros((dates, LANES), np.uint64), np.zeros((outputs, LANES), np.uint64)
+    share, gap, parts = np.zeros((outputs, LANES)), np.zeros((outputs, LANES)), np.zeros((4, outputs, LANES))
+    count = np.zeros(LANES, np.int64)
+    flat, flat_weight, flat_slope = y.ravel(), weight.ravel(), slope.ravel()
+    for start in range(0, pixels, LANES):
+        size = min(LANES, pixels - start)
+        most = collect_knots(validity, days, start, size, x, weight, count, slot)
+        find_pieces(x, count, size, output_days, places, share, gap)
+        for d in range(outputs):  # Hermite's cubics
+            for j in range(size):
+                s = share[d, j]
+                parts[1, d, j] = s * s * (3 - 2 * s)
+                parts[0, d, j] = 1 - parts[1, d, j]
+                parts[2, d, j] = gap[d, j] * s * (1 - s) * (1 - s)
+                parts[3, d, j] = gap[d, j] * s * s * (s - 1)
+        for b in range(bands):
+            collect_values(values, validity, b, start, size, slot, twice, flat, flat_weight)
+            _slopes(x, y, count, most, size, piece, slope)
+            evaluate(flat, flat_slope, places, parts, count, b, start, size, out)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(x, y, slope, n, output_days, pieces, out):  # type: ignore[no-untyped-def]
-    for d in range(output_days.size):
-        k = pieces[d]
-        if n == 0 or k < 0 or k == n:
-            for b in range(y.shape[1]):
-                out[d, b] = 0 if n == 0 else y[0 if k < 0 else n - 1, b]
+def _slopes(x, y, count, most, size, piece, slope):  # type: ignore[no-untyped-def]
+    """Slope at each knot. `piece[i + 2]` is that between the knots i and i + 1, two more at each end by Akima."""
+    for i in range(most):
+        for j in range(size):
+            piece[i + 2, j] = (y[i + 1, j] - y[i, j]) / (x[i + 1, j] - x[i, j])
+    for j in range(size):
+        end = count[j]  # piece[end] is the last between two knots
+        if end < 2:
             continue
-        gap, u = x[k + 1] - x[k], output_days[d] - x[k]
-        for b in range(y.shape[1]):
-            rise = (y[k + 1, b] - y[k, b]) / gap
-            square = (3 * rise - 2 * slope[k, b] - slope[k + 1, b]) / gap
-            cube = (slope[k, b] + slope[k + 1, b] - 2 * rise) / (gap * gap)
-            out[d, b] = y[k, b] + u * (slope[k, b] + u * (square + u * cube))
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _slopes(x, y, n, piece, slope):  # type: ignore[no-untyped-def]
-    """Slope at each of n knots. `piece[i + 2]` is that between the knots i and i + 1, two more at each end by Akima."""
-    for b in range(y.shape[1]):
-        for i in range(n - 1):
-            piece[i + 2, b] = (y[i + 1, b] - y[i, b]) / (x[i + 1] - x[i])
-        end = n  # piece[end] is the last between two knots
-        inner = piece[3, b] if n > 2 else piece[2, b]
-        piece[1, b] = 2 * piece[2, b] - inner
-        piece[0, b] = 2 * piece[1, b] - piece[2, b]
-        inner = piece[end - 1, b] if n > 2 else piece[end, b]
-        piece[end + 1, b] = 2 * piece[end, b] - inner
-        piece[end + 2, b] = 2 * piece[end + 1, b] - piece[end, b]
-        for i in range(n):
-            left, right = abs(piece[i + 1, b] - piece[i, b]), abs(piece[i + 3, b] - piece[i + 2, b])
-            if left + right == 0:
-                slope[i, b] = (piece[i + 1, b] + piece[i + 2, b]) / 2
-            else:
-                slope[i, b] = (right * piece[i + 1, b] + left * piece[i + 2, b]) / (left + right)
+        inner = piece[3, j] if end > 2 else piece[2, j]
+        piece[1, j] = 2 * piece[2, j] - inner
+        piece[0, j] = 2 * piece[1, j] - piece[2, j]
+        inner = piece[end - 1, j] if end > 2 else piece[end, j]
+        piece[end + 1, j] = 2 * piece[end, j] - inner
+        piece[end + 2, j] = 2 * piece[end + 1, j] - piece[end, j]
+    for i in range(most):
+        for j in range(size):
+            left, right = abs(piece[i + 1, j] - piece[i, j]), abs(piece[i + 3, j] - piece[i + 2, j])
+            both = left + right
+            bent = (right * piece[i + 1, j] + left * piece[i + 2, j]) / (both if both > 0 else 1.0)
+            slope[i, j] = bent if both > 0 else (piece[i + 1, j] + piece[i + 2, j]) / 2

@@ -21,7 +21,7 @@ from numba import njit
 from toolkit.ground.params import param
 from toolkit.series.flat_series import FlatSeries
 from toolkit.series.gaps import GapParams
-from toolkit.series.knots import FEW, collect_knots, find_pieces, gather, scatter
+from toolkit.series.knots import BEYOND, LANES, collect_knots, collect_values, evaluate, find_pieces
 
 
 class WhittakerParams(GapParams):
@@ -55,107 +55,99 @@ def fill_whittaker(
     if not smoothing > 0:
         raise ValueError(f"smoothing is {smoothing}; it must be above 0")
     flat = FlatSeries.of(values, validity, dates, output_dates, out)
-    _whittaker(flat.values, flat.validity, flat.days, flat.output_days, float(smoothing), flat.out)
+    twice = bool((flat.days[1:] == flat.days[:-1]).any())
+    _whittaker(flat.values, flat.validity, flat.days, flat.output_days, twice, float(smoothing), flat.out)
     return flat.result
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _whittaker(values, validity, days, output_days, smoothing, out):  # type: ignore[no-untyped-def]
+def _whittaker(values, validity, days, output_days, twice, smoothing, out):  # type: ignore[no-untyped-def]
     dates, bands, pixels = values.shape
-    x, weight, y = np.empty(dates), np.empty(dates), np.empty((dates, bands))
-    bend = np.zeros((dates, bands))
-    column, factor = np.empty((dates, 3)), np.empty((dates, 3))
-    pieces, some = np.empty(output_days.size, np.int64), np.empty((FEW, dates, bands), np.int16)
-    result = np.empty((FEW, output_days.size, bands), np.float32)
-    for start in range(0, pixels, FEW):
-        few = min(FEW, pixels - start)
-        gather(values, start, few, some)
-        for j in range(few):
-            n = collect_knots(some[j], validity, days, start + j, x, weight, y)
-            if n > 0:
-                bend[0] = 0
-                bend[n - 1] = 0
-                find_pieces(x, n, output_days, pieces)
-            if n > 2:
-                _factorise(x, weight, n, smoothing, column, factor)
-                _bends(x, y, n, factor, bend)
-                _smooth(weight, n, smoothing, column, bend, y)
-            _evaluate(x, y, bend, n, output_days, pieces, result[j])
-        scatter(result, start, few, out)
+    outputs, knots = output_days.size, dates + BEYOND
+    x, weight, y = np.zeros((knots, LANES)), np.zeros((knots, LANES)), np.zeros((knots, LANES))
+    bend, added = np.zeros((knots, LANES)), np.zeros(knots * LANES)
+    column, factor = np.zeros((3, knots, LANES)), np.zeros((3, knots, LANES))
+    slot, places = np.zeros((dates, LANES), np.uint64), np.zeros((outputs, LANES), np.uint64)
+    share, gap, parts = np.zeros((outputs, LANES)), np.zeros((outputs, LANES)), np.zeros((4, outputs, LANES))
+    count = np.zeros(LANES, np.int64)
+    flat, flat_bend = y.ravel(), bend.ravel()
+    for start in range(0, pixels, LANES):
+        size = min(LANES, pixels - start)
+        most = collect_knots(validity, days, start, size, x, weight, count, slot)
+        find_pieces(x, count, size, output_days, places, share, gap)
+        for d in range(outputs):
+            for j in range(size):
+                s = share[d, j]
+                curve = gap[d, j] * gap[d, j] * s * (1 - s) / 6
+                parts[0, d, j], parts[1, d, j] = 1 - s, s
+                parts[2, d, j], parts[3, d, j] = -curve * (2 - s), -curve * (1 + s)
+        _factorise(x, weight, count, most, size, smoothing, column, factor)
+        for b in range(bands):
+            collect_values(values, validity, b, start, size, slot, twice, flat, added)
+            bend[:] = 0
+            _bends(y, count, most, size, column, factor, bend)
+            _smooth(weight, most, size, column, bend, y)
+            evaluate(flat, flat_bend, places, parts, count, b, start, size, out)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _factorise(x, weight, n, smoothing, column, factor):  # type: ignore[no-untyped-def]
-    """L D L' of the system, for the inner knots: `factor` holds D and the two diagonals of L below it.
+def _factorise(x, weight, count, most, size, smoothing, column, factor):  # type: ignore[no-untyped-def]
+    """L D L' of the system, for the inner knots: `factor` holds 1 / D and the two diagonals of L below it.
 
-    `column[k]` is the second difference at knot k, in terms of the knots k - 1, k and k + 1.
+    `column[:, k]` is the second difference at knot k, in terms of the knots k - 1, k and k + 1. `weight` becomes
+    smoothing / weight.
     """
-    for k in range(1, n - 1):
-        before, after = x[k] - x[k - 1], x[k + 1] - x[k]
-        column[k, 0], column[k, 1], column[k, 2] = 1 / before, -1 / before - 1 / after, 1 / after
-    for k in range(1, n - 1):
-        before, after = x[k] - x[k - 1], x[k + 1] - x[k]
-        # Sums over days of the products of two hat functions.
-        first, second, third = (before + after) / 3 + (1 / before + 1 / after) / 6, 0.0, 0.0
-        for i in range(3):
-            first += smoothing * column[k, i] ** 2 / weight[k - 1 + i]
-        if k < n - 2:
-            second = (after - 1 / after) / 6
-            second += smoothing * column[k, 1] * column[k + 1, 0] / weight[k]
-            second += smoothing * column[k, 2] * column[k + 1, 1] / weight[k + 1]
-        if k < n - 3:
-            third = smoothing * column[k, 2] * column[k + 2, 0] / weight[k + 1]
-        if k > 1:
-            first -= factor[k - 1, 1] ** 2 * factor[k - 1, 0]
-            second -= factor[k - 1, 1] * factor[k - 1, 2] * factor[k - 1, 0]
-        if k > 2:
-            first -= factor[k - 2, 2] ** 2 * factor[k - 2, 0]
-        factor[k, 0], factor[k, 1], factor[k, 2] = first, second / first, third / first
+    for k in range(weight.shape[0]):
+        for j in range(size):
+            weight[k, j] = smoothing / weight[k, j]
+    for k in range(1, most + 1):
+        for j in range(size):
+            column[0, k, j] = 1 / (x[k, j] - x[k - 1, j])
+            column[2, k, j] = 1 / (x[k + 1, j] - x[k, j])
+            column[1, k, j] = -column[0, k, j] - column[2, k, j]
+    for k in range(1, most - 1):
+        far = k - 2 if k > 1 else 0  # what stands at knot 0 is 0
+        for j in range(size):
+            before, after = x[k, j] - x[k - 1, j], x[k + 1, j] - x[k, j]
+            left, middle, right = column[0, k, j], column[1, k, j], column[2, k, j]
+            # Sums over days of the products of two hat functions.
+            first = (before + after) / 3 + (left + right) / 6
+            first += left * left * weight[k - 1, j] + middle * middle * weight[k, j] + right * right * weight[k + 1, j]
+            second = (after - right) / 6
+            second += middle * column[0, k + 1, j] * weight[k, j] + right * column[1, k + 1, j] * weight[k + 1, j]
+            third = right * column[0, k + 2, j] * weight[k + 1, j]
+            one, two = factor[1, k - 1, j], factor[2, k - 1, j]
+            first -= one * one / factor[0, k - 1, j] if k > 1 else 0.0
+            first -= factor[2, far, j] * factor[2, far, j] / factor[0, far, j] if k > 2 else 0.0
+            second -= one * two / factor[0, k - 1, j] if k > 1 else 0.0
+            inverse = 1 / first
+            factor[0, k, j] = inverse
+            factor[1, k, j] = second * inverse if k < count[j] - 2 else 0.0
+            factor[2, k, j] = third * inverse if k < count[j] - 3 else 0.0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _bends(x, y, n, factor, bend):  # type: ignore[no-untyped-def]
-    """Second differences of the smooth series at the knots."""
-    bands = y.shape[1]
-    for k in range(1, n - 1):
-        before, after = x[k] - x[k - 1], x[k + 1] - x[k]
-        for b in range(bands):
-            value = (y[k + 1, b] - y[k, b]) / after - (y[k, b] - y[k - 1, b]) / before
-            if k > 1:
-                value -= factor[k - 1, 1] * bend[k - 1, b]
-            if k > 2:
-                value -= factor[k - 2, 2] * bend[k - 2, b]
-            bend[k, b] = value
-    for k in range(n - 2, 0, -1):
-        for b in range(bands):
-            value = bend[k, b] / factor[k, 0]
-            if k < n - 2:
-                value -= factor[k, 1] * bend[k + 1, b]
-            if k < n - 3:
-                value -= factor[k, 2] * bend[k + 2, b]
-            bend[k, b] = value
+def _bends(y, count, most, size, column, factor, bend):  # type: ignore[no-untyped-def]
+    """Second differences of the smooth series at the knots; 0 at the ends and beyond."""
+    for k in range(1, most - 1):
+        far = k - 2 if k > 1 else 0
+        # Two loops: of one with more arrays the compiler makes no vector instructions.
+        for j in range(size):
+            bend[k, j] = (y[k + 1, j] - y[k, j]) * column[2, k, j] - (y[k, j] - y[k - 1, j]) * column[0, k, j]
+        for j in range(size):
+            value = bend[k, j] - factor[1, k - 1, j] * bend[k - 1, j] - factor[2, far, j] * bend[far, j]
+            bend[k, j] = value if k < count[j] - 1 else 0.0
+    for k in range(most - 2, 0, -1):
+        for j in range(size):
+            value = bend[k, j] * factor[0, k, j]
+            bend[k, j] = value - factor[1, k, j] * bend[k + 1, j] - factor[2, k, j] * bend[k + 2, j]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _smooth(weight, n, smoothing, column, bend, y):  # type: ignore[no-untyped-def]
+def _smooth(weight, most, size, column, bend, y):  # type: ignore[no-untyped-def]
     """From the measured values at the knots to the smooth ones, in place."""
-    for k in range(1, n - 1):
-        for i in range(3):
-            share = smoothing * column[k, i] / weight[k - 1 + i]
-            for b in range(y.shape[1]):
-                y[k - 1 + i, b] -= share * bend[k, b]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _evaluate(x, y, bend, n, output_days, pieces, out):  # type: ignore[no-untyped-def]
-    for d in range(output_days.size):
-        k = pieces[d]
-        if n == 0 or k < 0 or k == n:
-            for b in range(y.shape[1]):
-                out[d, b] = 0 if n == 0 else y[0 if k < 0 else n - 1, b]
-            continue
-        gap, since = x[k + 1] - x[k], output_days[d] - x[k]
-        share, curve = since / gap, since * (gap - since) / 6
-        for b in range(y.shape[1]):
-            line = y[k, b] + share * (y[k + 1, b] - y[k, b])
-            out[d, b] = line - curve * ((2 - share) * bend[k, b] + (1 + share) * bend[k + 1, b])
+    for k in range(most):
+        left = k - 1 if k > 0 else 0  # the bend at knot 0 is 0
+        for j in range(size):
+            pull = column[2, left, j] * bend[left, j] + column[1, k, j] * bend[k, j]
+            y[k, j] -= weight[k, j] * (pull + column[0, k + 1, j] * bend[k + 1, j])
