@@ -27,8 +27,8 @@ SECTIONS = ("mapping", "cluster", "postprocess", "vectorise")
 LOOK_EVERY = 0.5
 """Seconds between two looks at the blocks while something is at work."""
 
-ROW = 22
-"""Pixels of a row of the plan."""
+ROW = 23
+"""Pixels of a row of the plan, rounded up."""
 
 INTERVAL = 0.2
 """Seconds between two words about progress."""
