@@ -206,3 +206,14 @@ def test_seasons_may_be_a_day_further_apart_and_not_two(trained: Experiment) -> 
     days[middle:] += 1
     with pytest.raises(ModelError, match="has 12 days from"):
         for_period(model, days, seasons)
+
+
+def test_a_model_of_raw_dates_goes_to_another_year(tiny_demo: Path, elsewhere: Path, tmp_path: Path) -> None:
+    """Its days are counted from the first of January of the first year, so the same images give the same map."""
+    experiment = Experiment.load(tiny_demo)
+    raw = {"features.representation": "raw", "learning.interpolator": "attention", "learning.network.hidden": [24]}
+    experiment.set({"series.tiles": ["31TCJ", TILE], "learning.epochs": 1, **raw})
+    run(experiment)
+    folder = RunFolder(experiment.folder)
+    path = apply_model(folder.model, elsewhere, "s2_demo", [TILE], start="2019-01-01", folder=tmp_path / "m")
+    assert np.array_equal(read(path.parent / TILE / "classes.tif"), read(folder.tile(TILE) / "classes.tif"))

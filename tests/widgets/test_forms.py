@@ -69,6 +69,7 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "learning.memory_gb": ("1.5", 1.5),
     "mapping.memory_gb": ("1.5", 1.5),
     "mapping.workers": ("2", 2),
+    "mapping.model": ("runs/other/learning/model", Path("runs/other/learning/model")),
     "mapping.crs": ("EPSG:2154", "EPSG:2154"),
     "postprocess.rules": ("[{change: {16: 17}, where: slope, above: 30}]", (STEEP,)),
     "postprocess.majority_undecided": ("0", 0),
