@@ -352,7 +352,7 @@ def test_colours_are_those_of_the_static_figures() -> None:
 def test_script_and_style_load_nothing_from_elsewhere() -> None:
     folder = Path(live.__file__).parent
     for path in [*folder.glob("*.js"), *folder.glob("*.css")]:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")  # a name; nothing is loaded
         assert not re.search(r"https?://|@import|\bimport\s*[\s({\"']|url\(", text), path.name
 
 

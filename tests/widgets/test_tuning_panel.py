@@ -67,7 +67,7 @@ def test_a_range_that_cannot_be_is_refused_beside_it(
 
 def test_any_parameter_can_be_added_with_values_that_are_taken(experiment: Experiment, form: SpaceForm) -> None:
     offered = [path for _, path in form.add.options if path]
-    assert set(offered) == set(tunable(experiment.learning)) - set(SPACE) - {"learning.network.name"}
+    assert set(offered) == set(tunable(experiment.learning)) - set(SPACE)
     for path in offered:
         form.add.value = path
         assert form.add.value == "" and path in form.rows
@@ -95,8 +95,7 @@ def test_what_cannot_be_tuned_is_told_and_can_be_taken_out(experiment: Experimen
 
 def test_first_words_are_taken(experiment: Experiment) -> None:
     for path, field in tunable(experiment.learning).items():
-        if path != "learning.network.name":
-            assert parse_space({path: first_words(field, experiment.get(path))}, experiment.learning)
+        assert parse_space({path: first_words(field, experiment.get(path))}, experiment.learning)
 
 
 @pytest.fixture

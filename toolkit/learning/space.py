@@ -144,9 +144,18 @@ def tunable(learning: LearningParams, *, any_network: bool = False) -> dict[str,
     """
     known = {path: field for path, field in leaves(LearningParams, SECTION) if path not in NOT_TUNED}
     kinds = {path for path, field in known.items() if kind_of(field.annotation) in ("TEXT", "TABLE", "VALUES")}
-    own = {f"{SECTION}.network.{name}" for name in type(learning.network).model_fields}
-    foreign = {path for path in known if path.startswith(f"{SECTION}.network.")} - own if not any_network else set()
+    others = {path for path in known if not _is_of(learning, path)}
+    foreign = {path for path in others if not (any_network and path.startswith(f"{SECTION}.network."))}
     return {path: field for path, field in known.items() if path not in kinds | foreign}
+
+
+def _is_of(learning: LearningParams, path: str) -> bool:
+    """Whether these parameters have this one; else it is of another network or interpolator."""
+    *sections, name = path.split(".")[1:]
+    section: Any = learning
+    for one in sections:
+        section = getattr(section, one)
+    return name in type(section).model_fields
 
 
 def apply_setting(learning: LearningParams, setting: Mapping[str, Any]) -> LearningParams:
