@@ -30,11 +30,19 @@ Setting = dict[str, Any]
 
 _UNTRIED = "decides what the trials are compared by; every trial must have the same"
 _NO_MATTER = "changes the time of a training, not what it learns"
+_SEARCH = "is a search of its own"
 NOT_TUNED = {
     "learning.valid_ratio": _UNTRIED,
     "learning.valid_by": _UNTRIED,
     "learning.select_by": _UNTRIED,
+    "learning.calibrate": _NO_MATTER,
+    "learning.memory_gb": _NO_MATTER,
+    "learning.probe_threads": _NO_MATTER,
+    "learning.processes": _NO_MATTER,
     "learning.threads": _NO_MATTER,
+    "learning.tries.batch_sizes": _SEARCH,
+    "learning.tries.learning_rates": _SEARCH,
+    "learning.tries.seeds": _SEARCH,
     "learning.device": _NO_MATTER,
     "learning.tensorboard": _NO_MATTER,
 }

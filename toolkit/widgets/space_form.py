@@ -181,6 +181,9 @@ class AxisRow:
         return {"choices": [None if one == "none" else one for one in listed]}
 
 
+BOUNDS = ("ge", "gt", "lt", "le")
+
+
 def first_words(field: FieldInfo, present: Any) -> Any:
     """Values to begin with, for a parameter that has this value now."""
     kind, extra = kind_of(field.annotation), field.json_schema_extra
@@ -190,14 +193,16 @@ def first_words(field: FieldInfo, present: Any) -> Any:
     if kind in ("N", "X") and isinstance(log, list):
         return list(log)
     if kind in ("N", "X"):
-        marks = {
-            name: getattr(one, name) for one in field.metadata for name in ("ge", "gt", "lt") if hasattr(one, name)
-        }
-        low = marks.get("ge", marks.get("gt", 0))
-        if "lt" in marks:
-            return [low, (low + marks["lt"]) / 2]
-        value = present or 1
-        return [max(value // 2, 1), value * 2] if kind == "N" else [value / 2, value * 2]
+        marks = {name: getattr(one, name) for one in field.metadata for name in BOUNDS if hasattr(one, name)}
+        low, high = marks.get("ge", marks.get("gt", 0)), marks.get("le", marks.get("lt"))
+        if kind == "N":
+            least = max(low, 1)
+            value = present or least
+            return [max(value // 2, least), value * 2 if high is None else min(value * 2, high)]
+        value = present or 1.0
+        if high is None:
+            return [value / 2, value * 2]
+        return [low if "ge" in marks else low + (high - low) / 10, (low + high) / 2]
     return {"choices": [[64, 64], [128, 64]] if present is None else [plain(present), [64, 64]]}
 
 
