@@ -53,7 +53,7 @@ def test_features_are_chosen_and_tried(
     for method in ("whittaker", "previous"):
         shown.get_by_role("button", name=method).click()
     names = shown.locator(".lc-names > span:not(.lc-key)")
-    expect(names).to_have_text(["1 pixel", "1 pixel · previous", "1 pixel · whittaker"])
+    expect(names).to_have_text(["1 pixel", "1 pixel · previous", "1 pixel · whittaker"], timeout=30_000)
 
     functions = shown.locator(".lc-external")
     functions.get_by_role("button", name="Add").click()

@@ -32,7 +32,7 @@ def test_quickstart_in_jupyterlab(
 def look_at_form(page: Page, artefacts: Path) -> None:
     """A value typed is taken; one that is not valid is refused beside its field."""
     form = output_of(page, "widgets.form")
-    row = form.locator(".lc-row", has_text="Epochs")
+    row = form.locator(".lc-row", has=page.get_by_role("spinbutton", name=re.compile(r"^Epochs\.")))
     row.locator("input").fill("0")
     row.locator("input").press("Enter")
     expect(row.get_by_role("alert")).to_have_text("must be greater than or equal to 1")
