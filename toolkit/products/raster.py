@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ import numpy as np
 import rasterio
 from odc.geo.geobox import GeoBox
 from rasterio.env import set_gdal_config
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -29,6 +30,10 @@ try:
     import resource
 except ImportError:  # Windows, which sets no such limit
     resource = None  # type: ignore[assignment]
+
+# rasterio says of the grid that it makes to burn polygons into that it lies nowhere, and silences itself, but not in a
+# thread.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 GDAL_CACHE = 256
 """Megabytes that GDAL keeps of blocks read, over all threads; the user's own GDAL_CACHEMAX stands."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import shapely
 from odc.geo.geobox import GeoBox
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.features import rasterize
 
 from toolkit.features.reading import TileFeatures
@@ -17,9 +15,6 @@ from toolkit.ground.grid import Block, blocks
 from toolkit.ground.streaming import Progress, no_progress, stream
 from toolkit.samples.store import SampleStore
 from toolkit.series.timeseries import TileSeries
-
-# rasterio says of the grid that it makes to burn into that it lies nowhere, and silences itself, but not in a thread.
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 PIXEL = np.dtype([("row", "i4"), ("col", "i4"), ("polygon", "i8"), ("code", "u1")])
 """A candidate pixel: its place on the tile's grid, the polygon it lies in, and the class code."""
