@@ -73,7 +73,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
         st.just((1, 5)) | st.just((0.5, 7)) | st.just({"choices": (20, 40)}) | st.just(((64, 32), None)),
     ),
     "cluster.walltime": st.just("08:00:00") | st.just("120:30:00"),
-    "cluster.prologue": st.lists(WORDS, max_size=2).map(tuple),
+    "cluster.prologue": st.lists(st.sampled_from(["module load conda", "conda activate oso"]), max_size=2).map(tuple),
     "postprocess.smoothing.window": st.just(0) | st.integers(1, 25).map(lambda half: 2 * half + 1),
     "postprocess.smoothing.smoothness_of": st.dictionaries(CODES, st.integers(1, 1000), max_size=3),
     "postprocess.rules": st.lists(RULES, max_size=2).map(tuple),
