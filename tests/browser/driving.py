@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,24 @@ def menu(page: Page, name: str, command: str) -> None:
     page.locator(f"li.lm-Menu-item[data-command='{command}']").click()
 
 
+def save_and_reload(page: Page, until: str) -> None:
+    """Save the notebook and open its page anew, until this is there."""
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    page.reload()
+    page.wait_for_selector(until, timeout=90_000)
+
+
+def restart_and_run(page: Page) -> None:
+    """Restart the kernel and run all cells."""
+    page.wait_for_function(IDLE, timeout=90_000)
+    menu(page, "Kernel", "kernelmenu:restart")
+    page.locator(".jp-Dialog button", has_text="Restart").click()
+    page.wait_for_timeout(2000)
+    run_all(page)
+
+
 def output_of(page: Page, source: str) -> Any:
     """Outputs of the code cell that holds this text."""
     return page.locator(".jp-CodeCell", has_text=source).locator(".jp-Cell-outputArea").last
@@ -73,6 +93,14 @@ def output_of(page: Page, source: str) -> Any:
 def errors_in(page: Page) -> list[str]:
     """Errors and warnings that cells left."""
     return page.locator(ERRORS).all_inner_texts()
+
+
+def eventually(page: Page, holds: Callable[[], Any], seconds: float = 20) -> None:
+    """Look again until this is true: a busy machine draws late."""
+    end = time.monotonic() + seconds
+    while not (found := holds()) and time.monotonic() < end:
+        page.wait_for_timeout(200)
+    assert found
 
 
 def colours_of(path: Path) -> np.ndarray:

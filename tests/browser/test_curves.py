@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
-from tests.browser.driving import blank_frames
+from tests.browser.driving import blank_frames, eventually
 from toolkit.widgets.live import LiveCurves
 
 SCRIPT = LiveCurves._esm
@@ -97,9 +97,8 @@ def test_nothing_moves_when_an_epoch_is_added(drawn: Callable[..., Page]) -> Non
     page = drawn(state(0, phase="running", epochs=20))
     empty = page.locator("canvas").first.bounding_box()
     page.evaluate("next => window.change(next)", state(12, phase="done", epochs=20, best=12))
-    page.wait_for_timeout(100)
+    expect(page.locator(".lc-caption")).to_have_text("Done: epoch 12 of 20 · best 12 (F-score 0.489)")
     assert page.locator("canvas").first.bounding_box() == empty
-    assert page.locator(".lc-caption").inner_text() == "Done: epoch 12 of 20 · best 12 (F-score 0.489)"
 
 
 def test_a_burst_of_updates_never_blanks_the_canvas(drawn: Callable[..., Page]) -> None:
@@ -111,8 +110,7 @@ def test_values_under_the_pointer(drawn: Callable[..., Page]) -> None:
     page = drawn(state(50, phase="done", epochs=50, best=50))
     before = page.locator("canvas").first.screenshot()
     page.locator("canvas").first.hover(position={"x": 250, "y": 150})
-    page.wait_for_timeout(100)
-    assert page.locator("canvas").first.screenshot() != before
+    eventually(page, lambda: page.locator("canvas").first.screenshot() != before)
 
 
 @pytest.mark.parametrize(

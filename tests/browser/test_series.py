@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import blank_frames
+from tests.browser.driving import blank_frames, eventually
 from toolkit.series.curve import COLOURS, Curve
 from toolkit.widgets.series_chart import SeriesChart
 
@@ -111,9 +112,10 @@ def test_the_chart_is_as_high_as_its_panels_and_nothing_else_moves(drawn: Callab
     page.wait_for_timeout(100)
     assert page.locator("canvas").bounding_box() == one
     page.evaluate("next => window.change(next)", state(TWO_PANELS))
-    page.wait_for_timeout(100)
+    assert one
+    eventually(page, lambda: (page.locator("canvas").bounding_box() or one)["height"] > 1.6 * one["height"])
     two = page.locator("canvas").bounding_box()
-    assert one and two and two["height"] > 1.6 * one["height"] and two["y"] == one["y"]
+    assert two and two["y"] == one["y"]
     page.evaluate("next => window.change(next)", state({}))
     expect(page.locator("canvas")).to_have_css("height", "0px")
 
@@ -126,8 +128,7 @@ def test_a_burst_of_changes_never_blanks_the_canvas(drawn: Callable[..., Page]) 
 def test_it_follows_the_width_of_the_page(drawn: Callable[..., Page]) -> None:
     page = drawn(TWO_PANELS)
     page.set_viewport_size({"width": 420, "height": 500})
-    page.wait_for_timeout(200)
-    assert page.evaluate("document.querySelector('canvas').width") < 420
+    eventually(page, lambda: page.evaluate("document.querySelector('canvas').width") < 420)
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
 
 
@@ -135,8 +136,7 @@ def test_the_pointer_reads_the_values_of_a_day(drawn: Callable[..., Page], artef
     page, first = drawn(TWO_PANELS), THREE[0]
     before = page.locator("canvas").screenshot()
     page.locator("canvas").hover(position={"x": 450, "y": 260})
-    page.wait_for_timeout(100)
-    assert page.locator("canvas").screenshot() != before
+    eventually(page, lambda: page.locator("canvas").screenshot() != before)
     page.screenshot(path=artefacts / "series_pointer.png")
     said = page.locator(".lc-heard").inner_text()
     day = np.datetime64(said.partition(",")[0])
@@ -160,8 +160,7 @@ def test_the_arrow_keys_read_the_values(drawn: Callable[..., Page]) -> None:
     ):
         for key in keys:
             page.keyboard.press(key)
-        page.wait_for_timeout(80)
-        assert heard.inner_text().startswith(f"{day}, {title}")
+        expect(heard).to_have_text(re.compile(f"^{day}, {title}"))
 
 
 @pytest.mark.parametrize(

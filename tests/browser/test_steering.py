@@ -13,7 +13,7 @@ import pytest
 import yaml
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.driving import IDLE, errors_in, menu, open_cells, output_of, run_all
+from tests.browser.driving import errors_in, menu, open_cells, output_of, restart_and_run, run_all, save_and_reload
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.jobs import Job
 from toolkit.learning.callbacks import read_history
@@ -104,21 +104,13 @@ def test_a_job_is_steered_from_its_panel_also_after_reload_and_restart(
 
     shown.get_by_role("button", name="Pause").click()
     epoch = stands_still(page, experiment)
-    page.keyboard.press("Escape")
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1500)
-    page.reload()
-    page.wait_for_selector(".lc-run", timeout=90_000)
+    save_and_reload(page, ".lc-run")
     shown = output_of(page, "RunPanel").locator(".lc-run")
     expect(shown.locator(".lc-caption")).to_contain_text("Paused", timeout=20_000)
     shown.get_by_role("button", name="Go on").click()
     wait_for(page, lambda: live(experiment).epoch > epoch, "it does not go on after a reload")
 
-    page.wait_for_function(IDLE, timeout=90_000)
-    menu(page, "Kernel", "kernelmenu:restart")
-    page.locator(".jp-Dialog button", has_text="Restart").click()
-    page.wait_for_timeout(2000)
-    run_all(page)
+    restart_and_run(page)
     shown = output_of(page, "RunPanel").locator(".lc-run")
     expect(shown.locator(".lc-rate")).to_contain_text("× 0.5 by hand", timeout=20_000)
     shown.get_by_role("button", name="Pause").click()

@@ -61,5 +61,5 @@ def test_trials_as_they_come(
     page.wait_for_function(IDLE, timeout=30_000)
     button = shown.get_by_role("button", name="Use the best setting")
     used = "() => document.querySelector('.lc-tuning').innerText.includes(', is in the experiment')"
-    assert milliseconds(page, button, used) < 1000
+    assert milliseconds(page, button, used) < 5000
     assert errors_in(page) == [] and seen.errors == [] and seen.beside_base_map == []

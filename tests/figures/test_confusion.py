@@ -38,7 +38,9 @@ def test_few_classes_fit(count, oso, written):
 
 def test_long_names_fit(written):
     classes = [LandCoverClass(code, f"Class {code} with a name that is rather long", "#112233") for code in (1, 2, 3)]
-    written(confusion_figure(ConfusionMatrix(np.ones((3, 3), int), (1, 2, 3)), Nomenclature("long", tuple(classes))))
+    assert written(
+        confusion_figure(ConfusionMatrix(np.ones((3, 3), int), (1, 2, 3)), Nomenclature("long", tuple(classes)))
+    )
 
 
 def test_cells_are_percent_of_the_reference(oso, written):

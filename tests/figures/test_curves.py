@@ -25,7 +25,7 @@ def test_curves_that_end_together_have_labels_apart(written):
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_curves_at_the_ends_of_the_axis_have_labels_inside(value, written):
-    written(curves_figure(rows(value, value, oa=value, kappa=value)))
+    assert written(curves_figure(rows(value, value, oa=value, kappa=value)))
 
 
 def test_trainings_beside_are_named_and_drawn_dashed(written):

@@ -37,7 +37,7 @@ def test_any_folds_fit(names, score, written):
 
 @pytest.mark.parametrize(("same", "left_out"), [(1.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.6, 0.6)])
 def test_extreme_scores_fit(same, left_out, written):
-    written(folds_figure(metrics_of(["a", "b", "c"], same, left_out)))
+    assert written(folds_figure(metrics_of(["a", "b", "c"], same, left_out)))
 
 
 def test_bars_are_the_scores_of_each_side():

@@ -23,8 +23,8 @@ def classes() -> np.ndarray:
 def test_any_shape_fits(height, width, oso, write_map, written):
     rng = np.random.default_rng(0)
     path = write_map(rng.integers(0, 24, (height, width)).astype(np.uint8))
-    written(class_map(path, oso, title="A", attribution="Simulated demo data"))
-    written(map_beside_truth(path, path, oso, attribution="Simulated"))
+    assert written(class_map(path, oso, title="A", attribution="Simulated demo data"))
+    assert written(map_beside_truth(path, path, oso, attribution="Simulated"))
 
 
 def test_the_legend_tells_classes_present_and_their_share(oso, write_map, written):
@@ -139,4 +139,4 @@ def test_shares_leave_out_what_has_no_class():
 
 
 def test_a_map_without_any_class_is_drawn(oso, write_map, written):
-    written(class_map(write_map(np.zeros((10, 10), np.uint8)), oso, title="Nothing"))
+    assert written(class_map(write_map(np.zeros((10, 10), np.uint8)), oso, title="Nothing"))

@@ -11,7 +11,7 @@ from toolkit.figures.view import view_figure
 @pytest.mark.parametrize("shape", [(200, 300), (300, 200), (20, 600), (600, 20), (1, 1)])
 def test_any_shape_fits(shape, oso, written):
     picture = np.zeros((*shape, 4), np.uint8)
-    written(view_figure(picture, 1000.0, {17: 0.5, 23: 0.5}, oso, title="trial", attribution="Simulated"))
+    assert written(view_figure(picture, 1000.0, {17: 0.5, 23: 0.5}, oso, title="trial", attribution="Simulated"))
 
 
 def test_tells_classes_scale_title_and_source(oso, written):
@@ -23,7 +23,7 @@ def test_tells_classes_scale_title_and_source(oso, written):
 
 def test_without_classes_there_is_no_legend(oso, written):
     figure = view_figure(np.zeros((50, 50, 4), np.uint8), 4000.0, {}, oso)
-    written(figure)
+    assert written(figure)
     assert len(figure.axes) == 1
 
 
