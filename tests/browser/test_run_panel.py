@@ -26,7 +26,7 @@ from toolkit.experiment.jobs import Job
 from toolkit.experiment.verbs import clean, sample
 
 OBEYED, ANSWERED = 5000, 3000
-"""Milliseconds until Stop is obeyed, and another click answered: more only where the kernel waits for the training."""
+"""Milliseconds until Stop is obeyed, another click answered; more only where the kernel waits for training."""
 
 
 @pytest.fixture
