@@ -181,6 +181,7 @@ def _arguments(lab: Lab) -> list[str]:
         f"--IdentityProvider.token={lab.token}",
         "--ServerApp.allow_unauthenticated_access=False",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LanguageServerManager.autodetect=False",  # it asks npm, for a second
     ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,31 @@ LOG = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.25
 """Seconds between two looks of a `Poller`."""
+SAY_EVERY = 0.2
+"""Seconds between two words on how far a work is."""
+
+
+class Superseded(Exception):
+    """Ends a work when another is wanted by now."""
+
+
+def said_at_times(say: Callable[[int, int], None], wanted: Callable[[], bool]) -> Callable[[int, int], None]:
+    """Progress of a work in a thread: said a few times a second, done and total.
+
+    Args:
+        wanted: whether the work is still wanted; else `Superseded` ends it, at its next progress.
+    """
+    before = 0.0
+
+    def told(done: int, total: int) -> None:
+        nonlocal before
+        if not wanted():
+            raise Superseded
+        if time.monotonic() - before > SAY_EVERY:
+            before = time.monotonic()
+            say(done, total)
+
+    return told
 
 
 class Background(Generic[T]):

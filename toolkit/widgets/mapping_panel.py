@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
@@ -15,7 +14,7 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.plan import Plan, plan
 from toolkit.ground.locking import holder_of
 from toolkit.ground.streaming import Progress
-from toolkit.widgets.background import Background, Poller
+from toolkit.widgets.background import Background, Poller, Superseded, said_at_times
 from toolkit.widgets.block_picture import BlockPicture, headline, tiles_now
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.panel import Panel
@@ -30,18 +29,11 @@ LOOK_EVERY = 0.5
 ROW = 23
 """Pixels of a row of the plan, rounded up."""
 
-INTERVAL = 0.2
-"""Seconds between two words about progress."""
-
 AT_WORK = ("running", "stopping")
 
 NO_MODEL = "There is no model yet: the time can be told once one is trained."
 LOOKING = "Looking at the run folder"
 BUSY = "Something is at work in the run folder; the plan is made anew when it has ended."
-
-
-class _Superseded(Exception):
-    """Another plan is wanted by now."""
 
 
 class MappingPanel(Panel):
@@ -128,18 +120,10 @@ class MappingPanel(Panel):
         return found, NO_MODEL if timed and found.tiles and found.seconds is None else ""
 
     def _progress(self, wanted: object) -> Progress:
-        """Tells how far it is, and gives up when another plan is wanted by now."""
-        before = 0.0
+        def say(done: int, total: int) -> None:
+            self.progress.value = f"looked at the images of {done} of {total} tiles"
 
-        def told(done: int, total: int) -> None:
-            nonlocal before
-            if self._wanted is not wanted:
-                raise _Superseded
-            if time.monotonic() - before > INTERVAL:
-                before = time.monotonic()
-                self.progress.value = f"looked at the images of {done} of {total} tiles"
-
-        return told
+        return said_at_times(say, lambda: self._wanted is wanted)
 
     def _planned(self, result: tuple[Plan | None, str]) -> None:
         found, self.progress.value = result
@@ -155,7 +139,7 @@ class MappingPanel(Panel):
         self._poller.start()
 
     def _failed(self, error: Exception) -> None:
-        if not isinstance(error, _Superseded):
+        if not isinstance(error, Superseded):
             self.progress.value = ""
             self._seen = self.experiment.folder, self._up_to_date or ()
             self.table.add_class("lc-stale")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -17,7 +16,7 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.tiles import images_key
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.streaming import Progress
-from toolkit.widgets.background import Background
+from toolkit.widgets.background import Background, Superseded, said_at_times
 from toolkit.widgets.date_strips import strips_html
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.leaflet import (
@@ -44,9 +43,6 @@ OFFERED = {"color": "#404040", "weight": 1.5, "dashArray": "5 4", "fillColor": "
 
 HINT = "A click on a tile takes it in or out."
 
-INTERVAL = 0.2
-"""Seconds between two words about progress."""
-
 
 def put_in(tile: str, tiles: Sequence[str], order: Sequence[str]) -> list[str]:
     """The order with a tile in it: where it stood, else sorted as the chosen tiles are, else after these.
@@ -61,10 +57,6 @@ def put_in(tile: str, tiles: Sequence[str], order: Sequence[str]) -> list[str]:
     place = chosen.index(tile)
     after = order.index(chosen[place - 1]) + 1 if place else 0
     return [*order[:after], tile, *order[after:]]
-
-
-class _Superseded(Exception):
-    """Other dates are wanted by now."""
 
 
 class TilesPanel(Panel):
@@ -168,18 +160,10 @@ class TilesPanel(Panel):
             self._draw()
 
     def _progress(self, tile: str, wanted: Any) -> Progress:
-        """Tells how far it is, and gives up when other dates are wanted by now."""
-        before = 0.0
+        def say(done: int, total: int) -> None:
+            self.progress.value = f"looking at the images of {escape(tile)}: {done} of {total}"
 
-        def told(done: int, total: int) -> None:
-            nonlocal before
-            if self._wanted is not wanted:
-                raise _Superseded
-            if time.monotonic() - before > INTERVAL:
-                before = time.monotonic()
-                self.progress.value = f"looking at the images of {escape(tile)}: {done} of {total}"
-
-        return told
+        return said_at_times(say, lambda: self._wanted is wanted)
 
     def _give_up(self) -> None:
         """Look at no further image."""
@@ -191,7 +175,7 @@ class TilesPanel(Panel):
 
     def _failed(self, error: Exception) -> None:
         self.progress.value = ""
-        if not isinstance(error, _Superseded):
+        if not isinstance(error, Superseded):
             self.unread.tell(error)
 
     def _tell(self, shape: Mapping[str, Any]) -> None:
