@@ -115,7 +115,7 @@ class Plan:
         free = f", {_size(self.memory_free)} free" if self.here else ""
         processes = f" in {self.processes} processes" if self.processes > 1 else ""
         return [
-            ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {self.pixels / 1e6:,.1f} million pixels"),
+            ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {_pixels(self.pixels)}"),
             *kept,
             ("reads", f"{files:,} files, {_size(read)}, {dates} dates"),
             ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
@@ -211,6 +211,10 @@ def _up_to_date(experiment: Experiment) -> tuple[str, ...]:
 def _existing(folder: Path) -> Path:
     """The nearest folder above that is there."""
     return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+def _pixels(count: int) -> str:
+    return f"{count / 1e6:,.1f} million pixels" if count >= 1e6 else f"{count:,} pixels"
 
 
 def _size(count: float) -> str:
