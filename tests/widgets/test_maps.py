@@ -9,6 +9,7 @@ from typing import Any
 
 import geopandas as gpd
 import ipyleaflet as L
+import ipywidgets as W
 import numpy as np
 import pytest
 import shapely
@@ -167,6 +168,17 @@ def test_layers_are_switched_and_moved(folder: RunFolder, map_of: Any) -> None:
     assert on_the_map(shown)[1:3] == ["Classification", "Confidence"]
     shown.layers.move("Confidence", -1)
     assert on_the_map(shown)[1:3] == ["Classification", "Confidence"], "shapes lie over rasters"
+
+
+def test_the_colours_of_a_measure_are_explained_while_it_is_shown(folder: RunFolder, map_of: Any) -> None:
+    write_classes(folder.map("confidence"), np.full((40, 80), 60))
+    layers = map_of().layers
+    (scale,) = (one for one in layers.children if isinstance(one, W.HTML))
+    assert scale.layout.display == "none"
+    layers.switches["Confidence"].value = True
+    assert scale.layout.display is None
+    assert "<span>0</span>" in scale.value and "<span>100</span>" in scale.value
+    assert "largest probability, percent" in scale.value
 
 
 def test_opacity_is_linked_in_the_browser(folder: RunFolder, map_of: Any) -> None:

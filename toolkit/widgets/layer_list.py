@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import ipyleaflet as L
 import ipywidgets as W
 
-from toolkit.webmap.layers import RasterLayer
+from toolkit.webmap.layers import Ramp, RasterLayer
 from toolkit.widgets.leaflet import Tell, set_shapes, shapes_layer
 from toolkit.widgets.map_rasters import Way
 
@@ -29,6 +30,8 @@ class Row:
     """Of rasters."""
     link: W.Widget | None = None
     """Lets the layer follow the slider in the browser."""
+    scale: W.HTML | None = None
+    """What the colours of a ramp mean; shown with the layer."""
 
     @property
     def is_raster(self) -> bool:
@@ -43,7 +46,7 @@ class Row:
 
     def close(self) -> None:
         """Take away the layer and its controls."""
-        for one in (self.link, self.layer, self.switch, *self.buttons, self.opacity):
+        for one in (self.link, self.layer, self.switch, *self.buttons, self.opacity, self.scale):
             if one is not None:
                 one.close()
 
@@ -88,16 +91,24 @@ class LayerList(W.VBox):
             if row.opacity is not None and row.switch.value
         }
 
-    def put_rasters(self, name: str, rasters: Sequence[RasterLayer], *, on: bool = False, opacity: float = 1.0) -> None:
-        """Add rasters, one over another, on top of the others; or let the layer of this name show them."""
+    def put_rasters(
+        self, name: str, rasters: Sequence[RasterLayer], *, on: bool = False, opacity: float = 1.0, words: str = ""
+    ) -> None:
+        """Add rasters, one over another, on top of the others; or let the layer of this name show them.
+
+        Args:
+            words: what a value of a ramp means.
+        """
         if name in self._rows:
             self._rows[name].rasters = rasters
             self._way.change(self._rows[name].layer, rasters)
+            self._explain(self._rows[name], words)
             return
         row = Row(self._way.layer(name, rasters, opacity), self._switch(name, on), self._movers(name), rasters)
         row.opacity = W.FloatSlider(opacity, min=0, max=1, step=0.05, readout=False, layout=W.Layout(width="84px"))
         row.opacity.tooltip = f"Opacity of {name}"
         row.follow_opacity()
+        self._explain(row, words)
         self._rows = {name: row, **self._rows}
         self._sort()
 
@@ -187,14 +198,34 @@ class LayerList(W.VBox):
     def _sort(self) -> None:
         """Shapes first, then rasters, as they lie."""
         self._rows = dict(sorted(self._rows.items(), key=lambda item: item[1].is_raster))
-        self.children = [
-            W.HBox([row.switch, *([row.opacity] if row.opacity else []), *row.buttons]) for row in self._rows.values()
-        ]
+        rows: list[W.Widget] = []
+        for row in self._rows.values():
+            rows.append(W.HBox([row.switch, *([row.opacity] if row.opacity else []), *row.buttons]))
+            if row.scale is not None:
+                rows.append(row.scale)
+        self.children = rows
+        self._show_scales()
+
+    @staticmethod
+    def _explain(row: Row, words: str) -> None:
+        """Say what the colours of a ramp mean."""
+        if isinstance(style := row.rasters[0].style, Ramp):
+            row.scale = row.scale or W.HTML().add_class("lc-ramp")
+            row.scale.value = ramp_html(style, words)
+
+    def _show_scales(self) -> None:
+        for row in self._rows.values():
+            if row.scale is not None:
+                row.scale.layout.display = None if row.switch.value else "none"
 
     def _switch(self, name: str, on: bool) -> W.Checkbox:
         switch = W.Checkbox(on, description=name, indent=False, layout=W.Layout(flex="1 1 auto", width="auto"))
-        switch.observe(self._guard(lambda _: self.lay()), "value")
+        switch.observe(self._guard(lambda _: self._switched()), "value")
         return switch
+
+    def _switched(self) -> None:
+        self.lay()
+        self._show_scales()
 
     def _movers(self, name: str) -> list[W.Button]:
         return [self._mover(name, "▲", -1), self._mover(name, "▼", 1)]
@@ -204,3 +235,12 @@ class LayerList(W.VBox):
         button = W.Button(description=mark, tooltip=words, layout=W.Layout(width="24px", padding="0", margin="2px 0"))
         button.on_click(self._guard(lambda _: self.move(name, step)))
         return button
+
+
+def ramp_html(ramp: Ramp, words: str) -> str:
+    """A ramp's colours between its lowest and its highest value, and what a value means."""
+    colours = ", ".join(f"rgb{colour}" for colour in ramp.colours)
+    return (
+        f"<span>{ramp.low:g}</span><i style='background: linear-gradient(to right, {colours})'></i>"
+        f"<span>{ramp.high:g}</span> <span class='lc-quiet'>{escape(words)}</span>"
+    )

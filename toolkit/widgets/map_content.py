@@ -31,6 +31,15 @@ POSTPROCESSED = "Post-processed"
 CLASS_MAPS = (CLASSES, POSTPROCESSED)
 """Layers in the colours of the nomenclature."""
 
+MEASURES = {
+    CONFIDENCE: "confidence",
+    MARGIN: "margin",
+    ENTROPY: "entropy",
+    VALIDITY: "validity",
+    LONGEST_GAP: "longest_gap",
+}
+"""Layers in the colours of a ramp, and the layer of the map that each shows."""
+
 LONG_GAP = 120
 """Days of the longest gap that is drawn brightest."""
 
@@ -97,24 +106,22 @@ def result_layers(experiment: Experiment, only: frozenset[int] = frozenset()) ->
     folder = RunFolder(experiment.folder)
     dates = max(1, len(experiment.stack.days))
     postprocessed = [folder.postprocessed] if folder.postprocessed.exists() else []
-    measures = {
-        CONFIDENCE: ("confidence", 100),
-        MARGIN: ("margin", 100),
-        ENTROPY: ("entropy", 100),
-        VALIDITY: ("validity", dates),
-        LONGEST_GAP: ("longest_gap", LONG_GAP),
-    }
+    brightest = {VALIDITY: dates, LONGEST_GAP: LONG_GAP}
     found = {
         POSTPROCESSED: [class_layer(path, experiment.nomenclature, only) for path in postprocessed],
         CLASSES: [class_layer(path, experiment.nomenclature, only) for path in map_files(experiment, folder)],
     }
-    for name, (layer, brightest) in measures.items():
-        nodata = LAYERS[layer].nodata
+    for name, layer in MEASURES.items():
+        ramp = Ramp(0, brightest.get(name, 100), VIRIDIS)
         found[name] = [
-            RasterLayer((path,), Ramp(0, brightest, VIRIDIS), nodata, True)
-            for path in map_files(experiment, folder, layer)
+            RasterLayer((path,), ramp, LAYERS[layer].nodata, True) for path in map_files(experiment, folder, layer)
         ]
     return {name: tuple(layers) for name, layers in found.items() if layers}
+
+
+def words_of(name: str) -> str:
+    """What a value of a layer means; empty of those that are no measure."""
+    return LAYERS[MEASURES[name]].words if name in MEASURES else ""
 
 
 def class_layer(path: Path, nomenclature: Nomenclature, only: frozenset[int] = frozenset()) -> RasterLayer:

@@ -53,6 +53,7 @@ from toolkit.widgets.map_content import (
     products_by_date,
     result_layers,
     tile_grids,
+    words_of,
 )
 from toolkit.widgets.map_figure import figure_of
 from toolkit.widgets.map_rasters import Pictures, Rasters, Squares, Way
@@ -266,7 +267,7 @@ class ClassMap(Panel):
                 return
             for name, rasters in reversed(list(content.rasters.items())):
                 opacity = CLASS_OPACITY if name in CLASS_MAPS else 1.0
-                self.layers.put_rasters(name, rasters, on=name == CLASSES, opacity=opacity)
+                self.layers.put_rasters(name, rasters, on=name == CLASSES, opacity=opacity, words=words_of(name))
             hover = self.problem.guard(self._tell, clears=False)
             for name, shapes in reversed(list(content.shapes.items())):
                 self.layers.put_shapes(name, shapes, hover, on=name == TILES)
