@@ -672,3 +672,9 @@ def test_a_year_half_typed_is_refused_beside_the_field(experiment: Experiment, p
     row.input.value = date(2018, 6, 1)
     assert row.refusal == "" and experiment.get(path) == date(2018, 6, 1)
     assert "1972-07-23 to 2100-01-01" in row.row.children[0].value
+
+
+def test_an_empty_default_is_told_in_words(experiment: Experiment) -> None:
+    experiment.set("ground_truth.source", "elsewhere")
+    note = form(experiment, "ground_truth").fields["ground_truth.source"].note.value
+    assert "default not set" in note

@@ -132,7 +132,7 @@ def unwrap(annotation: Any) -> tuple[Any, bool]:
 
 def words(value: Any) -> str:
     """A value as a person would write it in the form."""
-    if value is None or value == {}:
+    if value is None or value in ({}, ""):
         return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
