@@ -675,6 +675,6 @@ def test_a_year_half_typed_is_refused_beside_the_field(experiment: Experiment, p
 
 
 def test_an_empty_default_is_told_in_words(experiment: Experiment) -> None:
-    experiment.set("ground_truth.source", "elsewhere")
+    experiment.set({"ground_truth.source": "elsewhere"})
     note = form(experiment, "ground_truth").fields["ground_truth.source"].note.value
     assert "default not set" in note
