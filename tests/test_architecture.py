@@ -129,7 +129,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
     assert toolkit.__all__ == sorted(toolkit.__all__)
     for name in toolkit.__all__:
         assert getattr(toolkit, name) is not None
-    nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "Nomenclature"}
+    nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "LandcoverError", "Nomenclature"}
     verbs = {
         "clean",
         "sample",

@@ -22,6 +22,7 @@ _HOME = {
     "Experiment": "experiment.config",
     "GroundTruth": "ground_truth.polygons",
     "Job": "experiment.jobs",
+    "LandcoverError": "ground.errors",
     "Nomenclature": "ground.nomenclature",
     "apply_model": "experiment.recipes",
     "classify": "experiment.verbs",
