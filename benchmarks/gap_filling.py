@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from interleaved import Contender, agree, table, take_turns
+from numba import njit
 
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import BAND_NAMES
@@ -18,6 +20,10 @@ try:
     import xarray
 except ImportError:
     xarray = None  # type: ignore[assignment]
+
+
+BLOCKS = 8
+"""That two threads share."""
 
 
 @dataclass
@@ -102,19 +108,19 @@ def by_xarray(scene: Scene) -> np.ndarray:
 
 
 class Threads:
-    """The scene in two halves, for two threads; each writes into memory of its own."""
+    """The scene in blocks, which two threads take one after the other; each block has memory of its own."""
 
     def __init__(self, scene: Scene) -> None:
-        pixels = scene.validity.shape[1]
-        self.halves = [scene.cut(0, pixels // 2), scene.cut(pixels // 2, pixels)]
-        self.outs = [half.empty() for half in self.halves]
+        edges = np.linspace(0, scene.validity.shape[1], BLOCKS + 1).astype(int)
+        self.blocks = [scene.cut(start, stop) for start, stop in pairwise(edges)]
+        self.outs = [block.empty() for block in self.blocks]
         self.pool = ThreadPoolExecutor(2)
 
     def both(self, work: Callable[..., object], *arguments: Iterable[object]) -> None:
         list(self.pool.map(work, *arguments))
 
     def fill(self) -> None:
-        self.both(ours, self.halves, self.outs)
+        self.both(ours, self.blocks, self.outs)
 
 
 def measure_gap_filling(scene: Scene, rounds: int) -> None:
@@ -152,10 +158,28 @@ def copies(scene: Scene, out: np.ndarray, threads: Threads, amount: float) -> li
     """The bound: memory copies that read and write as many bytes as the gap-filling does."""
     source = np.ones((scene.values.nbytes + scene.validity.nbytes + out.nbytes) // 2, dtype=np.uint8)
     target = np.zeros_like(source)
-    halves = np.array_split(target, 2), np.array_split(source, 2)
+    blocks = np.array_split(target, BLOCKS), np.array_split(source, BLOCKS)
     return [
         Contender("copy, 1 thread", lambda: np.copyto(target, source), amount),
-        Contender("copy, 2 threads", lambda: threads.both(np.copyto, *halves), amount),
+        Contender("copy, 2 threads", lambda: threads.both(np.copyto, *blocks), amount),
+    ]
+
+
+@njit(nogil=True)
+def arithmetic(count: int) -> float:
+    """Work in registers alone: what a second thread of this machine is worth where memory is in nobody's way."""
+    value = 0.5
+    for _ in range(count):
+        value = value * 0.999999 + 1e-6
+    return value
+
+
+def calculations(threads: Threads, amount: float, count: int = 80_000_000) -> list[Contender]:
+    """Arithmetic alone, on one thread and on two."""
+    arithmetic(1)
+    return [
+        Contender("arithmetic alone, 1 thread", lambda: arithmetic(count), amount),
+        Contender("arithmetic alone, 2 threads", lambda: threads.both(arithmetic, [count // BLOCKS] * BLOCKS), amount),
     ]
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from first_call import measure_first_call
-from gap_filling import Scene, Threads, by_interp, by_xarray, copies, ours, xarray
+from gap_filling import Scene, Threads, by_interp, by_xarray, calculations, copies, ours, xarray
 from interleaved import Contender, agree, table, take_turns, watched
 from memory import extra_memory
 from speed import machine
@@ -99,7 +99,7 @@ class Peer:
 
 
 def fused_of(scene: Scene, threads: Threads) -> dict[str, list[Fused]]:
-    """The one pass in both number formats, checked; on one thread and, in halves, on two."""
+    """The one pass in both number formats, checked; on one thread and, in blocks, on two."""
     plain = Fused(scene, MatrixForm()).run()
     mean, std = plain.mean(axis=1, dtype=np.float64), plain.std(axis=1, dtype=np.float64)
     bits = MatrixForm(mean, std, bfloat16=True)
@@ -111,7 +111,7 @@ def fused_of(scene: Scene, threads: Threads) -> dict[str, list[Fused]]:
     error = np.abs(from_bfloat16(Fused(scene, bits).run()) - standardised) / np.maximum(np.abs(standardised), 1e-3)
     agree("bfloat16 with float32, relative", error.max(), 0.004)
     forms = {"float32": MatrixForm(), "bfloat16": bits}
-    return {name: [Fused(one, form) for one in (scene, *threads.halves)] for name, form in forms.items()}
+    return {name: [Fused(one, form) for one in (scene, *threads.blocks)] for name, form in forms.items()}
 
 
 def measure_peers(scene: Scene, rounds: int, folder: Path) -> None:
@@ -124,15 +124,16 @@ def measure_peers(scene: Scene, rounds: int, folder: Path) -> None:
     agree("two threads with one", np.abs(np.concatenate(threads.outs, axis=2) - ours(scene)).max(), 0)
     amount, peer = scene.validity.shape[1] / 1e6, None
     contenders = [
+        *calculations(threads, amount),
         *copies(scene, out, threads, amount),
         Contender("ours, 1 thread", lambda: ours(scene, out), amount),
         Contender("ours, 2 threads", threads.fill, amount),
     ]
     fused = fused_of(scene, threads)
-    for name, (whole, *halves) in fused.items():
+    for name, (whole, *blocks) in fused.items():
         contenders += [
             Contender(f"fused {name}, 1 thread", whole.run, amount),
-            Contender(f"fused {name}, 2 threads", lambda parts=halves: threads.both(Fused.run, parts), amount),
+            Contender(f"fused {name}, 2 threads", lambda parts=blocks: threads.both(Fused.run, parts), amount),
         ]
     contenders += [
         Contender("numpy.interp by pixel*", lambda: by_interp(few), 2048 / 1e6),
@@ -157,11 +158,25 @@ def measure_peers(scene: Scene, rounds: int, folder: Path) -> None:
     against = ["copy, 1 thread", "copy, 2 threads", "ours, 1 thread", *(["eo-learn parallel*"] if peer else [])]
     print(table(title, "Mpx", contenders, against))
     print("fused: gap-filling, NDVI, NDWI, brightness and layout, 481 features; bfloat16 standardised")
+    print(f"2 threads / 1, medians (bests): {_gains(contenders)}")
     print("copy: as many bytes read and written as input and output have.  *: on 2048, 1024 (xarray) or 16,384 pixels")
     _tell_memory(scene, out, fused, few, peer)
     threads.pool.shutdown()
     if peer:
         peer.close()
+
+
+def _gains(contenders: Sequence[Contender]) -> str:
+    """What a second thread brings each of those that ran on one and on two."""
+    by_name = {one.name: one for one in contenders}
+    pairs = {
+        name.removesuffix(", 2 threads"): (one, by_name[name.replace("2 threads", "1 thread")])
+        for name, one in by_name.items()
+        if name.endswith("2 threads")
+    }
+    return "; ".join(
+        f"{name} {two.rate / one.rate:.2f} ({two.best / one.best:.2f})" for name, (two, one) in pairs.items()
+    )
 
 
 def _tell_memory(scene: Scene, out: np.ndarray, fused: dict[str, list[Fused]], few: Scene, peer: Peer | None) -> None:
