@@ -20,6 +20,8 @@ from toolkit.ground.grid import crs_name
 log = logging.getLogger(__name__)
 
 UNREADABLE = (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.GeometryError, CRSError)
+TOLD = (UserWarning, RuntimeWarning)
+"""Warnings about a file that reach the log. All others keep their filters, for these are one for all threads."""
 SHAPEFILE_PARTS = (".cpg", ".dbf", ".prj", ".shx")
 NAMED_CRS = re.compile(r"EPSG[ _:-]?(\d{4,6})", re.IGNORECASE)
 
@@ -36,7 +38,8 @@ def read_vector(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
         raise GroundTruthError(f"{path} does not exist; correct ground_truth.source{near}")
     try:
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            for category in TOLD:
+                warnings.simplefilter("always", category)
             frame = gpd.read_file(path, layer=_choose_layer(path, layer))
     except UNREADABLE as error:
         raise GroundTruthError(
@@ -44,7 +47,7 @@ def read_vector(path: Path, layer: str | None = None) -> gpd.GeoDataFrame:
             "(a shapefile is .shp, .shx, .dbf and .prj)"
         ) from error
     for warning in caught:
-        if not issubclass(warning.category, DeprecationWarning | PendingDeprecationWarning):  # of another thread's code
+        if issubclass(warning.category, TOLD):
             log.warning("%s: %s", path.name, warning.message)
     _check_frame(frame, path)
     return frame
