@@ -34,10 +34,8 @@ app: env  ## Open the workbench on the demo as a page, for people who do not cod
 	@test -f $(DEMO)/experiment.yml || $(BIN)/landcover demo $(DEMO)
 	@$(BIN)/landcover app $(DEMO)/experiment.yml
 
-# A browser on a busy machine may miss a click: what fails there is tried once more, and counted as rerun.
-test: env  ## Run all tests: those in a browser alone, for they wait for clicks, then the others two at a time
-	@$(BIN)/python -m pytest -q --reruns 1 tests/browser
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests --ignore tests/browser
+test: env  ## Run all tests, two files at a time
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile tests
 
 check: env  ## Lint, format and type checks
 	@$(BIN)/ruff check .
