@@ -185,9 +185,14 @@ def _tell_memory(scene: Scene, out: np.ndarray, fused: dict[str, list[Fused]], f
     if used is None:
         print("extra memory: this system does not tell")
         return
-    print(f"extra memory beyond input and result: ours {used / 1e6:.2f} MB a thread, whatever the block", end="")
+    counts = 2 * scene.validity.shape[1]
+    said = [f"ours {(used - counts) / 1e6:.2f} MB a thread, whatever the block"]
     for name, (whole, *_) in fused.items():
-        print(f"; fused {name} {(extra_memory(whole.run) or 0) / 1e6:.2f} MB", end="")
+        said.append(f"fused {name} {((extra_memory(whole.run) or 0) - counts) / 1e6:.2f} MB")
+    print(
+        f"extra memory beyond input and results ({counts / 1e6:.2f} MB are counts of clear dates): {'; '.join(said)}",
+        end="",
+    )
     if xarray:
         print(f"; xarray {extra_memory(lambda: by_xarray(few)) / 2048 / 1e3:.1f} kB a pixel", end="")
     if peer:
