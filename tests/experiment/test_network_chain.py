@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import rasterio
 
-from toolkit import Experiment, classify, networks, sample, train
+from toolkit import Experiment, classify, cross_validate, networks, run, sample, train
 from toolkit.cli import main
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.rates import find_rate
 from toolkit.ground.errors import ModelError, RunFolderError
 from toolkit.learning import cost
 from toolkit.learning.checkpoint import Model
@@ -84,6 +85,14 @@ def test_ones_own_network_is_part_of_the_record(experiment: Experiment) -> None:
     file.write_text(OWN)
     train(experiment)
     assert sample(experiment) is not None, "samples are no matter of the network"
+
+
+def test_ones_own_network_through_the_whole_chain_and_across_tiles(experiment: Experiment) -> None:
+    experiment.set({"learning.network": {"name": "my_net", "file": "my_networks.py", "params": {"width": 16}}})
+    experiment.set({"learning.epochs": 1})
+    assert find_rate(experiment, updates=10).suggestion > 0
+    assert run(experiment).matrix.total > 0
+    assert len(cross_validate(experiment).metrics["folds"]) == len(experiment.series.tiles)
 
 
 def test_all_are_listed_for_an_experiment(

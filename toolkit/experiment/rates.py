@@ -27,7 +27,7 @@ def find_rate(experiment: Experiment, **options: Any) -> RateSearch:
     samples = store.open(experiment.sampling.min_clear_dates)
     return find_rate_for(
         TrainingSamples(samples.features, samples.codes, sources_of(folder, samples.polygons)),
-        experiment.learning,
+        experiment.learning_with_code,
         seed=experiment.seed,
         nomenclature=experiment.nomenclature,
         feature_names=store.names,

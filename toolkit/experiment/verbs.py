@@ -360,6 +360,6 @@ def check_network(experiment: Experiment) -> None:
     Raises:
         ParameterError: with the mend.
     """
-    learning, stack = experiment.learning, experiment.stack
+    learning, stack = experiment.learning_with_code, experiment.stack
     inputs = InputLayout.of(stack.names, stack.days)
     network_shape(learning.network, inputs, len(experiment.nomenclature), learning.interpolator)
