@@ -53,6 +53,14 @@ def test_overconfidence_is_undone(scale: float) -> None:
         assert found.ece_before > 2 * found.ece_after
 
 
+def test_a_few_errors_of_great_confidence_do_not_cost_all_of_it() -> None:
+    logits = torch.tensor([[2.0, 0.0]] * 9 + [[60.0, 0.0]])
+    labels = torch.tensor([0] * 9 + [1])
+    assert best_temperature(logits, labels) > 5
+    found = calibrate(logits, labels)
+    assert found.temperature == 1 and found.ece_after == found.ece_before < 0.3
+
+
 def test_a_set_without_errors_has_the_coldest() -> None:
     labels = torch.arange(12) % 3
     assert best_temperature(1.0 * functional.one_hot(labels, 3), labels) == pytest.approx(COLDEST, rel=1e-3)
