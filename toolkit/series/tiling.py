@@ -15,8 +15,9 @@ import numpy as np
 from toolkit.ground.grid import Block, aligned_blocks
 from toolkit.ground.parts import SMALLEST_PART, halved
 from toolkit.products.raster import close_rasters, open_raster
+from toolkit.series.placed import PlacedFile
 from toolkit.series.resampling import REACH
-from toolkit.series.timeseries import PlacedFile, TileSeries
+from toolkit.series.timeseries import TileSeries
 
 BLOCK_PIXELS = 1024 * 1024
 """Pixels of a block, about: a few seconds of work, 121 blocks a Sentinel-2 tile."""
