@@ -105,11 +105,18 @@ def _run_verbs(order: JobOrder, watcher: Watcher) -> None:
     """The verb, or those of the chain, until a stop is asked for."""
     from toolkit.experiment.crossval import cross_validate
     from toolkit.experiment.map_products import vectorise
+    from toolkit.experiment.preparing import prepare
     from toolkit.experiment.steps import StopRequest
     from toolkit.experiment.tuning import tune
     from toolkit.experiment.verbs import CHAIN
 
-    verbs: dict[str, Any] = {"cross_validate": cross_validate, "tune": tune, "vectorise": vectorise, **CHAIN}
+    verbs: dict[str, Any] = {
+        "cross_validate": cross_validate,
+        "tune": tune,
+        "vectorise": vectorise,
+        "prepare": prepare,
+        **CHAIN,
+    }
     experiment, log_lines = order.experiment_then(), _LogLines()
 
     def observer(event: Event) -> None:

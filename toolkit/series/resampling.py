@@ -94,7 +94,7 @@ def _keys(distance: np.ndarray) -> np.ndarray:
 def _double(coarse, skip_rows, skip_cols, fine, band):  # type: ignore[no-untyped-def]
     """Bilinear from 20 to 10 m, in whole numbers: weights are quarters, so that `_blend` too has no rounding but the
     last, and both give the same bits. It is done some ten times as fast."""
-    dates, _, height, width = fine.shape
+    dates, _, height, _ = fine.shape
     mixed = np.empty(coarse.shape[2], np.int32)
     for t in range(dates):
         for y in range(height):

@@ -24,6 +24,7 @@ from toolkit.products.raster import check_integer, check_whole, close_rasters, g
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.placed import PlacedFile, read_band, read_mask
+from toolkit.series.prepared import PreparedTile
 from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
 from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
@@ -141,6 +142,8 @@ class TileSeries:
     bands: tuple[str, ...]
     acquisitions: tuple[Acquisition, ...]
     resampling: Method = "bilinear"
+    prepared: PreparedTile | None = None
+    """What is read in place of the files; they give the same."""
 
     @classmethod
     def open(cls, tile: str, products: Sequence[Product], params: SeriesParams) -> TileSeries:
@@ -179,6 +182,8 @@ class TileSeries:
         Raises:
             ProductError: a file cannot be read.
         """
+        if self.prepared is not None and self.prepared.has(block, self.resampling):
+            return self.prepared.read(self.acquisitions, self.bands, block, self.resampling, buffer or SeriesBuffer())
         shape = (block.height, block.width)
         values, validity = (buffer or SeriesBuffer()).arrays(len(self.acquisitions), len(self.bands), shape)
         validity[:] = True
