@@ -109,7 +109,8 @@ class Plan:
         files, read = sum(one.files for one in self.tiles), sum(one.read_bytes for one in self.tiles)
         part, block = self.tiles[0].allotment.part, self.tiles[0].block_size
         whole = "whole" if part == block else f"in parts of {part[0]} x {part[1]}"
-        open_ = "files stay open" if self.tiles[0].allotment.keep_open else "files are opened for each block"
+        prepared = [one.tile for one in self.tiles if one.prepared]
+        series = f", prepared: {', '.join(prepared)}" if prepared else ""
         kept = [("up to date", ", ".join(self.up_to_date))] if self.up_to_date else []
         counts = sorted({one.dates for one in self.tiles})
         dates = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
@@ -119,9 +120,9 @@ class Plan:
         return [
             ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {self.pixels / 1e6:,.1f} million pixels"),
             *kept,
-            ("reads", f"{files:,} files, {size_in_words(read)}, {dates} dates"),
+            ("reads", f"{files:,} files, {size_in_words(read)}, {dates} dates{series}"),
             ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
-            ("decoding", f"each tile of a file {self.tiles[0].decoded:.1f} times; {open_}"),
+            ("decoding", _decoding(self.tiles[0])),
             ("workers", f"{self.workers}{processes}"),
             ("memory", f"{size_in_words(self.memory)} at most, {size_in_words(self.memory_needed)} for blocks{free}"),
             ("disk", f"{size_in_words(self.disk)} of {size_in_words(self.disk_free)} free"),
@@ -213,6 +214,13 @@ def _up_to_date(experiment: Experiment) -> tuple[str, ...]:
 def _existing(folder: Path) -> Path:
     """The nearest folder above that is there."""
     return next(one for one in (folder, *folder.parents) if one.is_dir())
+
+
+def _decoding(tile: TileForecast) -> str:
+    if tile.prepared:
+        return f"each chunk of the prepared series {tile.decoded:.1f} times"
+    open_ = "files stay open" if tile.allotment.keep_open else "files are opened for each block"
+    return f"each tile of a file {tile.decoded:.1f} times; {open_}"
 
 
 def _time(seconds: float) -> str:

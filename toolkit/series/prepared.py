@@ -119,6 +119,9 @@ class PreparedTile:
             more = f" and {last} more dates" if last else ""
             verb = "was changed since" if first.name in there else "is not in it"
             return f"{first.name}{more} {verb}"
+        lost = next((path for path in self.files() if not path.exists()), None)
+        if lost:
+            return f"its file {lost.relative_to(self.folder)} is lost"
         beyond = self._placed(series)._beyond(Block(0, 0, *series.grid.shape), 0)
         return f"it covers {describe(self.grid)} only" if beyond else ""
 
