@@ -107,9 +107,13 @@ class FileTiling:
 
     @property
     def finest(self) -> tuple[int, int]:
-        """Rows and columns of the smallest tile or chunk: a smaller piece has each decoded more than once."""
-        stored = self.chunks or self.files
-        return min(one.rows for one in stored), min(one.cols for one in stored)
+        """Rows and columns that are kept whole while there is another way to make parts smaller: of the smallest tile.
+
+        Chunks of a prepared series are so small that squares come first.
+        """
+        if self.chunks:
+            return self.shape
+        return min(one.rows for one in self.files), min(one.cols for one in self.files)
 
     def part_sizes(self) -> Iterator[tuple[int, int]]:
         """Ever smaller parts of a block, the whole of it first where files are read."""
