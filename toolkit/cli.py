@@ -32,19 +32,22 @@ given on the command line, for instance `--learning.epochs 50`; `landcover run -
 """
 
 SECTIONS = {
-    "run": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess", "cluster"),
+    "run": (
+        "series", "prepare", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess",
+        "cluster",
+    ),
     "prepare": ("series", "prepare", "mapping"),
     "clean": ("series", "ground_truth"),
-    "sample": ("series", "features", "split", "sampling", "mapping"),
+    "sample": ("series", "prepare", "features", "split", "sampling", "mapping"),
     "train": ("sampling", "learning"),
-    "classify": ("mapping", "cluster"),
+    "classify": ("prepare", "mapping", "cluster"),
     "mosaic": ("mapping",),
     "postprocess": ("mapping", "postprocess"),
     "validate": (),
     "vectorise": ("vectorise",),
-    "cross-validate": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
+    "cross-validate": ("series", "prepare", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
     "tune": ("sampling", "learning", "tuning"),
-}
+}  # fmt: skip
 """Sections of the experiment whose parameters each verb takes as options."""
 
 HELP = {

@@ -14,6 +14,7 @@ from toolkit.experiment.tiles import open_series, prepared_folder
 from toolkit.ground.errors import ProductError, RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.writing import write_text
+from toolkit.mapping.memory import PROCESS_BYTES
 from toolkit.series.prepared import PreparedTile
 from toolkit.series.preparing import StorePlan, prepare_tile
 from toolkit.series.timeseries import TileSeries
@@ -28,7 +29,8 @@ def prepare(experiment: Experiment, *, overwrite: bool = False, observer: Observ
 
     Whatever reads images afterwards reads these instead, with the same result to the bit, as long as the files
     they were made from are as they were. Experiments with the same `prepare.folder` share them. A tile that is done
-    stays done, and a killed run goes on where it was. Leaves `<prepare.folder>/<source>_<tile>.zarr`.
+    stays done, and a killed run goes on where it was. `mapping.workers` work at once, as far as `mapping.memory_gb`
+    allows. Leaves `<prepare.folder>/<source>_<tile>.zarr`.
 
     Args:
         overwrite: replace a prepared series of other dates, bands or area, or of files that have changed since.
@@ -56,7 +58,9 @@ def _prepare(experiment: Experiment, tile: str, overwrite: bool, observer: Obser
             if not found:
                 plan = StorePlan.of(series)
                 _check_disk(series, plan, folder)
-                workers, progress = experiment.mapping.most_workers, reporter.progress(step.name)
+                fitting = (experiment.mapping.bytes - PROCESS_BYTES) // plan.worker_bytes
+                workers = max(1, min(fitting, experiment.mapping.most_workers))
+                progress = reporter.progress(step.name)
                 prepare_tile(series, plan, folder, experiment.prepare.level, workers=workers, progress=progress)
                 found = f"{len(plan.arrays) - 1} bands of {plan.dates} dates, {size_in_words(_bytes_of(folder))}"
             write_text(note, f"{experiment.path}\n")

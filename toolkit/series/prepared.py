@@ -53,7 +53,9 @@ class PrepareParams(Params):
         Path("prepared"), "Folder of the prepared series, relative to the experiment file; experiments may share it."
     )
     use: bool = param(True, "Whether a prepared series is read in place of the images, where there is one of them.")
-    level: int = param(5, "How hard chunks are compressed: hardly smaller, but slower to write, from 6 on.", ge=1, le=9)
+    level: int = param(
+        3, "How hard chunks are compressed: more is a few percent smaller, and much slower to write.", ge=1, le=9
+    )
 
 
 Sides = tuple[bool, bool, bool, bool]

@@ -1,9 +1,8 @@
 """Windows of a Zarr array whose chunks hold all dates, read without the layers between.
 
-The array is an ordinary one of Zarr 3 (shards, Blosc, a checksum a chunk), which Zarr, xarray and GDAL open too. What
-is read here by the hundred a second are its chunks: a shard is a file with an index at its end, a chunk is decoded
-into memory that is used again and copied to its place. That lets go of the interpreter where it takes time, so threads
-read side by side.
+The array is an ordinary one of Zarr 3 (shards, Blosc, a checksum a chunk), which zarr and xarray open too. Here its
+chunks are read by the thousand: a shard is a file with an index at its end, a chunk is decoded into memory that is used
+again and copied to its place. Decoding lets go of the interpreter, so that threads read side by side.
 
 Source: Zarr core specification 3.0, codec `sharding_indexed` 1.0 (zarr-specs.readthedocs.io).
 """
