@@ -176,7 +176,7 @@ def test_other_images_are_noticed_and_said(tmp_path: Path, caplog: pytest.LogCap
     write_theia(root, "2018-07-01", size=SIZE)
     write_theia(root, "2018-08-01", size=SIZE)
     why = PreparedTile.open(folder).why_not(open_tile(root, bands=["B2"]))
-    assert why.startswith("SENTINEL2A_20180701") and why.endswith("and 1 more dates is not in it")
+    assert why.startswith("SENTINEL2A_20180701") and why.endswith("(and 1 more) is not in it")
 
 
 def test_a_mask_that_has_changed_is_noticed(tmp_path: Path) -> None:
@@ -260,9 +260,10 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
         prepare_tile(series, plan, folder, 5, workers=1)
     assert not folder.exists()
     seen: list[tuple[int, int]] = []
-    prepare_tile(series, plan, folder, 5, workers=1, progress=lambda *at: seen.append(at))
+    with killed_after(shards - shards // 2):  # as many as are left, so that it is not killed
+        prepare_tile(series, plan, folder, 5, workers=1, progress=lambda *at: seen.append(at))
+        raise KeyboardInterrupt
     assert seen[-1] == (shards, shards)
-    assert min(done for done, _ in seen[3:]) >= shards // 2 - 2
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     prepare_tile(series, plan, tmp_path / "b" / "s.zarr", 5)
     assert content(folder) == content(tmp_path / "b" / "s.zarr")

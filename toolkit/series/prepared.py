@@ -118,7 +118,7 @@ class PreparedTile:
         changed = [one for one in series.acquisitions if not self._is_of(there.get(one.product.name), one)]
         if changed:
             first, last = changed[0].product, len(changed) - 1
-            more = f" and {last} more dates" if last else ""
+            more = f" (and {last} more)" if last else ""
             verb = "was changed since" if first.name in there else "is not in it"
             return f"{first.name}{more} {verb}"
         lost = next((path for path in self.files() if not path.exists()), None)

@@ -27,7 +27,7 @@ from toolkit.ground.crews import LocalCrew
 from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, aligned_blocks
 from toolkit.ground.streaming import Progress, no_progress, stream_all
-from toolkit.ground.writing import explained, write_text
+from toolkit.ground.writing import explained
 from toolkit.products.raster import GDAL_CACHE, close_rasters, grid_of, open_raster, raster_memory
 from toolkit.series.placed import read_mask, read_native
 from toolkit.series.prepared import ABOUT, FORMAT, VALIDITY, Sides, known_to_serve, sources_of
@@ -44,6 +44,12 @@ MOST_SHARD_BYTES = 4 * SHARD_BYTES
 """Size of a shard in memory above which the files' tiles are rather cut, and decoded more than once."""
 SHARD_COPIES = 4
 """Memory of a worker over that of its shard, which is there as values, cut into chunks, and packed (3.6 measured)."""
+
+
+LEDGERS = ".blocks"
+"""Folder of the ledgers, while it is being written."""
+LAST = "spatial_ref"
+"""The array that is made last: where it is, all are."""
 
 
 @dataclass(frozen=True)
@@ -139,20 +145,17 @@ def prepare_tile(
     """
     aside = folder.with_name(f".{folder.name}.unfinished")
     about = _about(series, plan, folder.parent)
-    key = hashlib.blake2b(
-        json.dumps([about, level, [asdict(one) for one in plan.arrays]]).encode(), digest_size=16
-    ).hexdigest()
+    content = json.dumps([about, level, [asdict(one) for one in plan.arrays]])
+    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     with explained(aside):
-        if not (aside / "key").exists() or (aside / "key").read_text(encoding="utf-8") != key:
+        if key != _key_of(aside):
             shutil.rmtree(aside, ignore_errors=True)
-            _begin(aside, series, plan, about, level)
-            write_text(aside / "key", key)
+            _begin(aside, series, plan, {**about, "key": key}, level)
         together = _Together(progress, sum(len(one.blocks()) for one in plan.arrays))
         jobs = [_job(one, series, plan, aside, key, together) for one in plan.arrays]
         with raster_memory(GDAL_CACHE // 4, keep_open=False), LocalCrew(workers) as crew:
-            for _, results in stream_all(jobs, crew):
-                results.discard()
-        (aside / "key").unlink()
+            for _ in stream_all(jobs, crew):
+                pass
         _take_place(aside, folder)
 
 
@@ -192,8 +195,7 @@ def _job(
     array: ArrayPlan, series: TileSeries, plan: StorePlan, aside: Path, key: str, together: _Together
 ) -> StreamJob:
     work = ShardWriter(series, plan, array, aside)
-    ledger = aside / f".{array.name}.blocks"
-    return StreamJob(work, array.blocks(), ledger, key, together.of(array.name), array.name)
+    return StreamJob(work, array.blocks(), aside / LEDGERS / array.name, key, together.of(array.name), array.name)
 
 
 class _Together:
@@ -222,6 +224,15 @@ def _about(series: TileSeries, plan: StorePlan, base: Path) -> dict[str, Any]:
     }
 
 
+def _key_of(aside: Path) -> str | None:
+    """Of what is half written there; None where nothing is."""
+    try:
+        (aside / LAST / "zarr.json").stat()
+        return str(json.loads((aside / "zarr.json").read_text(encoding="utf-8"))["attributes"][ABOUT]["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, Any], level: int) -> None:
     """The group with all its arrays, still empty, and their coordinates."""
     words = {"title": f"Prepared series of tile {series.tile}", "Conventions": "CF-1.11", ABOUT: about}
@@ -242,7 +253,7 @@ def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, An
             fill_value=1 if mine else NODATA,
             compressors=[packing(typesize=one.bytes), Crc32cCodec()],
             dimension_names=("date", f"y{suffix}", f"x{suffix}"),
-            attributes={**meaning, "grid_mapping": "spatial_ref"},
+            attributes={**meaning, "grid_mapping": LAST},
             config={"write_empty_chunks": True},  # a file that is not there is lost, not empty
         )  # fmt: skip
         if f"y{suffix}" not in group:
@@ -251,7 +262,7 @@ def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, An
     days = series.dates.astype(np.int64)
     _coordinate(group, "date", days, {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"})
     system = {"crs_wkt": series.grid.crs.to_wkt()} if series.grid.crs is not None else {}
-    group.create_array("spatial_ref", shape=(), dtype="int64", fill_value=0, attributes=system)
+    group.create_array(LAST, shape=(), dtype="int64", fill_value=0, attributes=system)
 
 
 def _coordinate(group: zarr.Group, name: str, values: np.ndarray, words: dict[str, str]) -> None:
@@ -276,7 +287,8 @@ def _take_place(aside: Path, folder: Path) -> None:
     if folder.exists():
         folder.replace(old)
     aside.replace(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    for one in (old, folder / LEDGERS):
+        shutil.rmtree(one, ignore_errors=True)
 
 
 Extent = tuple[tuple[int, int], tuple[int, int]]
