@@ -165,19 +165,9 @@ class PreparedTile:
             ratio, array = self.bands[name]
             if ratio == 1:
                 array.read(window, values[:, b], chosen, self._scratch(array, buffer))
-                continue
-            (top, height), (left, width) = (
-                coarse_span(first, length, ratio)
-                for first, length in ((window.row, window.height), (window.col, window.width))
-            )
-            reach = REACH[method]
-            around = Block(top, left, height, width).padded(reach)
-            size = len(acquisitions) * around.height * around.width
-            coarse = buffer.scratch("coarse", 2 * size)[: 2 * size].view(np.int16)
-            coarse = coarse.reshape(len(acquisitions), around.height, around.width)
-            array.read(around, coarse, chosen, self._scratch(array, buffer))
-            skip = (window.row - top * ratio, window.col - left * ratio)
-            upsample_dates(coarse, ratio, skip, method, NODATA, values, b)
+            else:
+                coarse, skip = self._coarse(array, ratio, window, REACH[method], chosen, buffer, len(acquisitions))
+                upsample_dates(coarse, ratio, skip, method, NODATA, values, b)
         _only_measured(values, validity.view(np.uint8), NODATA)
         return values, validity
 
@@ -189,9 +179,28 @@ class PreparedTile:
         """The arrays of all bands, and that of the validity."""
         return [*(array for _, array in self.bands.values()), self.validity]
 
+    def _coarse(
+        self,
+        array: ShardedArray,
+        ratio: int,
+        window: Block,
+        reach: int,
+        chosen: slice | np.ndarray,
+        buffer: SeriesBuffer,
+        dates: int,
+    ) -> tuple[np.ndarray, tuple[int, int]]:
+        """The coarse pixels that a window needs, (date, y, x), and the fine ones to skip: as `upsample_dates` takes."""
+        top, height = coarse_span(window.row, window.height, ratio)
+        left, width = coarse_span(window.col, window.width, ratio)
+        around = Block(top, left, height, width).padded(reach)
+        size = 2 * dates * around.height * around.width
+        coarse = buffer.scratch("coarse", size)[:size].view(np.int16).reshape(dates, around.height, around.width)
+        array.read(around, coarse, chosen, self._scratch(array, buffer))
+        return coarse, (window.row - top * ratio, window.col - left * ratio)
+
     @staticmethod
     def _scratch(array: ShardedArray, buffer: SeriesBuffer) -> np.ndarray:
-        return buffer.scratch("chunk", array.scratch_bytes)
+        return buffer.scratch(f"chunk of {array.scratch_bytes}", array.scratch_bytes)
 
     def _placed(self, series: TileSeries) -> PreparedTile:
         row, col = offset(series.grid, self.grid)
@@ -250,10 +259,11 @@ def sources_of(acquisition: Acquisition, base: Path) -> Sources:
             raise ProductError(f"{path} does not exist; deliver the file again") from None
         return [os.path.relpath(path.resolve(), base.resolve()), stat.st_size, stat.st_mtime_ns]
 
+    read = {band.path for band, _ in acquisition.bands}
     bands = {
         name: _fingerprint([*stamp(band.path), band.scale, band.offset, band.nodata])
         for name, band in acquisition.product.bands.items()
-        if any(band is one for one, _ in acquisition.bands)
+        if band.path in read
     }
     masks = sorted([*stamp(mask.path), mask.bits, sorted(mask.values)] for mask, _ in acquisition.masks)
     return Sources(acquisition.product.name, bands, _fingerprint(masks))
