@@ -16,6 +16,7 @@ import xarray
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rasterio import shutil
 
 from tests.conftest import TWENTY_METRES, write_theia, write_tif
 from toolkit.ground.errors import ProductError
@@ -226,6 +227,17 @@ def test_zarr_and_xarray_open_it(prepared: TileSeries) -> None:
         assert np.array_equal(coarse.values, np.asarray(group["B11"])[:, row // 2, col // 2])
         assert "UTM zone 31N" in data["spatial_ref"].attrs["crs_wkt"]
         assert data["validity"].dtype == np.uint8 and set(np.unique(data["validity"])) == {0, 1}
+
+
+def test_jpeg_2000_is_prepared_as_any_other_file(tmp_path: Path) -> None:
+    root = write_scene(tmp_path / "products")
+    for image in root.glob("*/*_FRE_B[25].tif"):  # GDAL goes by the content
+        shutil.copy(image, tmp_path / "image.jp2", driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES")
+        (tmp_path / "image.jp2").replace(image)
+    close_rasters()
+    series = prepare(open_tile(root, bands=["B2", "B5"]), tmp_path / "s.zarr")
+    assert series.prepared is not None
+    assert_same(series, Block(0, 0, *series.grid.shape))
 
 
 @contextmanager

@@ -252,12 +252,14 @@ def sources_of(acquisition: Acquisition, base: Path) -> Sources:
         ProductError: a file is absent.
     """
 
+    base = base.resolve()
+
     def stamp(path: Path) -> list[Any]:
         try:
             stat = path.stat()
         except OSError:
             raise ProductError(f"{path} does not exist; deliver the file again") from None
-        return [os.path.relpath(path.resolve(), base.resolve()), stat.st_size, stat.st_mtime_ns]
+        return [os.path.relpath(path.resolve(), base), stat.st_size, stat.st_mtime_ns]
 
     read = {band.path for band, _ in acquisition.bands}
     bands = {
