@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -27,11 +26,13 @@ from interleaved import CORES, Contender, table, take_turns, watched
 from map_scene import CODECS, MapScene, open_scene, write_scene
 
 from toolkit.ground.grid import Block
+from toolkit.ground.memory import PeakWatch
+from toolkit.ground.parts import PartSize
 from toolkit.mapping.classify import classify_tile
 from toolkit.mapping.memory import MappingParams, allot
 from toolkit.products.raster import close_rasters
 from toolkit.series.buffers import BufferPool
-from toolkit.series.prepared import PreparedTile, with_prepared
+from toolkit.series.prepared import PreparedTile, PrepareParams, with_prepared
 from toolkit.series.preparing import StorePlan, prepare_tile
 from toolkit.series.tiling import FileTiling
 
@@ -45,22 +46,17 @@ def classified(scene: MapScene, folder: Path, memory_gb: float) -> dict[str, byt
 
 
 def read_all(scene: MapScene, memory_gb: float) -> None:
-    """Every part of every block once, as a map reads them, by all cores."""
+    """Every block once, part by part, as a map reads them: a worker a block."""
     tiling, pool = FileTiling.of(scene.series), BufferPool()
-    part = allot(scene.series, scene.stack, tiling, int(memory_gb * 1e9), int(4e8), CORES).part
-    height, width = scene.series.grid.shape
-    blocks = [
-        Block(row, col, min(part[0], height - row), min(part[1], width - col))
-        for row in range(0, height, part[0])
-        for col in range(0, width, part[1])
-    ]
+    part = PartSize(allot(scene.series, scene.stack, tiling, int(memory_gb * 1e9), int(4e8), CORES).part)
 
     def read(block: Block) -> None:
         with pool.one() as buffer:
-            scene.series.read(block, buffer)
+            for one in part.of(block):
+                scene.series.read(one, buffer)
 
     with ThreadPoolExecutor(CORES) as workers:
-        list(workers.map(read, blocks))
+        list(workers.map(read, tiling.cover()))
 
 
 def both(scene_folder: Path, store: Path) -> tuple[MapScene, MapScene]:
@@ -77,7 +73,7 @@ def prepare(scene: MapScene, store: Path) -> None:
     begun = time.perf_counter()
     plan = StorePlan.of(scene.series)
     with watched() as others:
-        prepare_tile(scene.series, plan, store, level=5, workers=CORES)
+        prepare_tile(scene.series, plan, store, PrepareParams().level, workers=CORES)
     seconds = time.perf_counter() - begun
     written = sum(path.stat().st_size for path in PreparedTile.open(store).files())
     files = sum(path.stat().st_size for path in scene.files)
@@ -96,12 +92,12 @@ def alone(scene_folder: Path, store: Path, kind: str, memory_gb: float) -> dict[
 
 def child(scene_folder: Path, store: Path, kind: str, memory_gb: float) -> None:
     scene = both(scene_folder, store)[kind == "prepared"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, PeakWatch() as watch:
         classified(scene, Path(folder) / "map", memory_gb)
         before = time.process_time()
         classified(scene, Path(folder) / "map", memory_gb)
         seconds = time.process_time() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = watch.take()
     print(json.dumps({"peak": peak / 1e9, "processor": seconds / scene.pixels * 1e6}))
 
 
@@ -122,6 +118,7 @@ def measure(scene_folder: Path, store: Path, own: Path, rounds: int, memory_gb: 
     dates, (height, width) = len(of_files.series.acquisitions), of_files.series.grid.shape
     title = f"Prepared series: {height} x {width} pixels, {dates} dates, {CORES} cores, {memory_gb:g} GB"
     print(table(title, "Mpx", contenders, ["files, read", "files, map"]))
+    print(f"{len(FileTiling.of(of_files.series).cover())} block(s): no more than so many workers have work")
     for kind in ("files", "prepared"):
         found = alone(scene_folder, store, kind, memory_gb)
         print(f"{kind}: peak {found['peak']:.2f} GB, {found['processor']:.2f} core-seconds a million pixels")
