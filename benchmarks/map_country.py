@@ -34,8 +34,9 @@ from toolkit.mapping.classify import map_job
 from toolkit.mapping.memory import Allotment
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
+from toolkit.series.placed import PlacedFile
 from toolkit.series.tiling import FileTiling, StoredFile
-from toolkit.series.timeseries import Acquisition, PlacedFile, TileSeries
+from toolkit.series.timeseries import Acquisition, TileSeries
 
 SIDE = 10980
 TILING = FileTiling(

@@ -63,6 +63,9 @@ HOME = {
     "jinja2": {"validation"},
     "sklearn": {"learning"},
     "threadpoolctl": {"learning"},
+    "zarr": {"series"},
+    "numcodecs": {"series"},
+    "google_crc32c": {"series"},
     "pickle": set(),
 }
 """Foreign libraries and the rooms that may import them."""
@@ -131,6 +134,7 @@ def test_public_names_are_sorted_complete_and_load() -> None:
         assert getattr(toolkit, name) is not None
     nouns = {"Catalog", "Experiment", "GroundTruth", "Job", "LandcoverError", "Nomenclature"}
     verbs = {
+        "prepare",
         "clean",
         "sample",
         "train",

@@ -37,6 +37,7 @@ _HOME = {
     "networks": "experiment.network_list",
     "plan": "experiment.plan",
     "postprocess": "experiment.map_products",
+    "prepare": "experiment.preparing",
     "run": "experiment.verbs",
     "sample": "experiment.verbs",
     "train": "experiment.verbs",

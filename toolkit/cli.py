@@ -32,22 +32,27 @@ given on the command line, for instance `--learning.epochs 50`; `landcover run -
 """
 
 SECTIONS = {
-    "run": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess", "cluster"),
+    "run": (
+        "series", "prepare", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess",
+        "cluster",
+    ),
+    "prepare": ("series", "prepare", "mapping"),
     "clean": ("series", "ground_truth"),
-    "sample": ("series", "features", "split", "sampling", "mapping"),
+    "sample": ("series", "prepare", "features", "split", "sampling", "mapping"),
     "train": ("sampling", "learning"),
-    "classify": ("mapping", "cluster"),
+    "classify": ("prepare", "mapping", "cluster"),
     "mosaic": ("mapping",),
     "postprocess": ("mapping", "postprocess"),
     "validate": (),
     "vectorise": ("vectorise",),
-    "cross-validate": ("series", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
+    "cross-validate": ("series", "prepare", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
     "tune": ("sampling", "learning", "tuning"),
-}
+}  # fmt: skip
 """Sections of the experiment whose parameters each verb takes as options."""
 
 HELP = {
     "run": "the whole chain: clean, sample, train, classify, mosaic, postprocess, validate",
+    "prepare": "write each band once as chunks of all dates, which everything else then reads instead of the images",
     "clean": "clean the ground truth; the file itself is never touched",
     "sample": "split the polygons, draw pixels, compute their features",
     "train": "train the network; goes on from the last epoch of a stopped training",
@@ -347,7 +352,7 @@ def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
         return f"{result!r}\n\ntrials  {shown(result.folder / 'trials.csv')}"
     if verb == "sample":
         return str(result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False))
-    if verb == "classify":
+    if verb in ("classify", "prepare"):
         return "\n".join(f"{tile}  {shown(path)}" for tile, path in result.items())
     return shown(result) if isinstance(result, Path) else repr(result)
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
 from rasterio.warp import Resampling, reproject
 
 from toolkit.series import resampling
-from toolkit.series.resampling import REACH, upsample
+from toolkit.series.resampling import REACH, upsample, upsample_dates
 
 NODATA = -10000
 
@@ -92,5 +94,31 @@ def test_a_window_equals_the_whole_around_a_gap(method: str) -> None:
 
 def test_kernels_add_in_one_order() -> None:
     """With `fastmath` the compiler may exchange terms, and blocks of another width would differ in the last bit."""
-    for kernel in (resampling._blend, resampling._mend_around_nodata, resampling._rounded):
+    for kernel in (resampling._blend, resampling._mend_around_nodata, resampling._without_nodata, resampling._rounded):
         assert not kernel.targetoptions.get("fastmath")
+
+
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    skip=st.tuples(st.integers(0, 1), st.integers(0, 1)),
+    holes=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
+    seed=st.integers(0, 999),
+)
+def test_twice_as_fine_in_whole_numbers_is_the_same_blend(
+    shape: tuple[int, int], skip: tuple[int, int], holes: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows, cols = (-(-(length + first) // 2) + 2 for length, first in zip(shape, skip, strict=True))
+    coarse = rng.integers(-32768, 32768, (2, rows, cols)).astype(np.int16)
+    coarse[rng.random(coarse.shape) < holes] = NODATA
+    fine = np.full((2, 3, *shape), 7, np.int16)
+    upsample_dates(coarse, 2, skip, "bilinear", NODATA, fine, 1)
+    assert (fine[:, [0, 2]] == 7).all()
+    own = [(skip[axis] + np.arange(shape[axis])) // 2 + 1 for axis in (0, 1)]
+    for date, made in zip(coarse, fine[:, 1], strict=True):
+        blended = np.empty(shape, np.int16)
+        taps = [one for axis in (0, 1) for one in resampling._taps(2, skip[axis], shape[axis], "bilinear", 1)]
+        resampling._blend(date, *taps, blended)
+        resampling._mend_around_nodata(date, *taps, *own, NODATA, blended)
+        assert np.array_equal(made, blended)
+        assert (made[date[np.ix_(*own)] == NODATA] == NODATA).all()

@@ -41,6 +41,7 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "name": ("trial_2", "trial_2"),
     "catalog": ("not/there/yet.yml", Path("not/there/yet.yml")),
     "runs": ("elsewhere", Path("elsewhere")),
+    "prepare.folder": ("elsewhere", Path("elsewhere")),
     "series.source": ("theia", "theia"),
     "series.gap_filling.max_gap_days": ("60", 60),
     "series.area": ("1.2, 43.4, 1.4, 43.6", (1.2, 43.4, 1.4, 43.6)),

@@ -92,7 +92,8 @@ def telling(reporter: Reporter, step: str) -> tuple[Progress, Callable[[str], No
 
 def outcome(series: TileSeries) -> str:
     """What came of a tile, in a line."""
-    return f"{series.grid.shape[0]} x {series.grid.shape[1]} pixels, {len(series.acquisitions)} dates"
+    source = ", from the prepared series" if series.prepared else ""
+    return f"{series.grid.shape[0]} x {series.grid.shape[1]} pixels, {len(series.acquisitions)} dates{source}"
 
 
 @dataclass

@@ -23,7 +23,7 @@ from toolkit.experiment.chosen_model import load_model
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.pixel_report import Mapped, PixelReport, PixelSeries, Place, Truth
-from toolkit.experiment.tiles import images_key, open_series
+from toolkit.experiment.tiles import images_key, open_series, prepared_folder
 from toolkit.features.block import BlockPlace, inner
 from toolkit.features.computing import compute_indices
 from toolkit.features.stack import FeatureStack
@@ -171,7 +171,8 @@ class _Visit:
     def series(self, tile: str) -> TileSeries:
         """The series of a tile, opened once for the same parameters and catalog."""
         catalog = self.experiment.path.parent / self.experiment.params.catalog
-        key = (*images_key(self.experiment), self.experiment.series.resampling, _stamp(catalog))
+        prepared = (self.experiment.prepare, _stamp(prepared_folder(self.experiment, tile) / "zarr.json"))
+        key = (*images_key(self.experiment), self.experiment.series.resampling, _stamp(catalog), prepared)
         return self.keep(f"series {tile}", key, lambda: open_series(self.experiment, tiles=[tile])[0])
 
     def _grids(self) -> dict[str, GeoBox]:
@@ -224,6 +225,8 @@ class _Visit:
 
     def _read(self, series: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """`series.read(block)`, every lane some of the dates."""
+        if series.prepared is not None:  # its chunks hold all dates
+            return series.read(block)
         count = len(series.acquisitions)
         parts = [replace(series, acquisitions=series.acquisitions[lane::LANES]) for lane in range(LANES)]
         waiting = [lane.submit(part.read, block) for lane, part in zip(self.lanes, parts, strict=True)]

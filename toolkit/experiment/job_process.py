@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import toolkit
 from toolkit.experiment.job_files import JobFiles, JobOrder
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.locking import FolderLock
@@ -103,13 +104,9 @@ def _words_of(error: BaseException) -> str:
 
 def _run_verbs(order: JobOrder, watcher: Watcher) -> None:
     """The verb, or those of the chain, until a stop is asked for."""
-    from toolkit.experiment.crossval import cross_validate
-    from toolkit.experiment.map_products import vectorise
     from toolkit.experiment.steps import StopRequest
-    from toolkit.experiment.tuning import tune
     from toolkit.experiment.verbs import CHAIN
 
-    verbs: dict[str, Any] = {"cross_validate": cross_validate, "tune": tune, "vectorise": vectorise, **CHAIN}
     experiment, log_lines = order.experiment_then(), _LogLines()
 
     def observer(event: Event) -> None:
@@ -119,7 +116,8 @@ def _run_verbs(order: JobOrder, watcher: Watcher) -> None:
 
     for name in CHAIN if order.verb == "run" else [order.verb]:
         more = {"stop": watcher.asked} if name in ("train", "tune") else {}
-        verbs[name](experiment, observer=observer, **order.arguments, **more)
+        verb: Callable[..., object] = CHAIN.get(name) or getattr(toolkit, name)
+        verb(experiment, observer=observer, **order.arguments, **more)
         if watcher.asked.is_set():
             raise StopRequest
 

@@ -17,6 +17,7 @@ from toolkit.mapping.memory import MappingParams
 from toolkit.mapping.postprocess import PostprocessParams
 from toolkit.mapping.vectorise import VectorParams
 from toolkit.samples.sampling import SamplingParams
+from toolkit.series.prepared import PrepareParams
 from toolkit.series.timeseries import SeriesParams
 
 
@@ -28,6 +29,7 @@ class ExperimentParams(Params):
     runs: Path = param(Path("runs"), "Folder of the run folders, relative to the experiment file.")
     seed: int = param(0, "Seed of every random choice.", ge=0, le=2**31 - 1)
     series: SeriesParams = Field(..., description="Images, period, grid of days.")
+    prepare: PrepareParams = Field(PrepareParams(), description="A copy of the images that is quicker to read.")
     features: FeatureParams = Field(FeatureParams(), description="Features of each pixel.")
     ground_truth: GroundTruthParams = Field(GroundTruthParams(), description="Polygons and classes.")
     split: SplitParams = Field(SplitParams(), description="Which polygons train and which test.")

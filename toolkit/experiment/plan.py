@@ -15,6 +15,7 @@ from pathlib import Path
 from toolkit.experiment.chosen_model import load_model
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.printing import size_in_words
 from toolkit.experiment.provenance import Manifest
 from toolkit.experiment.stages import classify_step
 from toolkit.experiment.steps import standing
@@ -91,13 +92,14 @@ class Plan:
         """
         if self.disk * SPARE > self.disk_free:
             raise RunFolderError(
-                f"{_size(self.disk)} of disk are needed for the maps of {len(self.tiles)} tile(s) and their blocks, "
-                f"and {_size(self.disk_free)} are free; free some, or set `runs` to another disk"
+                f"{size_in_words(self.disk)} of disk are needed for the maps of {len(self.tiles)} tile(s) and their "
+                f"blocks, and {size_in_words(self.disk_free)} are free; free some, or set `runs` to another disk"
             )
         if self.here and self.memory_needed > self.memory_free:
             raise ParameterError(
-                f"{_size(self.memory_needed)} of memory are needed as mapping.memory_gb allows, and "
-                f"{_size(self.memory_free)} are free on this machine; close other programs, or lower mapping.memory_gb"
+                f"{size_in_words(self.memory_needed)} of memory are needed as mapping.memory_gb allows, and "
+                f"{size_in_words(self.memory_free)} are free on this machine; close other programs, or lower "
+                "mapping.memory_gb"
             )
 
     def rows(self) -> list[tuple[str, str]]:
@@ -107,22 +109,23 @@ class Plan:
         files, read = sum(one.files for one in self.tiles), sum(one.read_bytes for one in self.tiles)
         part, block = self.tiles[0].allotment.part, self.tiles[0].block_size
         whole = "whole" if part == block else f"in parts of {part[0]} x {part[1]}"
-        open_ = "files stay open" if self.tiles[0].allotment.keep_open else "files are opened for each block"
+        prepared = [one.tile for one in self.tiles if one.prepared]
+        series = f", prepared: {', '.join(prepared)}" if prepared else ""
         kept = [("up to date", ", ".join(self.up_to_date))] if self.up_to_date else []
         counts = sorted({one.dates for one in self.tiles})
         dates = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
         blocks = sum(one.blocks for one in self.tiles)
-        free = f", {_size(self.memory_free)} free" if self.here else ""
+        free = f", {size_in_words(self.memory_free)} free" if self.here else ""
         processes = f" in {self.processes} processes" if self.processes > 1 else ""
         return [
             ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {_pixels(self.pixels)}"),
             *kept,
-            ("reads", f"{files:,} files, {_size(read)}, {dates} dates"),
+            ("reads", f"{files:,} files, {size_in_words(read)}, {dates} dates{series}"),
             ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
-            ("decoding", f"each tile of a file {self.tiles[0].decoded:.1f} times; {open_}"),
+            ("decoding", _decoding(self.tiles[0])),
             ("workers", f"{self.workers}{processes}"),
-            ("memory", f"{_size(self.memory)} at most, {_size(self.memory_needed)} for blocks{free}"),
-            ("disk", f"{_size(self.disk)} of {_size(self.disk_free)} free"),
+            ("memory", f"{size_in_words(self.memory)} at most, {size_in_words(self.memory_needed)} for blocks{free}"),
+            ("disk", f"{size_in_words(self.disk)} of {size_in_words(self.disk_free)} free"),
             ("time", _time(self.seconds) if self.seconds is not None else "not probed"),
         ]
 
@@ -217,8 +220,11 @@ def _pixels(count: int) -> str:
     return f"{count / 1e6:,.1f} million pixels" if count >= 1e6 else f"{count:,} pixels"
 
 
-def _size(count: float) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+def _decoding(tile: TileForecast) -> str:
+    if tile.prepared:
+        return f"each chunk of the prepared series {tile.decoded:.1f} times"
+    open_ = "files stay open" if tile.allotment.keep_open else "files are opened for each block"
+    return f"each tile of a file {tile.decoded:.1f} times; {open_}"
 
 
 def _time(seconds: float) -> str:

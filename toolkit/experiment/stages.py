@@ -14,9 +14,9 @@ from typing import Literal
 from toolkit.experiment.chosen_model import model_source
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
-from toolkit.experiment.provenance import Manifest, fingerprint_files
+from toolkit.experiment.provenance import Manifest, fingerprint, fingerprint_files
 from toolkit.experiment.steps import Step, standing
-from toolkit.experiment.tiles import layer_files, product_files
+from toolkit.experiment.tiles import layer_files, prepared_folder, product_files
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.params import Params
@@ -25,6 +25,7 @@ from toolkit.learning.space import NETWORK
 from toolkit.learning.training import start_fingerprint
 from toolkit.mapping.classify import ASKED, layers_of
 from toolkit.products.catalog import TILE, VectorSource
+from toolkit.series.prepared import known_to_serve
 
 AREA = ("series.source", "series.tiles", "series.area", "series.bands")
 SERIES = ("series", "features")
@@ -35,6 +36,7 @@ CROSS_VALIDATION = "cross-validate"
 
 VERBS = (
     "run",
+    "prepare",
     "clean",
     "sample",
     "train",
@@ -101,6 +103,8 @@ def stage_names(experiment: Experiment, verb: str = "run") -> list[str]:
         return [name for one, names in chain.items() if one not in left_out for name in names]
     if verb == "vectorise":
         return ["vectorise"]
+    if verb == "prepare":
+        return [f"prepare {tile}" for tile in experiment.series.tiles]
     if verb == "cross_validate":
         return ["clean", CROSS_VALIDATION]
     if verb not in chain:
@@ -117,7 +121,7 @@ def step_of(experiment: Experiment, name: str) -> Step:
     """One step by its name, such as `clean` or `classify 31TCJ`."""
     verb, _, tile = name.partition(" ")
     if tile:
-        return classify_step(experiment, tile)
+        return (prepare_step if verb == "prepare" else classify_step)(experiment, tile)
     makers = {
         "clean": clean_step,
         "sample": sample_step,
@@ -130,6 +134,14 @@ def step_of(experiment: Experiment, name: str) -> Step:
         "tune": tune_step,
     }
     return makers[verb](experiment)
+
+
+def prepare_step(experiment: Experiment, tile: str) -> Step:
+    """A prepared series stands where other experiments may use or replace it: a note beside it says whom it serves."""
+    folder = prepared_folder(experiment, tile)
+    inputs = fingerprint_files(product_files(experiment, [tile]), experiment.path.parent)
+    note = known_to_serve(folder) / fingerprint([inputs, experiment.series.area, experiment.series.bands])
+    return Step(f"prepare {tile}", (), (folder / "zarr.json", note), inputs=inputs)
 
 
 def clean_step(experiment: Experiment) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +12,21 @@ from toolkit.experiment.config import Experiment
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.products.catalog import TILE
 from toolkit.series.methods import LINEAR
+from toolkit.series.prepared import with_prepared
 from toolkit.series.timeseries import TileSeries, in_period
 
 
 def open_series(
-    experiment: Experiment, progress: Progress = no_progress, tiles: Sequence[str] | None = None
+    experiment: Experiment,
+    progress: Progress = no_progress,
+    tiles: Sequence[str] | None = None,
+    *,
+    prepared: bool = True,
 ) -> list[TileSeries]:
-    """The series of each tile, described from the headers of its files.
+    """The series of each tile, described from the headers of its files, and read from a prepared one that is there.
+
+    Args:
+        prepared: whether prepared series are looked for, as far as `prepare.use` allows.
 
     Raises:
         CatalogError, ProductError: images are not found, not readable, or do not fit together.
@@ -26,9 +35,17 @@ def open_series(
     tiles = tiles or params.tiles
     opened = []
     for done, tile in enumerate(tiles, start=1):
-        opened.append(TileSeries.open(tile, catalog.products(params.source, tile), params))
+        series = TileSeries.open(tile, catalog.products(params.source, tile), params)
+        use = prepared and experiment.prepare.use
+        opened.append(with_prepared(series, prepared_folder(experiment, tile)) if use else series)
         progress(done, len(tiles))
     return opened
+
+
+def prepared_folder(experiment: Experiment, tile: str) -> Path:
+    """Where the prepared series of a tile stands, or would."""
+    source = re.sub(r"[^\w.-]", "_", experiment.series.source)
+    return experiment.path.parent / experiment.prepare.folder / f"{source}_{tile}.zarr"
 
 
 def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:

@@ -46,6 +46,8 @@ class TileForecast:
     allotment: Allotment
     more: int = 0
     """Bytes of a pixel of the layers besides those of every tile."""
+    prepared: bool = False
+    """Whether a prepared series is read in place of the files."""
 
     @property
     def block_bytes(self) -> int:
@@ -73,10 +75,12 @@ def forecast_tile(
     tiling = FileTiling.of(series)
     allotment = allot(series, stack, tiling, budget, base, most_workers, more)
     height, width = series.grid.shape
-    paths = [one.path for date in series.acquisitions for _, one in (*date.bands, *date.masks)]
+    images = [one.path for date in series.acquisitions for _, one in (*date.bands, *date.masks)]
+    paths = series.prepared.files() if series.prepared else images
     return TileForecast(
         series.tile, len(paths), sum(path.stat().st_size for path in paths), allotment.decoded, height * width,
         len(series.acquisitions), len(tiling.cover()), tiling.block_size, allotment, more,
+        series.prepared is not None,
     )  # fmt: skip
 
 

@@ -41,6 +41,8 @@ GDAL_SHARE = 1 / 32
 
 OPENING_SECONDS, DECODED_BYTES_A_SECOND, COMPUTED_PIXELS_A_SECOND = 6e-4, 3e8, 3e5
 """Costs by which a choice is made: to open a file, to decode, to compute (on one core; only their ratios matter)."""
+CHUNK_BYTES_A_SECOND = 1.2e9
+"""The same of chunks of a prepared series."""
 
 
 class MappingParams(Params):
@@ -136,12 +138,13 @@ def _choices(
 ) -> Iterator[Allotment]:
     kept = BLOCK_COPIES * more * tiling.block_size[0] * tiling.block_size[1]
     once = tiling.decoded_bytes((1 << 20, 1 << 20))
+    rate = CHUNK_BYTES_A_SECOND if tiling.chunks else DECODED_BYTES_A_SECOND
     for part in tiling.part_sizes():
         decoded = tiling.decoded_bytes(part)
         for keep_open in (True, False):
             worker = part_bytes(series, stack, part) + kept + (tiling.open_bytes if keep_open else 0)
             opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
-            seconds = decoded / DECODED_BYTES_A_SECOND + opened + 1 / COMPUTED_PIXELS_A_SECOND
+            seconds = decoded / rate + opened + 1 / COMPUTED_PIXELS_A_SECOND
             for workers in range(1, most_workers + 1):
                 yield Allotment(
                     workers, part, keep_open, worker, int(cache // 2**20), decoded / once, seconds / workers
@@ -156,7 +159,9 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     if stack.external:
         return int(WORK_COPIES * pixels * (series_bytes + held + RESULT_BYTES)) + WORKER_BYTES
     strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + series_bytes + RESULT_BYTES)
-    return pixels * (series_bytes + READ_BYTES + RESULT_BYTES) + 2 * strip + WORKER_BYTES
+    # A 20 m band of a prepared series is read with all its dates before it comes to 10 m.
+    read = READ_BYTES + (len(series.acquisitions) // 2 if series.prepared else 0)
+    return pixels * (series_bytes + read + RESULT_BYTES) + 2 * strip + WORKER_BYTES
 
 
 def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:

@@ -22,6 +22,7 @@ class SeriesBuffer:
     def __init__(self, edges: EdgeStore | None = None) -> None:
         self.edges = edges
         self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)
+        self._scratch: dict[str, np.ndarray] = {}
 
     def arrays(self, dates: int, bands: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Values (date, band, y, x) int16 and validity (date, y, x) bool, filled with what was there before.
@@ -38,10 +39,17 @@ class SeriesBuffer:
             self._validity[:validity].reshape(dates, *shape),
         )
 
+    def scratch(self, name: str, size: int) -> np.ndarray:
+        """Room of so many bytes at least for what is read on the way to the values, uint8."""
+        if not size <= self._scratch.get(name, np.empty(0, np.uint8)).size <= 2 * size:
+            self._scratch.pop(name, None)
+            self._scratch[name] = np.empty(size, np.uint8)
+        return self._scratch[name]
+
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self._values.nbytes + self._validity.nbytes
+        return self._values.nbytes + self._validity.nbytes + sum(one.nbytes for one in self._scratch.values())
 
 
 class BufferPool:

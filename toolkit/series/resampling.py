@@ -31,19 +31,42 @@ def upsample(
     Returns:
         (y, x) int16.
     """
-    reach = REACH[method]
+    fine = np.empty((1, 1, *shape), dtype=np.int16)
+    upsample_dates(coarse[None], ratio, skip, method, nodata, fine, 0)
+    return fine[0, 0]
+
+
+def upsample_dates(
+    coarse: np.ndarray,
+    ratio: int,
+    skip: tuple[int, int],
+    method: Method,
+    nodata: int,
+    fine: np.ndarray,
+    band: int,
+) -> None:
+    """Fine pixels of a band on every date.
+
+    Args:
+        coarse: (date, y, x) int16, with `REACH[method]` pixels more than needed on each side.
+        ratio, skip: as of `upsample`.
+        fine: (date, band, y, x) int16, C-contiguous; one of its bands is written.
+    """
+    reach, shape = REACH[method], fine.shape[2:]
     row_first, row_weights = _taps(ratio, skip[0], shape[0], method, reach)
     col_first, col_weights = _taps(ratio, skip[1], shape[1], method, reach)
     if method == "nearest":
-        return coarse[np.ix_(row_first, col_first)]
+        fine[:, band] = coarse[:, row_first[:, None], col_first]
+        return
     own_row = (skip[0] + np.arange(shape[0])) // ratio + reach
     own_col = (skip[1] + np.arange(shape[1])) // ratio + reach
-    fine = np.empty(shape, dtype=np.int16)
-    _blend(coarse, row_first, row_weights, col_first, col_weights, fine)
-    if np.any(coarse == nodata):
-        # Only where a tap meets it: the two sums round differently, and a gap elsewhere must not change a pixel.
-        _mend_around_nodata(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine)
-    return fine
+    coarse = np.ascontiguousarray(coarse)
+    if method == "bilinear" and ratio == 2:
+        _double(coarse, skip[0], skip[1], fine, band)
+    else:
+        _blend_dates(coarse, row_first, row_weights, col_first, col_weights, fine, band)
+    # Only where a tap meets it: the two sums round differently, and a gap elsewhere must not change a pixel.
+    _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band)
 
 
 def _taps(ratio: int, skip: int, length: int, method: Method, reach: int) -> tuple[np.ndarray, np.ndarray]:
@@ -65,6 +88,56 @@ def _keys(distance: np.ndarray) -> np.ndarray:
     near = 1.5 * distance**3 - 2.5 * distance**2 + 1
     far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+
+
+@njit(nogil=True, cache=True)
+def _double(coarse, skip_rows, skip_cols, fine, band):  # type: ignore[no-untyped-def]
+    """Bilinear from 20 to 10 m, in whole numbers: weights are quarters, so that `_blend` too has no rounding but the
+    last, and both give the same bits. It is done some ten times as fast."""
+    dates, _, height, _ = fine.shape
+    mixed = np.empty(coarse.shape[2], np.int32)
+    for t in range(dates):
+        for y in range(height):
+            row, lower = divmod(skip_rows + y, 2)
+            near, far = coarse[t, row + 1], coarse[t, row + 2 * lower]
+            for x in range(mixed.size):
+                mixed[x] = 3 * np.int32(near[x]) + np.int32(far[x])
+            line = fine[t, band, y]
+            first, right = divmod(skip_cols, 2)
+            if right:
+                line[0] = (3 * mixed[first + 1] + mixed[first + 2] + 8) >> 4
+            before, own, after = mixed[first + right :], mixed[first + right + 1 :], mixed[first + right + 2 :]
+            pairs = line[right:]
+            for x in range(pairs.size // 2):
+                pairs[2 * x] = (3 * own[x] + before[x] + 8) >> 4
+                pairs[2 * x + 1] = (3 * own[x] + after[x] + 8) >> 4
+            if pairs.size % 2:
+                x = pairs.size // 2
+                pairs[2 * x] = (3 * own[x] + before[x] + 8) >> 4
+
+
+@njit(nogil=True, cache=True)
+def _blend_dates(coarse, row_first, row_weights, col_first, col_weights, fine, band):  # type: ignore[no-untyped-def]
+    for t in range(fine.shape[0]):
+        _blend(coarse[t], row_first, row_weights, col_first, col_weights, fine[t, band])
+
+
+@njit(nogil=True, cache=True)
+def _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band):  # type: ignore[no-untyped-def]
+    for t in range(fine.shape[0]):
+        if _any_of(coarse[t].ravel(), nodata):
+            _mend_around_nodata(
+                coarse[t], row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine[t, band]
+            )
+
+
+@njit(nogil=True, cache=True)
+def _any_of(values, value):  # type: ignore[no-untyped-def]
+    """Whether a value is among these (1-D); all are counted, which is sooner done than to stop at the first."""
+    found = 0
+    for i in range(values.size):
+        found += values[i] == value
+    return found > 0
 
 
 @njit(nogil=True, cache=True)
@@ -105,19 +178,41 @@ def _blend(coarse, row_first, row_weights, col_first, col_weights, fine):  # typ
 def _mend_around_nodata(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine):  # type: ignore[no-untyped-def]
     """Blend again, without them, the pixels that coarse pixels without data went into."""
     taps = row_weights.shape[1]
+    reach = taps // 2
+    holes = np.empty(coarse.shape[1], np.uint8)
     for y in range(fine.shape[0]):
-        for x in range(fine.shape[1]):
-            if coarse[own_row[y], own_col[x]] == nodata:
-                fine[y, x] = nodata
+        beside = coarse[row_first[y] : row_first[y] + taps]
+        found, done = 0, 0
+        holes[:] = 0
+        for k in range(taps):
+            for j in range(holes.size):
+                hole = np.uint8(beside[k, j] == nodata)
+                holes[j] |= hole
+                found += hole
+        if found == 0:
+            continue
+        for j in range(holes.size):
+            if holes[j] == 0:
                 continue
-            if not _meets(coarse, row_first[y], col_first[x], taps, nodata):
-                continue
-            total, weight = np.float32(0), np.float32(0)
-            for i in range(taps):
-                for j in range(taps):
-                    value = coarse[row_first[y] + i, col_first[x] + j]
-                    if value != nodata:
-                        share = row_weights[y, i] * col_weights[x, j]
-                        total += share * np.float32(value)
-                        weight += share
-            fine[y, x] = _rounded(total / weight)
+            # The fine pixels that this column of coarse ones goes into, those before aside.
+            start = max(done, np.searchsorted(own_col, j - reach))
+            done = max(done, np.searchsorted(own_col, j + reach, "right"))
+            for x in range(start, done):
+                if coarse[own_row[y], own_col[x]] == nodata:
+                    fine[y, x] = nodata
+                elif _meets(coarse, row_first[y], col_first[x], taps, nodata):
+                    fine[y, x] = _without_nodata(beside, col_first[x], row_weights[y], col_weights[x], nodata)
+
+
+@njit(nogil=True, cache=True)
+def _without_nodata(beside, col, row_weights, col_weights, nodata):  # type: ignore[no-untyped-def]
+    """A fine pixel out of the taps that have data."""
+    total, weight = np.float32(0), np.float32(0)
+    for i in range(row_weights.size):
+        for j in range(col_weights.size):
+            value = beside[i, col + j]
+            if value != nodata:
+                share = row_weights[i] * col_weights[j]
+                total += share * np.float32(value)
+                weight += share
+    return _rounded(total / weight)

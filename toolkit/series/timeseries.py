@@ -18,13 +18,14 @@ from toolkit.ground.bands import BAND_NAMES, NODATA
 from toolkit.ground.errors import ParameterError, ProductError, did_you_mean
 from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, project_bounds, resolution, tile_name, union
 from toolkit.ground.params import Params, param
-from toolkit.products.edges import EdgeStore
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_window
+from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.methods import LINEAR, GapFilling
-from toolkit.series.resampling import REACH, Method, upsample
+from toolkit.series.placed import PlacedFile, read_band, read_mask
+from toolkit.series.prepared import PreparedTile
+from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
 from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
 
@@ -124,18 +125,6 @@ def _as_value_error(function, value):  # type: ignore[no-untyped-def]
 
 
 @dataclass(frozen=True)
-class PlacedFile:
-    """A raster file placed on the grid of its tile, in whole pixels."""
-
-    path: Path
-    row: int
-    """Grid row of the file's first row."""
-    col: int
-    scale: float
-    """Grid pixels for one pixel of the file: 1, 2 (20 m on 10 m), or 0.5 (10 m on 20 m)."""
-
-
-@dataclass(frozen=True)
 class Acquisition:
     """A product whose files are placed on the grid of its tile."""
 
@@ -153,6 +142,8 @@ class TileSeries:
     bands: tuple[str, ...]
     acquisitions: tuple[Acquisition, ...]
     resampling: Method = "bilinear"
+    prepared: PreparedTile | None = None
+    """What is read in place of the files; they give the same."""
 
     @classmethod
     def open(cls, tile: str, products: Sequence[Product], params: SeriesParams) -> TileSeries:
@@ -191,14 +182,16 @@ class TileSeries:
         Raises:
             ProductError: a file cannot be read.
         """
+        if self.prepared is not None and self.prepared.has(block, self.resampling):
+            return self.prepared.read(self.acquisitions, self.bands, block, self.resampling, buffer or SeriesBuffer())
         shape = (block.height, block.width)
         values, validity = (buffer or SeriesBuffer()).arrays(len(self.acquisitions), len(self.bands), shape)
         validity[:] = True
         for t, acquisition in enumerate(self.acquisitions):
             for mask, placed in acquisition.masks:
-                validity[t] &= _read_mask(mask, placed, block)
+                validity[t] &= read_mask(mask, placed, block)
             for b, (band, placed) in enumerate(acquisition.bands):
-                values[t, b] = _read_band(band, placed, block, self.resampling, buffer.edges if buffer else None)
+                values[t, b] = read_band(band, placed, block, self.resampling, buffer.edges if buffer else None)
                 validity[t] &= values[t, b] != NODATA
         return values, validity
 
@@ -339,49 +332,3 @@ def _inside(whole: GeoBox, area: tuple[float, float, float, float], tile: str) -
             f"series.area = {area} lies outside of tile {tile} ({describe(whole)}); move it, or drop the tile"
         )
     return grid
-
-
-def _read_band(
-    band: BandFile, placed: PlacedFile, block: Block, method: Method, edges: EdgeStore | None = None
-) -> np.ndarray:
-    """A band over a block of the grid, int16 (y, x)."""
-    row, col = block.row - placed.row, block.col - placed.col
-    if placed.scale == 1:
-        return band.to_reflectance(read_window(placed.path, row, col, block.height, block.width, band.nodata))
-    ratio, reach = int(placed.scale), REACH[method]
-    (top, height), (left, width) = _coarse(row, block.height, ratio), _coarse(col, block.width, ratio)
-    window = (top - reach, left - reach, height + 2 * reach, width + 2 * reach)
-    if edges is not None and reach == 1:
-        read = edges.read(placed.path, top, left, height, width, band.nodata)
-    else:
-        read = read_window(placed.path, *window, fill=band.nodata)
-    coarse = band.to_reflectance(read)
-    skip = (row - top * ratio, col - left * ratio)
-    return upsample(coarse, ratio, skip, (block.height, block.width), method, NODATA)
-
-
-def _read_mask(mask: MaskFile, placed: PlacedFile, block: Block) -> np.ndarray:
-    """Usable pixels of a mask over a block of the grid, bool (y, x); beyond the mask's edge all are usable."""
-    row, col = block.row - placed.row, block.col - placed.col
-    if placed.scale < 1:
-        return _read_finer_mask(mask, placed, block)
-    ratio = int(placed.scale)
-    (top, height), (left, width) = _coarse(row, block.height, ratio), _coarse(col, block.width, ratio)
-    clear = mask.is_clear(read_window(placed.path, top, left, height, width, fill=0))
-    rows, cols = row - top * ratio, col - left * ratio
-    fine = clear.repeat(ratio, axis=0).repeat(ratio, axis=1) if ratio > 1 else clear
-    return fine[rows : rows + block.height, cols : cols + block.width]
-
-
-def _read_finer_mask(mask: MaskFile, placed: PlacedFile, block: Block) -> np.ndarray:
-    """A pixel of the grid is usable where every pixel of the finer mask in it is."""
-    ratio = round(1 / placed.scale)
-    row, col = (block.row - placed.row) * ratio, (block.col - placed.col) * ratio
-    fine = mask.is_clear(read_window(placed.path, row, col, block.height * ratio, block.width * ratio, fill=0))
-    return np.asarray(fine.reshape(block.height, ratio, block.width, ratio).all(axis=(1, 3)))
-
-
-def _coarse(start: int, length: int, ratio: int) -> tuple[int, int]:
-    """First coarse pixel, and how many, that cover these fine pixels."""
-    first = start // ratio
-    return first, -(-(start + length) // ratio) - first

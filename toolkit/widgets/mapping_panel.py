@@ -21,7 +21,7 @@ from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_parts import beside, forms_of
 from toolkit.widgets.run_panel import RunPanel
 
-SECTIONS = ("mapping", "cluster", "postprocess", "vectorise")
+SECTIONS = ("mapping", "prepare", "cluster", "postprocess", "vectorise")
 
 LOOK_EVERY = 0.5
 """Seconds between two looks at the blocks while something is at work."""

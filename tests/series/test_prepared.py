@@ -1,0 +1,320 @@
+"""A prepared series gives what the files give, to the bit, or is not read at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasterio import shutil
+
+from tests.conftest import TWENTY_METRES, write_theia, write_tif
+from toolkit.ground.errors import ProductError
+from toolkit.ground.grid import Block, project_bounds
+from toolkit.products.raster import close_rasters
+from toolkit.products.theia import find_theia
+from toolkit.series import preparing, timeseries
+from toolkit.series import tiling as tiles_of_files
+from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.prepared import PreparedTile, with_prepared
+from toolkit.series.preparing import StorePlan, prepare_tile
+from toolkit.series.tiling import FileTiling
+from toolkit.series.timeseries import SeriesParams, TileSeries
+
+SIZE = 150
+CORNERS = {"2018-01-10": (300000, 4900020), "2018-03-01": (300400, 4899820), "2018-05-11": (300000, 4900020)}
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    close_rasters()
+
+
+def write_scene(root: Path) -> Path:
+    """Three products that do not quite cover the same ground, with clouds, and gaps in the images."""
+    rng = np.random.default_rng(0)
+    for date, corner in CORNERS.items():
+        value = rng.integers(-200, 12000, (SIZE, SIZE))
+        value[rng.random((SIZE, SIZE)) < 0.01] = -10000
+        value[:, : rng.integers(0, 40)] = -10000
+        folder = write_theia(root, date, value=value, cloud=rng.random((SIZE, SIZE)) < 0.3, size=SIZE, corner=corner)
+        saturated = (rng.random((SIZE // 2, SIZE // 2)) < 0.05).astype(np.uint8)
+        write_tif(folder / "MASKS" / f"{folder.name}_SAT_R2.tif", saturated, corner, 20)
+    return root
+
+
+@pytest.fixture(scope="module")
+def products(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Do not write into it."""
+    return write_scene(tmp_path_factory.mktemp("products"))
+
+
+def open_tile(root: Path, **changes: object) -> TileSeries:
+    values = {"source": "s2", "tiles": ["31TCJ"], "start": "2018-01-01", "end": "2018-12-27", **changes}
+    return TileSeries.open("31TCJ", find_theia(root), SeriesParams.model_validate(values))
+
+
+def prepare(series: TileSeries, folder: Path, level: int = 5) -> TileSeries:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "SHARD_BYTES", 40_000)  # several shards, of several chunks
+        prepare_tile(series, StorePlan.of(series), folder, level, workers=2)
+    return with_prepared(series, folder)
+
+
+@pytest.fixture(scope="module")
+def prepared(products: Path, tmp_path_factory: pytest.TempPathFactory) -> TileSeries:
+    """Do not change what lies there."""
+    series = prepare(open_tile(products), tmp_path_factory.mktemp("prepared") / "s2_31TCJ.zarr")
+    close_rasters()
+    assert series.prepared is not None
+    return series
+
+
+def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | None = None) -> None:
+    values, validity = series.read(block, SeriesBuffer())
+    wanted, valid = (from_files or replace(series, prepared=None)).read(block)
+    assert values.dtype == wanted.dtype and validity.dtype == valid.dtype
+    assert np.array_equal(values, wanted)
+    assert np.array_equal(validity, valid)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    row=st.integers(-20, 170),
+    col=st.integers(-20, 190),
+    height=st.integers(1, 150),
+    width=st.integers(1, 150),
+    method=st.sampled_from(["nearest", "bilinear", "cubic"]),
+    bands=st.sampled_from([("B2", "B5", "B8A"), ("B12", "B3"), ("B4",)]),
+    dates=st.sampled_from([slice(None), slice(1, 3), slice(0, 3, 2), slice(1, 2)]),
+)
+def test_any_window_is_that_of_the_files(
+    prepared: TileSeries, row: int, col: int, height: int, width: int, method: str, bands: tuple, dates: slice
+) -> None:
+    def chosen(one: timeseries.Acquisition) -> timeseries.Acquisition:
+        files = dict(zip(prepared.bands, one.bands, strict=True))
+        return replace(one, bands=tuple(files[band] for band in bands))
+
+    series = replace(
+        prepared, bands=bands, resampling=method, acquisitions=tuple(map(chosen, prepared.acquisitions[dates]))
+    )
+    block = Block(row, col, height, width)
+    assert series.prepared.has(block, method)
+    assert_same(series, block)
+
+
+def test_memory_is_used_again(prepared: TileSeries) -> None:
+    buffer = SeriesBuffer()
+    first, _ = prepared.read(Block(0, 0, 100, 100), buffer)
+    held = buffer.nbytes
+    second, _ = prepared.read(Block(20, 30, 90, 90), buffer)
+    assert np.shares_memory(first, second)
+    assert buffer.nbytes == held
+
+
+def test_files_are_not_read(prepared: TileSeries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeseries, "read_band", None)
+    monkeypatch.setattr(timeseries, "read_mask", None)
+    prepared.read(Block(3, 5, 70, 80))
+
+
+def test_it_travels_to_another_process(prepared: TileSeries) -> None:
+    there = pickle.loads(pickle.dumps(prepared))  # noqa: S301 - as Dask does with what the toolkit gives it
+    assert_same(there, Block(40, 50, 60, 70))
+
+
+def test_an_area_is_prepared_with_some_ground_around(products: Path, tmp_path: Path) -> None:
+    box = project_bounds((300810, 4899200, 300970, 4899350), "EPSG:32631", "EPSG:4326")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparing, "MARGIN", 8)
+        patch.setattr(preparing, "CHUNK", 16)
+        series = prepare(open_tile(products, area=box), tmp_path / "a.zarr")
+    grid, store = series.grid, series.prepared
+    assert all(near < wide < 64 for near, wide in zip(grid.shape, store.grid.shape, strict=True))
+    assert store.open_sides == (False,) * 4
+    whole = Block(0, 0, *grid.shape)
+    for around, here in ((0, True), (2, True), (30, False)):
+        assert store.has(whole.padded(around), "bilinear") == here
+        assert_same(series, whole.padded(around))
+    smaller = open_tile(products, area=project_bounds((300850, 4899230, 300930, 4899300), "EPSG:32631", "EPSG:4326"))
+    assert_same(with_prepared(smaller, tmp_path / "a.zarr"), Block(0, 0, *smaller.grid.shape), from_files=smaller)
+    assert "covers" in PreparedTile.open(tmp_path / "a.zarr").why_not(open_tile(products))
+
+
+def test_less_is_read_from_more(products: Path, prepared: TileSeries) -> None:
+    folder = prepared.prepared.folder
+    for changes in ({"bands": ["B8", "B11"]}, {"start": "2018-03-01", "margin_days": 0}, {"resampling": "cubic"}):
+        series = with_prepared(open_tile(products, **changes), folder)
+        assert series.prepared is not None
+        assert_same(series, Block(1, 3, 60, 50))
+    coarse = open_tile(products, bands=TWENTY_METRES)
+    assert "its grid is" in PreparedTile.open(folder).why_not(coarse)
+
+
+def test_other_images_are_noticed_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root, folder = write_scene(tmp_path / "products"), tmp_path / "s.zarr"
+    prepare(open_tile(root, bands=["B2", "B5"]), folder)
+    assert "band B8A, B12 is not in it" in PreparedTile.open(folder).why_not(
+        open_tile(root, bands=["B8A", "B2", "B12"])
+    )
+    image = next(root.glob("*20180301*/*_FRE_B5.tif"))
+    os.utime(image, ns=(0, 0))
+    with caplog.at_level(logging.WARNING):
+        assert with_prepared(open_tile(root, bands=["B2", "B5"]), folder).prepared is None
+    assert "SENTINEL2A_20180301" in caplog.text and "was changed since; the images are read" in caplog.text
+    assert with_prepared(open_tile(root, bands=["B2"]), folder).prepared is not None, "B2 is as it was"
+    write_theia(root, "2018-07-01", size=SIZE)
+    write_theia(root, "2018-08-01", size=SIZE)
+    why = PreparedTile.open(folder).why_not(open_tile(root, bands=["B2"]))
+    assert why.startswith("SENTINEL2A_20180701") and why.endswith("(and 1 more) is not in it")
+
+
+def test_a_mask_that_has_changed_is_noticed(tmp_path: Path) -> None:
+    root, folder = write_scene(tmp_path / "products"), tmp_path / "s.zarr"
+    prepare(open_tile(root, bands=["B2"]), folder)
+    os.utime(next(root.glob("*20180301*/MASKS/*_CLM_R1.tif")), ns=(0, 0))
+    assert "was changed since" in PreparedTile.open(folder).why_not(open_tile(root, bands=["B2"]))
+
+
+def test_what_is_damaged_is_an_error_and_no_map(products: Path, tmp_path: Path) -> None:
+    series, folder = prepare(open_tile(products, bands=["B2", "B5"]), tmp_path / "s.zarr"), tmp_path / "s.zarr"
+    shard = folder / "B5" / "c" / "0" / "0" / "0"
+    data = bytearray(shard.read_bytes())
+    for place in (20, len(data) - 9):  # in a chunk, in the index
+        other = bytearray(data)
+        other[place] ^= 1
+        shard.write_bytes(other)
+        with pytest.raises(ProductError, match=r"B5.*checksum.*prepare\.use: false"):
+            series.read(Block(0, 0, 64, 64))
+    shard.write_bytes(data[:-100])
+    with pytest.raises(ProductError, match="cannot be read"):
+        series.read(Block(0, 0, 64, 64))
+    shard.write_bytes(b"")
+    with pytest.raises(ProductError, match="cut short"):
+        series.read(Block(0, 0, 64, 64))
+    shard.unlink()
+    with pytest.raises(ProductError, match="No such file"):
+        series.read(Block(0, 0, 64, 64))
+    assert "is lost" in series.prepared.why_not(series)
+    (folder / "zarr.json").write_text("{}")
+    with pytest.raises(ProductError, match="is not a prepared series"):
+        PreparedTile.open(folder)
+
+
+def test_zarr_and_xarray_open_it(prepared: TileSeries) -> None:
+    folder, files = prepared.prepared.folder, replace(prepared, prepared=None)
+    group = zarr.open_group(folder, mode="r")
+    values, _ = files.read(Block(0, 0, *prepared.grid.shape))
+    assert np.array_equal(group["B4"][:], values[:, prepared.bands.index("B4")])
+    with xarray.open_zarr(folder, consolidated=False) as data:
+        assert data["date"].values.astype("datetime64[D]").tolist() == prepared.dates.tolist()
+        pixel = data["B8"].sel(x=300505, y=4899605, method="nearest")
+        row, col = 41, 50
+        assert (float(pixel.x), float(pixel.y)) == (300505, 4899605)
+        assert np.array_equal(pixel.values, values[:, prepared.bands.index("B8"), row, col])
+        coarse = data["B11"].sel(x_20m=300510, y_20m=4899600, method="nearest")
+        assert np.array_equal(coarse.values, np.asarray(group["B11"])[:, row // 2, col // 2])
+        assert "UTM zone 31N" in data["spatial_ref"].attrs["crs_wkt"]
+        assert data["validity"].dtype == np.uint8 and set(np.unique(data["validity"])) == {0, 1}
+
+
+def test_jpeg_2000_is_prepared_as_any_other_file(tmp_path: Path) -> None:
+    root = write_scene(tmp_path / "products")
+    for image in root.glob("*/*_FRE_B[25].tif"):  # GDAL goes by the content
+        shutil.copy(image, tmp_path / "image.jp2", driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES")
+        (tmp_path / "image.jp2").replace(image)
+    close_rasters()
+    series = prepare(open_tile(root, bands=["B2", "B5"]), tmp_path / "s.zarr")
+    assert series.prepared is not None
+    assert_same(series, Block(0, 0, *series.grid.shape))
+
+
+@contextmanager
+def killed_after(shards: int) -> Iterator[None]:
+    """The process is ended when so many shards have been written."""
+    written, left = preparing.ShardWriter.__call__, [shards]
+
+    def write(self: preparing.ShardWriter, block: Block) -> dict[str, np.ndarray]:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return written(self, block)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(preparing.ShardWriter, "__call__", write)
+        yield
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    products: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = open_tile(products, bands=["B2", "B3", "B5"])
+    monkeypatch.setattr(preparing, "SHARD_BYTES", 40_000)
+    plan, folder = StorePlan.of(series), tmp_path / "a" / "s.zarr"
+    shards = sum(len(one.blocks()) for one in plan.arrays)
+    assert shards > 8
+    with killed_after(shards // 2):
+        prepare_tile(series, plan, folder, 5, workers=1)
+    assert not folder.exists()
+    seen: list[tuple[int, int]] = []
+    with killed_after(shards - shards // 2):  # as many as are left, so that it is not killed
+        prepare_tile(series, plan, folder, 5, workers=1, progress=lambda *at: seen.append(at))
+        raise KeyboardInterrupt
+    assert seen[-1] == (shards, shards)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    prepare_tile(series, plan, tmp_path / "b" / "s.zarr", 5)
+    assert content(folder) == content(tmp_path / "b" / "s.zarr")
+
+
+def test_what_another_run_left_half_done_is_not_gone_on_with(products: Path, tmp_path: Path) -> None:
+    series, folder = open_tile(products, bands=["B2"]), tmp_path / "s.zarr"
+    with killed_after(1):
+        prepare(series, folder, 5)
+    prepare(series, folder, 1)
+    prepare(series, tmp_path / "once.zarr", 1)
+    assert content(folder) == content(tmp_path / "once.zarr")
+
+
+def test_dates_whose_pixels_lie_between_those_of_others_are_refused(tmp_path: Path) -> None:
+    write_theia(tmp_path, "2018-01-10", size=40)
+    write_theia(tmp_path, "2018-02-10", size=40, corner=(300010, 4900020))
+    with pytest.raises(ProductError, match=r"B5\.tif cannot be prepared together with .*B5\.tif"):
+        StorePlan.of(open_tile(tmp_path, bands=["B2", "B5"]))
+    prepared = prepare(open_tile(tmp_path, bands=["B2", "B3"]), tmp_path / "s.zarr")
+    assert_same(prepared, Block(-3, -3, 50, 50))
+
+
+def test_shards_hold_whole_tiles_of_the_files() -> None:
+    def shard(tile: tuple[int, int], dates: int) -> tuple[int, int]:
+        return preparing._grown([*tile], [11008, 11008], preparing.SHARD_BYTES // (2 * dates))
+
+    assert shard((512, 512), 70) == (1024, 512)
+    assert shard((1024, 1024), 70) == (1024, 1024)
+    assert shard((64, 11008), 70) == (64, 11008), "strips"
+    assert shard((512, 512), 6) == (2560, 2560)
+
+
+def test_parts_are_small_and_blocks_those_of_the_files(prepared: TileSeries, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiling, of_files = FileTiling.of(prepared), FileTiling.of(replace(prepared, prepared=None))
+    assert tiling.cover() == of_files.cover()
+    assert tiling.open_bytes == 0
+    assert tiling.decoded_bytes((64, 64)) == pytest.approx(3 * (4 * 2 + 6 * 9 * 2 / 4 + 1), rel=0.01)
+    monkeypatch.setattr(FileTiling, "block_size", (160, 150))
+    monkeypatch.setattr(tiles_of_files, "PREPARED_PART", 6400)
+    assert next(of_files.part_sizes()) == (160, 150)
+    assert list(tiling.part_sizes()) == [(80, 75), (40, 75)]

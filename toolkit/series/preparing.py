@@ -1,0 +1,370 @@
+"""Make a prepared series: read the products of a tile once, and write each band as chunks of all dates.
+
+A shard, a file of some dozens of megabytes, is one task: its window is read from the file of every date, and written.
+What is done is noted in ledgers as maps' blocks are (`ground/streaming.py`), so that a run that was killed goes on. All
+is written beside its place and renamed at the end: a prepared series is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from odc.geo.geobox import GeoBox
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from toolkit.ground.bands import NODATA, REFLECTANCE_SCALE
+from toolkit.ground.block_files import StreamJob
+from toolkit.ground.crews import LocalCrew
+from toolkit.ground.errors import ProductError
+from toolkit.ground.grid import Block, aligned_blocks
+from toolkit.ground.streaming import Progress, no_progress, stream_all
+from toolkit.ground.writing import explained
+from toolkit.products.raster import GDAL_CACHE, close_rasters, grid_of, open_raster, raster_memory
+from toolkit.series.placed import read_mask, read_native
+from toolkit.series.prepared import ABOUT, FORMAT, VALIDITY, Sides, known_to_serve, sources_of
+from toolkit.series.timeseries import TileSeries
+
+CHUNK = 64
+"""Rows and columns of a chunk, in pixels of the tile's grid: half as many of a 20 m band. A block is read with a ring
+of 20 m pixels around it, and whole chunks are decoded for it: larger ones cost more there, smaller ones everywhere."""
+MARGIN = 64
+"""Pixels beyond an area of interest that are prepared too, for what looks beyond the edge of a block."""
+SHARD_BYTES = 64 * 2**20
+"""Size of a shard in memory, about; it has the files' own tiles whole."""
+MOST_SHARD_BYTES = 4 * SHARD_BYTES
+"""Size of a shard in memory above which the files' tiles are rather cut, and decoded more than once."""
+SHARD_COPIES = 4
+"""Memory of a worker over that of its shard, which is there as values, cut into chunks, and packed (3.6 measured)."""
+
+
+LEDGERS = ".blocks"
+"""Folder of the ledgers, while it is being written."""
+LAST = "spatial_ref"
+"""The array that is made last: where it is, all are."""
+
+
+@dataclass(frozen=True)
+class ArrayPlan:
+    """An array that is to be written."""
+
+    name: str
+    ratio: int
+    """Pixels of the grid for one of its own, along each axis."""
+    shape: tuple[int, int]
+    shard: tuple[int, int]
+    bytes: int
+    """Of a pixel on one date."""
+
+    @property
+    def chunk(self) -> int:
+        """Rows and columns of a chunk, in its own pixels."""
+        return CHUNK // self.ratio
+
+    def blocks(self) -> list[Block]:
+        """Its shards, in its own pixels."""
+        return list(aligned_blocks(self.shape, self.shard, (0, 0)))
+
+
+@dataclass(frozen=True)
+class StorePlan:
+    """What will be written for a tile, and where it lies."""
+
+    row: int
+    """Row of the series' grid at which that of the store begins."""
+    col: int
+    grid: GeoBox
+    open_sides: Sides
+    arrays: tuple[ArrayPlan, ...]
+    dates: int
+    share: float
+    """Of the ground that the products cover."""
+
+    @classmethod
+    def of(cls, series: TileSeries) -> StorePlan:
+        """Look at the header of every file.
+
+        Raises:
+            ProductError: a file cannot be read, products of one name, or a band that is not stored alike on all dates.
+        """
+        names = [one.product.name for one in series.acquisitions]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ProductError(f"tile {series.tile}: two products are called {twice[0]}; take one of the folders away")
+        extents = _extents(series)
+        rows, cols = (_span(series, extents, axis) for axis in (0, 1))
+        start, stop = (rows[0], cols[0]), (rows[1], cols[1])
+        sides = (rows[2], cols[2], rows[3], cols[3])
+        grid = Block(*start, stop[0] - start[0], stop[1] - start[1]).of(series.grid)
+        arrays = [_plan_band(series, band, start, grid) for band in range(len(series.bands))]
+        masks = [one for _, one in series.acquisitions[0].masks]
+        like = next((one for one in masks if one.scale == 1), series.acquisitions[0].bands[0][1])
+        arrays.append(_plan_array(VALIDITY, 1, 1, like.path, grid, len(names)))
+        whole = [max(one[axis][1] for one in extents) - min(one[axis][0] for one in extents) for axis in (0, 1)]
+        share = min(1.0, grid.shape[0] * grid.shape[1] / (whole[0] * whole[1]))
+        return cls(*start, grid, sides, tuple(arrays), len(names), share)
+
+    @property
+    def worker_bytes(self) -> int:
+        """Memory of one who reads, packs and writes a shard."""
+        largest = max(one.bytes * one.shard[0] * one.shard[1] for one in self.arrays)
+        return SHARD_COPIES * self.dates * largest
+
+    @property
+    def bytes(self) -> int:
+        """Of all values, not compressed."""
+        return self.dates * sum(one.bytes * one.shape[0] * one.shape[1] for one in self.arrays)
+
+
+def prepare_tile(
+    series: TileSeries,
+    plan: StorePlan,
+    folder: Path,
+    level: int,
+    *,
+    workers: int | None = None,
+    progress: Progress = no_progress,
+) -> None:
+    """Write the prepared series of a tile to `folder`, in place of what is there.
+
+    Args:
+        series: read from its files.
+        level: how hard chunks are compressed, 1 to 9.
+        progress: called with (done, total).
+
+    Raises:
+        ProductError: a file cannot be read. RunFolderError: the disk is full, or the folder cannot be written.
+    """
+    aside = folder.with_name(f".{folder.name}.unfinished")
+    about = _about(series, plan, folder.parent)
+    content = json.dumps([about, level, [asdict(one) for one in plan.arrays]])
+    key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+    with explained(aside):
+        if key != _key_of(aside):
+            shutil.rmtree(aside, ignore_errors=True)
+            _begin(aside, series, plan, {**about, "key": key}, level)
+        together = _Together(progress, sum(len(one.blocks()) for one in plan.arrays))
+        jobs = [_job(one, series, plan, aside, key, together) for one in plan.arrays]
+        with raster_memory(GDAL_CACHE // 4, keep_open=False), LocalCrew(workers) as crew:
+            for _ in stream_all(jobs, crew):
+                pass
+        _take_place(aside, folder)
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Work on a shard for `stream`: reads it from the files, and writes it."""
+
+    series: TileSeries
+    plan: StorePlan
+    array: ArrayPlan
+    folder: Path
+
+    def __call__(self, block: Block) -> dict[str, np.ndarray]:
+        """Nothing is handed on: the shard is on the disk."""
+        shape = (self.plan.dates, block.height, block.width)
+        rows, cols = block.slices
+        if self.array.name == VALIDITY:
+            values = np.ones(shape, np.uint8)
+            for t, acquisition in enumerate(self.series.acquisitions):
+                window = Block(block.row + self.plan.row, block.col + self.plan.col, *shape[1:])
+                for mask, placed in acquisition.masks:
+                    values[t] &= read_mask(mask, placed, window)
+        else:
+            values = np.empty(shape, np.int16)
+            position = self.series.bands.index(self.array.name)
+            for t, acquisition in enumerate(self.series.acquisitions):
+                band, placed = acquisition.bands[position]
+                row = block.row + (self.plan.row - placed.row) // self.array.ratio
+                col = block.col + (self.plan.col - placed.col) // self.array.ratio
+                values[t] = read_native(band, placed, Block(row, col, *shape[1:]))
+        target = zarr.open_array(self.folder / self.array.name, mode="r+")
+        target[:, rows, cols] = values
+        return {}
+
+
+def _job(
+    array: ArrayPlan, series: TileSeries, plan: StorePlan, aside: Path, key: str, together: _Together
+) -> StreamJob:
+    work = ShardWriter(series, plan, array, aside)
+    return StreamJob(work, array.blocks(), aside / LEDGERS / array.name, key, together.of(array.name), array.name)
+
+
+class _Together:
+    """The progress of several jobs as that of one."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, dict[str, int]()
+
+    def of(self, name: str) -> Progress:
+        def callback(done: int, total: int) -> None:
+            self._done[name] = done
+            self._progress(sum(self._done.values()), self._total)
+
+        return callback
+
+
+def _about(series: TileSeries, plan: StorePlan, base: Path) -> dict[str, Any]:
+    """The attribute by which a prepared series is known again."""
+    return {
+        "format": FORMAT,
+        "tile": series.tile,
+        "grid": {"shape": list(plan.grid.shape), "affine": list(plan.grid.affine)[:6], "crs": str(plan.grid.crs)},
+        "open_sides": list(plan.open_sides),
+        "bands": {one.name: one.ratio for one in plan.arrays if one.name != VALIDITY},
+        "dates": [asdict(sources_of(one, base)) for one in series.acquisitions],
+    }
+
+
+def _key_of(aside: Path) -> str | None:
+    """Of what is half written there; None where nothing is."""
+    try:
+        (aside / LAST / "zarr.json").stat()
+        return str(json.loads((aside / "zarr.json").read_text(encoding="utf-8"))["attributes"][ABOUT]["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, Any], level: int) -> None:
+    """The group with all its arrays, still empty, and their coordinates."""
+    words = {"title": f"Prepared series of tile {series.tile}", "Conventions": "CF-1.11", ABOUT: about}
+    packing = partial(BloscCodec, cname="zstd", clevel=level, shuffle="bitshuffle")
+    group = zarr.open_group(aside, mode="w", zarr_format=3, attributes=words)
+    for one in plan.arrays:
+        mine = one.name == VALIDITY
+        suffix = "" if one.ratio == 1 else f"_{round(abs(plan.grid.affine.a) * one.ratio)}m"
+        meaning: dict[str, Any] = {"long_name": "1 where every mask is clear"}
+        if not mine:
+            meaning = {"long_name": f"reflectance of {one.name}", "scale": 1 / REFLECTANCE_SCALE, "nodata": NODATA}
+        group.create_array(
+            one.name,
+            shape=(plan.dates, *one.shape),
+            chunks=(plan.dates, one.chunk, one.chunk),
+            shards=(plan.dates, *one.shard),
+            dtype="uint8" if mine else "int16",
+            fill_value=1 if mine else NODATA,
+            compressors=[packing(typesize=one.bytes), Crc32cCodec()],
+            dimension_names=("date", f"y{suffix}", f"x{suffix}"),
+            attributes={**meaning, "grid_mapping": LAST},
+            config={"write_empty_chunks": True},  # a file that is not there is lost, not empty
+        )  # fmt: skip
+        if f"y{suffix}" not in group:
+            for axis, name in enumerate((f"y{suffix}", f"x{suffix}")):
+                _coordinate(group, name, _middles(plan.grid, one, axis), {"units": "metre"})
+    days = series.dates.astype(np.int64)
+    _coordinate(group, "date", days, {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"})
+    system = {"crs_wkt": series.grid.crs.to_wkt()} if series.grid.crs is not None else {}
+    group.create_array(LAST, shape=(), dtype="int64", fill_value=0, attributes=system)
+
+
+def _coordinate(group: zarr.Group, name: str, values: np.ndarray, words: dict[str, str]) -> None:
+    array = group.create_array(
+        name, shape=values.shape, chunks=values.shape, dtype=values.dtype, dimension_names=(name,), attributes=words
+    )
+    array[:] = values
+
+
+def _middles(grid: GeoBox, array: ArrayPlan, axis: int) -> np.ndarray:
+    """Coordinates of the middles of an array's rows (axis 0) or columns."""
+    affine = grid.affine
+    start, step = (affine.f, affine.e) if axis == 0 else (affine.c, affine.a)
+    return start + step * array.ratio * (np.arange(array.shape[axis]) + 0.5)
+
+
+def _take_place(aside: Path, folder: Path) -> None:
+    """What was written becomes the prepared series; one that is there goes, and what is known of it."""
+    shutil.rmtree(known_to_serve(folder), ignore_errors=True)
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.replace(old)
+    aside.replace(folder)
+    for one in (old, folder / LEDGERS):
+        shutil.rmtree(one, ignore_errors=True)
+
+
+Extent = tuple[tuple[int, int], tuple[int, int]]
+"""First row and the one after the last; the same of columns: in pixels of the series' grid."""
+
+
+def _extents(series: TileSeries) -> list[Extent]:
+    """What every file of a band covers."""
+    placed = [one for acquisition in series.acquisitions for _, one in acquisition.bands]
+
+    def shape(path: Path) -> tuple[int, int]:
+        try:
+            return grid_of(path).shape
+        finally:
+            close_rasters()
+
+    with ThreadPoolExecutor(8) as pool:
+        shapes = list(pool.map(shape, (one.path for one in placed)))
+    return [
+        ((one.row, one.row + round(height * one.scale)), (one.col, one.col + round(width * one.scale)))
+        for one, (height, width) in zip(placed, shapes, strict=True)
+    ]
+
+
+def _span(series: TileSeries, extents: list[Extent], axis: int) -> tuple[int, int, bool, bool]:
+    """First row or column of the store and the one after its last, and whether there is nothing beyond either."""
+    first, last = min(one[axis][0] for one in extents), max(one[axis][1] for one in extents)
+    # Chunks begin where the coarsest file does, so that their lines are lines of its tiles.
+    coarsest = max((one for _, one in series.acquisitions[0].bands), key=lambda one: one.scale)
+    origin = (coarsest.row, coarsest.col)[axis]
+    start = origin + (max(first, -MARGIN) - origin) // CHUNK * CHUNK
+    stop = min(last, start + _rounded_up(series.grid.shape[axis] + MARGIN - start, CHUNK))
+    return start, stop, start <= first, stop >= last
+
+
+def _plan_band(series: TileSeries, band: int, start: tuple[int, int], grid: GeoBox) -> ArrayPlan:
+    """How a band is written, which is stored alike on all dates."""
+    placed = [one.bands[band][1] for one in series.acquisitions]
+    ratio, name = int(placed[0].scale), series.bands[band]
+    for one in placed:
+        apart = (one.row - start[0]) % ratio or (one.col - start[1]) % ratio
+        if one.scale != ratio or apart or CHUNK % ratio:
+            raise ProductError(
+                f"{one.path.name} cannot be prepared together with {placed[0].path.name}: the pixels of {name} are "
+                "of another size, or between those of the other; leave one of the dates out, or read the images"
+            )
+    return _plan_array(name, ratio, 2, placed[0].path, grid, len(placed))
+
+
+def _plan_array(name: str, ratio: int, size: int, like: Path, grid: GeoBox, dates: int) -> ArrayPlan:
+    """An array in shards that hold the tiles of a file like this one whole, where that is possible."""
+    shape = (-(-grid.shape[0] // ratio), -(-grid.shape[1] // ratio))
+    try:
+        tile = open_raster(like).block_shapes[0]
+    finally:
+        close_rasters()
+    chunk = CHUNK // ratio
+    most = [_rounded_up(length, chunk) for length in shape]
+    base = [min(_rounded_up(side, chunk), limit) for side, limit in zip(tile, most, strict=True)]
+    height, width = _grown(base, most, SHARD_BYTES // (size * dates))
+    while height * width * size * dates > MOST_SHARD_BYTES and max(height, width) > chunk:
+        if height >= width:
+            height = _rounded_up(-(-height // 2), chunk)
+        else:
+            width = _rounded_up(-(-width // 2), chunk)
+    return ArrayPlan(name, ratio, shape, (height, width), size)
+
+
+def _grown(base: list[int], most: list[int], pixels: int) -> tuple[int, int]:
+    """A multiple of a size, near to a square of so many pixels as far as there is room."""
+    size = list(base)
+    while size[0] * size[1] < pixels and size != most:
+        axis = min((0, 1), key=lambda one: (size[one] == most[one], size[one]))
+        size[axis] = min(size[axis] + base[axis], most[axis])
+    return size[0], size[1]
+
+
+def _rounded_up(length: int, step: int) -> int:
+    return -(-length // step) * step
