@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.experiment.config import Experiment
+from toolkit.ground.errors import CatalogError, ProductError
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.products.catalog import TILE
 from toolkit.series.methods import LINEAR
-from toolkit.series.timeseries import TileSeries, in_period
+from toolkit.series.sensors import series_of
+from toolkit.series.timeseries import SeriesParams, TileSeries, in_period
 
 
 def open_series(
     experiment: Experiment, progress: Progress = no_progress, tiles: Sequence[str] | None = None
 ) -> list[TileSeries]:
-    """The series of each tile, described from the headers of its files.
+    """The series of each tile, with those of further sensors, described from the headers of their files.
 
     Raises:
         CatalogError, ProductError: images are not found, not readable, or do not fit together.
@@ -26,22 +30,59 @@ def open_series(
     tiles = tiles or params.tiles
     opened = []
     for done, tile in enumerate(tiles, start=1):
-        opened.append(TileSeries.open(tile, catalog.products(params.source, tile), params))
+        first = TileSeries.open(tile, catalog.products(params.source, tile), params)
+        opened.append(replace(first, others=_others(experiment, first)))
         progress(done, len(tiles))
     return opened
 
 
+def _others(experiment: Experiment, first: TileSeries) -> tuple[TileSeries, ...]:
+    """The series of the further sensors, on the pixels of the first."""
+    opened = []
+    for sensor in experiment.series.sensors:
+        with _named(sensor.place):
+            params = series_of(sensor, experiment.series)
+            products = experiment.data.products(sensor.source, first.tile)
+            opened.append(TileSeries.open(first.tile, products, params, onto=first.grid))
+    return tuple(opened)
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Errors say of which sensor they are."""
+    try:
+        yield
+    except (CatalogError, ProductError) as error:
+        raise type(error)(f"{place}: {error}") from None
+
+
 def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:
-    """Every image, mask and metadata file that the experiment reads, without opening them.
+    """Every image, mask and metadata file of the first sensor that the experiment reads, without opening them.
 
     Raises:
         CatalogError, ProductError: no product of a tile in the period.
     """
-    catalog, params = experiment.data, experiment.series
+    return _files_of(experiment, experiment.series, tiles)
+
+
+def input_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:
+    """Every file that features are made from: those of all sensors, and rasters.
+
+    Raises:
+        CatalogError, ProductError: no product of a tile in the period, or a raster is absent.
+    """
+    files = product_files(experiment, tiles)
+    for sensor in experiment.series.sensors:
+        with _named(sensor.place):
+            files += _files_of(experiment, series_of(sensor, experiment.series), tiles)
+    return files + layer_files(experiment, tiles)
+
+
+def _files_of(experiment: Experiment, params: SeriesParams, tiles: Sequence[str] | None) -> list[Path]:
     return [
         path
         for tile in tiles or params.tiles
-        for product in in_period(tile, catalog.products(params.source, tile), params)
+        for product in in_period(tile, experiment.data.products(params.source, tile), params)
         for path in product.inputs(params.bands)
     ]
 

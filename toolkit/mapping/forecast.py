@@ -73,7 +73,8 @@ def forecast_tile(
     tiling = FileTiling.of(series)
     allotment = allot(series, stack, tiling, budget, base, most_workers, more)
     height, width = series.grid.shape
-    paths = [one.path for date in series.acquisitions for _, one in (*date.bands, *date.masks)]
+    dates = [date for sensor in (series, *series.others) for date in sensor.acquisitions]
+    paths = [one.path for date in dates for _, one in (*date.bands, *date.masks)]
     return TileForecast(
         series.tile, len(paths), sum(path.stat().st_size for path in paths), allotment.decoded, height * width,
         len(series.acquisitions), len(tiling.cover()), tiling.block_size, allotment, more,

@@ -22,6 +22,11 @@ class SeriesBuffer:
     def __init__(self, edges: EdgeStore | None = None) -> None:
         self.edges = edges
         self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)
+        self._beside: dict[int, SeriesBuffer] = {}
+
+    def beside(self, place: int) -> SeriesBuffer:
+        """Room for the series of a further sensor of the same block, by its place among them."""
+        return self._beside.setdefault(place, SeriesBuffer(self.edges))
 
     def arrays(self, dates: int, bands: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Values (date, band, y, x) int16 and validity (date, y, x) bool, filled with what was there before.
@@ -41,7 +46,7 @@ class SeriesBuffer:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self._values.nbytes + self._validity.nbytes
+        return self._values.nbytes + self._validity.nbytes + sum(one.nbytes for one in self._beside.values())
 
 
 class BufferPool:

@@ -59,6 +59,8 @@ class FileTiling:
     """Of the tile's grid."""
     start: tuple[int, int]
     """Row and column of the grid at which the files begin; negative in an area cut out of a tile."""
+    others: tuple[FileTiling, ...] = ()
+    """Of the further sensors, whose files are read in the blocks of the first one's."""
 
     @classmethod
     def of(cls, series: TileSeries) -> FileTiling:
@@ -75,7 +77,8 @@ class FileTiling:
         finally:
             close_rasters()
         height, width = series.grid.shape
-        return cls(files, len(series.acquisitions), (height, width), (placed[0].row, placed[0].col))
+        others = tuple(map(cls.of, series.others))
+        return cls(files, len(series.acquisitions), (height, width), (placed[0].row, placed[0].col), others)
 
     @property
     def period(self) -> tuple[int, int]:
@@ -112,17 +115,19 @@ class FileTiling:
 
     def decoded_bytes(self, size: tuple[int, int]) -> float:
         """Bytes decoded for a pixel, in blocks of this size."""
-        return self.dates * sum(one.decoded(*size) for one in self.files) / (size[0] * size[1])
+        own = self.dates * sum(one.decoded(*size) for one in self.files) / (size[0] * size[1])
+        return own + sum(one.decoded_bytes(size) for one in self.others)
 
     @property
     def open_bytes(self) -> int:
         """Memory of all files while they stay open: GDAL keeps the last tile of each (0.5 MB of 0.5 MB measured)."""
-        return self.dates * sum(FILE_BYTES + one.tile_bytes for one in self.files)
+        own = self.dates * sum(FILE_BYTES + one.tile_bytes for one in self.files)
+        return own + sum(one.open_bytes for one in self.others)
 
     @property
     def file_count(self) -> int:
         """Files that a block is read from."""
-        return self.dates * len(self.files)
+        return self.dates * len(self.files) + sum(one.file_count for one in self.others)
 
 
 FILE_BYTES = 40_000
