@@ -138,9 +138,8 @@ class TileFeatures:
 
     def _beside(self, block: Block, buffer: SeriesBuffer | None = None) -> list[Read]:
         """What the further sensors saw of a block."""
-        return [
-            one.read(block, buffer.beside(place) if buffer else None) for place, one in enumerate(self.series.others)
-        ]
+        others = [self.series.others[place] for place in range(len(self.stack.others))]
+        return [one.read(block, buffer.beside(place) if buffer else None) for place, one in enumerate(others)]
 
     def _joined(self, features: np.ndarray, clear: np.ndarray, beside: Sequence[Read]) -> Read:
         """Features of the first sensor with those of the others, and its clear dates: 0 where another has none."""
