@@ -13,6 +13,7 @@ import pytest
 import rasterio
 import yaml
 
+from tests.experiment.test_any_model import a_year_later
 from toolkit import Experiment, apply_model, classify, clean, mosaic, plan, run, sample, train, validate
 from toolkit.cli import main
 from toolkit.experiment.feature_list import feature_list
@@ -49,14 +50,19 @@ def add_source(folder: Path, name: str, uri: str) -> None:
     path.write_text(yaml.safe_dump(content, sort_keys=False))
 
 
+def every_other(folder: Path, tiles: list[str]) -> None:
+    """A source `other` of every other image of a demo's."""
+    for tile in tiles:
+        (folder / "other" / tile).mkdir(parents=True)
+        for path in sorted((folder / "theia" / tile).glob("SENTINEL2*"))[::2]:
+            (folder / "other" / tile / path.name).symlink_to(path.resolve())
+
+
 @pytest.fixture
 def experiment(tiny_demo: Path) -> Experiment:
     """Two tiles of a tiny demo; a second source has every other image of them."""
     folder = tiny_demo.parent
-    for tile in TILES:
-        (folder / "other" / tile).mkdir(parents=True)
-        for path in sorted((folder / "theia" / tile).glob("SENTINEL2*"))[::2]:
-            (folder / "other" / tile / path.name).symlink_to(path.resolve())
+    every_other(folder, TILES)
     add_source(folder, "other", "other/{tile}")
     experiment = Experiment.load(tiny_demo)
     experiment.set({"series.tiles": TILES, "series.sensors": [SECOND], "learning.network": LTAE})
@@ -211,7 +217,8 @@ def test_features_and_networks_are_listed(experiment: Experiment, monkeypatch: p
 def test_a_model_is_used_elsewhere_with_all_its_sensors(
     experiment: Experiment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    experiment.set({"series.tiles": ["31TCJ"], "learning.epochs": 1})
+    second = {**SECOND, "start": "2018-02-01"}
+    experiment.set({"series.tiles": ["31TCJ"], "series.sensors": [second], "learning.epochs": 1})
     run(experiment)
     catalog, model = experiment.path.parent / "data_catalog.yml", RunFolder(experiment.folder).model
     recipe = json.loads((model / "model.json").read_text())["recipe"]
@@ -226,15 +233,26 @@ def test_a_model_is_used_elsewhere_with_all_its_sensors(
     capsys.readouterr()
     assert np.array_equal(read(RunFolder(experiment.folder).map()), read(RunFolder(tmp_path / "map/runs/map").map()))
 
+    a_year_later(experiment.path.parent / "theia", tmp_path / "data" / "theia")
+    every_other(tmp_path / "data", ["31TCJ"])
+    shutil.copy(catalog, tmp_path / "data" / "data_catalog.yml")
+    later = apply_model(
+        model, tmp_path / "data" / "data_catalog.yml", "s2_demo", ["31TCJ"], start="2019-01-01",
+        folder=tmp_path / "later", sensors={"second": "other"},
+    )  # fmt: skip
+    assert np.array_equal(read(RunFolder(experiment.folder).map()), read(later))
+    (moved,) = Experiment.load(tmp_path / "later" / "experiment.yml").series.sensors
+    assert str(moved.start) == "2019-02-01" and moved.end is None
+
     experiment.set({"name": "elsewhere", "mapping.model": str(model), "ground_truth.source": ""})
     experiment.set({"series.sensors": []})
     with pytest.raises(ModelError, match="was trained with sensor second besides, of which there are no images here"):
         classify(experiment)
-    experiment.set({"series.sensors": [SECOND, {**SECOND, "name": "third"}]})
+    experiment.set({"series.sensors": [second, {**SECOND, "name": "third"}]})
     with pytest.raises(ModelError, match="was trained without sensor third"):
         classify(experiment)
-    experiment.set({"series.sensors": [{**SECOND, "step_days": 10}]})
-    with pytest.raises(ModelError, match=r"sensor second has 37 days .* trained on 19"):
+    experiment.set({"series.sensors": [{**second, "step_days": 10}]})
+    with pytest.raises(ModelError, match=r"sensor second has 33 days .* trained on 17"):
         classify(experiment)
 
 

@@ -186,6 +186,29 @@ def test_whoever_cannot_be_read_is_named() -> None:
         build_network(SMALL["tempcnn"], RAW_BOTH, CLASSES)
 
 
+class Own(nn.Module):
+    """A person's own, with the lines that docs/networks.md gives."""
+
+    def __init__(self, inputs: InputLayout, n_classes: int) -> None:
+        super().__init__()
+        self.sensors = inputs.sensors
+        self.classes = nn.Linear(sum(len(one.inputs.channels) for one in self.sensors.values()), n_classes)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        series = [one.inputs.series(one.of(features)) for one in self.sensors.values()]
+        return self.classes(torch.cat([one.values.mean(1) for one in series], 1))
+
+
+def test_a_network_of_ones_own_reads_each_sensor() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+    for line in (
+        "self.sensors = inputs.sensors",
+        "[one.inputs.series(one.of(features)) for one in self.sensors.values()]",
+    ):
+        assert line in page
+    assert Own(BOTH, CLASSES)(torch.randn(3, len(NAMES))).shape == (3, CLASSES)
+
+
 def test_its_cost_is_told(nomenclature: Nomenclature) -> None:
     shape = network_shape(SMALL["ltae"], BOTH, CLASSES)
     assert shape.parameters == count(made("ltae")) and shape.widths[0] == len(NAMES)
