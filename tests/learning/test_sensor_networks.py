@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.learning.test_networks import CLASSES, READ_RAW, SMALL, count, regular
-from toolkit.ground.errors import ParameterError
+from toolkit.ground.errors import ModelError, ParameterError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.raw_rows import RawRow
 from toolkit.learning.batches import Standardiser
@@ -23,6 +23,7 @@ from toolkit.learning.models import AttentionParams, build_network, network_behi
 from toolkit.learning.models.columns import chunk_of, for_maps
 from toolkit.learning.models.sensors import SensorNetwork
 from toolkit.learning.parameters import LearningParams
+from toolkit.learning.periods import for_period
 
 SERIES = [name for name in SMALL if name != "mlp"]
 RADAR_DAYS = ["20180103", "20180115", "20180127", "20180208"]
@@ -218,6 +219,20 @@ def test_its_cost_is_told(nomenclature: Nomenclature) -> None:
     assert chunk_of(made("ltae")) == 256
 
 
+def saved(name: str, network: nn.Module, mean: np.ndarray, std: np.ndarray, nomenclature: Nomenclature) -> Model:
+    """A model of both sensors."""
+    return Model(
+        params=SMALL[name],
+        weights={key: value.detach().clone() for key, value in network.state_dict().items()},
+        standardiser=Standardiser(mean, std),
+        feature_names=tuple(NAMES),
+        nomenclature=nomenclature,
+        dates=DAYS,
+        seed=0,
+        best={"epoch": 1, "f_score": 1.0},
+    )
+
+
 @pytest.mark.parametrize("name", SERIES)
 def test_it_travels_and_has_a_form_for_maps(name: str, nomenclature: Nomenclature, tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -226,17 +241,35 @@ def test_it_travels_and_has_a_form_for_maps(name: str, nomenclature: Nomenclatur
     mean, std = features.double().mean(0), features.double().std(0)
     expected = network(((features.double() - mean) / std).float())
     torch.testing.assert_close(for_maps(network, mean, std)(features.T).T, expected, rtol=1e-3, atol=1e-4)
-    model = Model(
-        params=SMALL[name],
-        weights={key: value.detach().clone() for key, value in network.state_dict().items()},
-        standardiser=Standardiser(mean.numpy(), std.numpy()),
-        feature_names=tuple(NAMES),
-        nomenclature=nomenclature,
-        dates=DAYS,
-        seed=0,
-        best={"epoch": 1, "f_score": 1.0},
-    )
-    model.save(tmp_path / "model")
+    saved(name, network, mean.numpy(), std.numpy(), nomenclature).save(tmp_path / "model")
     again = Model.load(tmp_path / "model")
     found = again.predict_probabilities(features.numpy().T.copy())
     torch.testing.assert_close(torch.from_numpy(found.T), expected.softmax(1), rtol=1e-3, atol=1e-4)
+
+
+def test_another_period_moves_the_days_of_each_sensor(nomenclature: Nomenclature) -> None:
+    ones = np.ones(len(NAMES))
+    model = saved("gru", build_network(SMALL["gru"], BOTH, len(nomenclature)), ones, ones, nomenclature)
+    assert for_period(model, DAYS, names=NAMES) is model
+    year = np.timedelta64(365, "D")
+    later = [name.replace("2018", "2019") for name in NAMES]
+    moved = for_period(model, DAYS + year, names=later)
+    assert moved.feature_names == tuple(later)
+    assert moved.inputs.sensors["radar"].inputs.dates[0] == "2019-01-03"
+    radar_only = [name.replace("2018", "2019") if "/" in name else name for name in NAMES]
+    assert for_period(model, DAYS, names=radar_only).feature_names == tuple(radar_only)
+    other = [name.replace("20190127", "20190128") for name in later]
+    with pytest.raises(ModelError, match=r"sensor radar has 13 days from 2019-01-15 to 2019-01-28, .* with 12"):
+        for_period(model, DAYS + year, names=other)
+    with pytest.raises(ModelError, match="trained with sensor radar besides"):
+        for_period(model, DAYS, names=regular().names)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_graphics_processors_agree(name: str) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    network, rows = made(name), torch.randn(33, len(NAMES))
+    with torch.no_grad():
+        expected = network(rows)
+        torch.testing.assert_close(network.cuda()(rows.cuda()).cpu(), expected, rtol=1e-2, atol=1e-3)
