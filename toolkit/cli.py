@@ -180,6 +180,7 @@ def _add_map(parser: argparse.ArgumentParser, command: str) -> None:
     parser.add_argument("--area", nargs=4, type=float, metavar=("W", "S", "E", "N"), help="degrees; default all")
     parser.add_argument("--base", type=Path, help="folder of the files of external features; default the catalog's")
     parser.add_argument("--network-file", type=Path, help="file of a network of your own")
+    parser.add_argument("--sensors", nargs="+", default=[], metavar="NAME=SOURCE", help="sources of further sensors")
     parser.add_argument("--overwrite", action="store_true", help="replace results made with other parameters")
     if command == "map":
         _add_parameters(parser, ("mapping",), general=())
@@ -270,10 +271,12 @@ def _print_plan(options: argparse.Namespace) -> None:
 
 def _map_with(options: argparse.Namespace) -> None:
     given = {path.removeprefix("mapping."): value for path, value in _changes(options).items() if "." in path}
+    sensors = dict(one.partition("=")[::2] for one in options.sensors)
     path = toolkit.apply_model(
         options.model, options.catalog, options.source, options.tiles, folder=options.folder, start=options.start,
         end=options.end, area=tuple(options.area) if options.area else None, base=options.base,
-        network_file=options.network_file, overwrite=options.overwrite, observer=Printer(), **given,
+        network_file=options.network_file, sensors=sensors, overwrite=options.overwrite, observer=Printer(),
+        **given,
     )  # fmt: skip
     print(f"\nmap     {shown(path)}")
 

@@ -22,6 +22,7 @@ from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import Params, build, param
 from toolkit.mapping.reclassify import RuleParams
 from toolkit.series.seasons import SeasonParams
+from toolkit.series.sensors import SensorParams
 from toolkit.widgets import Form, form
 from toolkit.widgets.inputs import make_input
 from toolkit.widgets.log_number import LogNumber, round_numbers
@@ -44,6 +45,10 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "prepare.folder": ("elsewhere", Path("elsewhere")),
     "series.source": ("theia", "theia"),
     "series.gap_filling.max_gap_days": ("60", 60),
+    "series.sensors": (
+        "[{name: landsat, source: l8, bands: [B4, B8], step_days: 16}]",
+        (SensorParams(name="landsat", source="l8", bands=("B4", "B8"), step_days=16),),
+    ),
     "series.area": ("1.2, 43.4, 1.4, 43.6", (1.2, 43.4, 1.4, 43.6)),
     "features.external": ("[phenology]", (ExternalParams(name="phenology"),)),
     "ground_truth.source": ("parcels.gpkg", "parcels.gpkg"),

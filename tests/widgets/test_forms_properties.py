@@ -27,7 +27,9 @@ from toolkit.ground.params import build, keep_what_fits, leaves, plain
 from toolkit.learning.parameters import LearningParams
 from toolkit.mapping.reclassify import RuleParams
 from toolkit.series.seasons import SeasonParams
+from toolkit.series.sensors import SensorParams
 from toolkit.series.timeseries import SeriesParams
+from toolkit.series.whittaker import WhittakerParams
 from toolkit.widgets.drafts import drafts_of
 from toolkit.widgets.forms import Form, form
 from toolkit.widgets.inputs import unwrap
@@ -53,6 +55,15 @@ CHANGE = st.dictionaries(CODES, CODES, min_size=1, max_size=3)
 RULES = st.builds(RuleParams, change=CHANGE) | st.builds(
     RuleParams, change=CHANGE, where=st.just("slope"), above=st.none() | st.just(30.5), outside=st.booleans()
 )
+SENSORS = st.builds(
+    SensorParams,
+    name=st.sampled_from(["landsat", "radar", "s2b"]),
+    source=st.just("other"),
+    bands=st.none() | st.just(("B8", "B4")),
+    indices=st.just(()) | st.just(("ndvi",)),
+    step_days=st.none() | st.integers(1, 366),
+    gap_filling=st.none() | st.just(WhittakerParams(max_gap_days=9)),
+)
 
 SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,12}", fullmatch=True),
@@ -60,6 +71,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "series.bands": st.lists(st.sampled_from(BAND_NAMES), min_size=1, unique=True).map(tuple),
     "series.area": st.none() | st.just((1.25, 43.5, 1.5, 43.75)) | st.just((-179.0, -80.0, 1e-07, 0.1)),
     "series.seasons": st.lists(st.none() | st.integers(1, 366), max_size=3),  # steps; their days follow from the period
+    "series.sensors": st.lists(SENSORS, max_size=2, unique_by=lambda one: one.name).map(tuple),
     "series.gap_filling.window": st.integers(3, 182).map(lambda half: 2 * half + 1),
     "learning.network.heads": st.sampled_from([1, 2, 4]),
     "learning.network.width": st.integers(1, 10_000).map(lambda quarter: 4 * quarter),
@@ -143,7 +155,7 @@ def targets(draw: st.DrawFn) -> ExperimentParams:
         values["split.leave_out_tile"] = draw(st.none() | st.sampled_from(values["series.tiles"]))
     if values["learning.schedule.kind"] == "one_cycle":
         values["learning.schedule.warmup_epochs"] = 0
-    if values["features.representation"] == "raw":
+    if values["features.representation"] == "raw" or values["series.sensors"]:
         values["features.compatibility"] = "none"
     content: dict[str, Any] = {}
     for path, value in values.items():

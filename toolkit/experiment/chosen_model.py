@@ -22,7 +22,8 @@ def load_model(experiment: Experiment) -> Model:
     if chosen is None:
         return Model.load(RunFolder(experiment.folder).model, network_file=experiment.network_file)
     stack, names = experiment.stack, experiment.nomenclature
-    model = for_period(Model.load(chosen, network_file=experiment.network_file), stack.days, stack.seasons)
+    model = Model.load(chosen, network_file=experiment.network_file)
+    model = for_period(model, stack.days, stack.seasons, stack.names)
     model.check_features(
         stack.names, f"the experiment, for mapping.model = {experiment.mapping.model},", definitions=stack.definitions
     )
@@ -47,6 +48,8 @@ def model_source(experiment: Experiment) -> dict[str, str]:
 def recipe_of(experiment: Experiment) -> dict[str, Any]:
     """How the features of an experiment are made, as plain values: what a model must carry to be used elsewhere."""
     series = experiment.series.model_dump(mode="json", exclude={"source", "tiles", "area"})
+    for one in series["sensors"]:
+        del one["source"]
     files = sorted({one.file for one in experiment.features.external if one.file})
     sources = {file: SourceFile.read(experiment.path.parent / file).sha256 for file in files}
     return {"series": series, "features": experiment.features.model_dump(mode="json"), "sources": sources}

@@ -63,19 +63,24 @@ def _counted(stack: FeatureStack) -> list[str]:
     """The features of an experiment, those of one series of dates in one line."""
     if stack.raw:
         return ["", *_raw(stack)]
-    counts = feature_counts(stack)
-    lines = [f"  {head:<15} {f'on {count} dates' if count > 1 else ''}".rstrip() for head, count in counts.items()]
-    return ["", f"Features of the experiment: {len(stack)}", *lines]
+    return ["", f"Features of the experiment: {len(stack)}", *_lines(stack)]
+
+
+def _lines(stack: FeatureStack) -> list[str]:
+    counts = feature_counts(stack).items()
+    return [f"  {head:<15} {f'on {count} dates' if count > 1 else ''}".rstrip() for head, count in counts]
 
 
 def _raw(stack: FeatureStack) -> list[str]:
     """The features of raw dates: those of no date, then what each date has."""
     each = [name.removesuffix(EACH_DATE) for name in stack.names if name.endswith(EACH_DATE)]
-    static = [name for name in stack.names if not name.endswith(EACH_DATE)]
+    static = [name for name in stack.alone.names if not name.endswith(EACH_DATE)]
+    beside = [line for sensor, one in stack.others for line in ("", f"Sensor {sensor}: {len(one)}", *_lines(one))]
     return [
         *([f"Features of no date: {len(static)}", *(f"  {name}" for name in static)] if static else []),
         f"Features of each date as it was acquired: {len(each)}",
         f"  {', '.join(each[:-2])}: 0 where it is not clear",
         f"  day: days since {stack.dates[0][:4]}-01-01",
         "  valid: 1 where it is clear, else 0",
+        *beside,
     ]

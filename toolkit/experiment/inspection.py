@@ -24,8 +24,9 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.pixel_report import Mapped, PixelReport, PixelSeries, Place, Truth
 from toolkit.experiment.tiles import images_key, open_series, prepared_folder
-from toolkit.features.block import BlockPlace, inner
+from toolkit.features.block import inner
 from toolkit.features.computing import compute_indices
+from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, ProductError
@@ -160,7 +161,7 @@ class _Visit:
         try:
             place = self._on_series(place)
             pixel, features = self._pixel(place, methods)
-            probabilities = self._probabilities(features) if pixel.clear_dates else None
+            probabilities = None if features is None else self._probabilities(features)
         except LandcoverError as error:
             notes.append(f"{error}.")
         if mapped and mapped.code and probabilities and next(iter(probabilities)) != mapped.code:
@@ -213,15 +214,16 @@ class _Visit:
         values, validity = self._read(series, Block(place.row, place.col, 1, 1))
         return _pixel_series(series, self.experiment.stack, values, validity, methods)
 
-    def _pixel(self, place: Place, methods: Sequence[str]) -> tuple[PixelSeries, np.ndarray]:
-        """The series of a pixel, and its features (feature, 1)."""
+    def _pixel(self, place: Place, methods: Sequence[str]) -> tuple[PixelSeries, np.ndarray | None]:
+        """The series of a pixel, and its features (feature, 1); none where it has no class."""
         series, stack = self.series(place.tile), self.experiment.stack
         block = Block(place.row, place.col, 1, 1)
         values, validity = self._read(series, block.padded(stack.padding))
-        features, _ = stack.compute(values, validity, series.dates, BlockPlace(place.tile, series.grid, block))
+        beside = [self._read(one, block) for one in series.others]
+        features, clear = TileFeatures(series, stack).of(block, values, validity, beside)
         around = stack.padding
         middle = _pixel_series(series, stack, inner(values, around), inner(validity, around), methods)
-        return middle, features.reshape(len(features), 1)
+        return middle, features.reshape(len(features), 1) if clear.any() else None
 
     def _read(self, series: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """`series.read(block)`, every lane some of the dates."""

@@ -53,8 +53,8 @@ def network_list(experiment: Experiment | None = None) -> str:
     """
     inputs, classes = _input_of(experiment)
     table = networks(experiment)
-    dates = f"{len(inputs.dates)} dates of " if inputs.dates else ""
-    head = f"Networks, for learning.network; with {dates}{len(inputs.channels)} channels and {classes} classes"
+    given = ", ".join(_given(name, one.inputs) for name, one in inputs.sensors.items())
+    head = f"Networks, for learning.network; with {given} and {classes} classes"
     parts = [f"{head}:", "", f"  {'':<20} {'parameters':>12} {'a pixel':>12}"]
     for row in table.itertuples():
         size = f"{row.parameters:,}" if row.parameters else ""
@@ -64,6 +64,12 @@ def network_list(experiment: Experiment | None = None) -> str:
     for params, what in zip(_listed(experiment), table["what"], strict=True):
         parts += ["", f"{_called(params)}: {what}", *_parameters(params)]
     return "\n".join(parts)
+
+
+def _given(sensor: str, inputs: InputLayout) -> str:
+    """What a sensor gives, in words."""
+    dates = f"{len(inputs.dates)} dates of " if inputs.dates else ""
+    return f"{dates}{len(inputs.channels)} channels" + (f" of {sensor}" if sensor else "")
 
 
 def _input_of(experiment: Experiment | None) -> tuple[InputLayout, int]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
+from toolkit.features.sensors import check_with_sensors
 from toolkit.features.stack import FeatureParams
 from toolkit.ground.clusters import ClusterParams
+from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import Params, param
 from toolkit.ground_truth.polygons import GroundTruthParams
 from toolkit.ground_truth.splits import SplitParams
@@ -47,6 +49,14 @@ class ExperimentParams(Params):
         if tile is not None and tile not in self.series.tiles:
             tiles = ", ".join(self.series.tiles)
             raise ValueError(f"split.leave_out_tile = {tile} is none of series.tiles = {tiles}; name one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _features_of_all_sensors(self) -> ExperimentParams:
+        try:
+            check_with_sensors(self.features, self.series.sensors)
+        except ParameterError as error:
+            raise ValueError(str(error)) from None
         return self
 
 

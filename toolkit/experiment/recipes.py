@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.parameters import ExperimentParams
 from toolkit.experiment.steps import Observer
 from toolkit.experiment.verbs import classify, mosaic
-from toolkit.ground.errors import ModelError, ParameterError
+from toolkit.ground.errors import ModelError, ParameterError, did_you_mean
 from toolkit.ground.params import build
 from toolkit.learning.card import ModelCard
 
@@ -30,6 +30,7 @@ def apply_model(
     area: tuple[float, float, float, float] | None = None,
     base: str | Path | None = None,
     network_file: str | Path | None = None,
+    sensors: Mapping[str, str] | None = None,
     overwrite: bool = False,
     observer: Observer | None = None,
     **mapping: Any,
@@ -48,6 +49,7 @@ def apply_model(
         area: west, south, east, north, degrees; default whole tiles.
         base: folder that files of external features are relative to; default that of the catalog.
         network_file: of a network of one's own.
+        sensors: source in the catalog of each further sensor of the model, by its name.
         mapping: parameters of the section `mapping`, such as `probabilities=True`.
 
     Returns:
@@ -68,7 +70,7 @@ def apply_model(
         "name": re.sub(r"[^\w.-]+", "_", folder.name).lstrip("_.-") or "map",
         "catalog": _beside(catalog, folder),
         "series": {
-            **_in_period(card.recipe["series"], start, end),
+            **_in_period(_with_sources(card.recipe["series"], sensors or {}, model), start, end),
             "source": source,
             "tiles": list(tiles),
             "area": area,
@@ -86,11 +88,32 @@ def apply_model(
     return mosaic(experiment, overwrite=overwrite, observer=observer)
 
 
+def _with_sources(series: Mapping[str, Any], given: Mapping[str, str], model: str | Path) -> dict[str, Any]:
+    """The section `series` with the sources of further sensors.
+
+    Raises:
+        ModelError: one is not given, or is of no sensor of the model.
+    """
+    sensors = series.get("sensors", ())
+    missing = next((one["name"] for one in sensors if one["name"] not in given), None)
+    if missing:
+        raise ModelError(
+            f"{model} was trained with sensor {missing} besides; name the source of its images in the catalog: "
+            f'sensors={{"{missing}": …}}, or --sensors {missing}=…'
+        )
+    names = [one["name"] for one in sensors]
+    stray = next((name for name in given if name not in names), None)
+    if stray:
+        raise ModelError(f"{model} was trained without sensor {stray}{did_you_mean(stray, names)}")
+    return {**series, "sensors": [{**one, "source": given[one["name"]]} for one in sensors]}
+
+
 def _in_period(series: Mapping[str, Any], start: date | str | None, end: date | str | None) -> dict[str, Any]:
     """The section `series` with another period; seasons move by whole years."""
     first, last = _day(series["start"]), _day(series["end"])
     begin = _day(start) if start else first
     until = _day(end) if end else begin + (last - first)
+    series = {**series, "sensors": [_moved(one, begin - first) for one in series["sensors"]]}
     if not series.get("seasons"):
         return {**series, "start": begin, "end": until}
     years = begin.year - first.year
@@ -104,6 +127,12 @@ def _in_period(series: Mapping[str, Any], start: date | str | None, end: date | 
         for one in series["seasons"]
     ]
     return {**series, "start": begin, "end": _years_later(last, years), "seasons": seasons}
+
+
+def _moved(sensor: Mapping[str, Any], by: timedelta) -> dict[str, Any]:
+    """A sensor with its own period, if it has one, moved as far as that of the series."""
+    own = {name: _day(sensor[name]) + by for name in ("start", "end") if sensor.get(name)}
+    return {**sensor, **own}
 
 
 def _day(given: date | str) -> date:

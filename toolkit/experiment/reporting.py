@@ -16,6 +16,8 @@ from toolkit.figures.maps import class_map
 from toolkit.figures.style import png, svg
 from toolkit.ground_truth.cleaning_report import CleaningReport
 from toolkit.learning.callbacks import read_history
+from toolkit.series.sensors import series_of
+from toolkit.series.timeseries import SeriesParams
 from toolkit.validation.metrics import Assessment
 from toolkit.validation.report import Picture, Report, write_report
 
@@ -76,17 +78,24 @@ def _pictures(experiment: Experiment, folder: RunFolder, found: Mapping[str, Ass
 
 def attribution(experiment: Experiment) -> str:
     """What the catalog says of the images, for the foot of a map."""
-    source = experiment.data.sources.get(experiment.series.source)
-    return (source.metadata.category or "") if source else ""
+    series, sources = experiment.series, experiment.data.sources
+    names = dict.fromkeys([series.source, *(one.source for one in series.sensors)])
+    said = (sources[name].metadata.category for name in names if name in sources)
+    return "; ".join(dict.fromkeys(filter(None, said)))
 
 
 def _provenance(experiment: Experiment) -> dict[str, str]:
     series = experiment.series
     return {
         "tiles": ", ".join(series.tiles),
-        "period": "; ".join(f"{start} to {end}, every {step} days" for start, end, step in series.periods),
+        "period": _period(series),
+        **{f"sensor {one.name}": _period(series_of(one, series)) for one in series.sensors},
         "seed": str(experiment.seed),
         "toolkit": version_of("landcover-toolkit"),
         "commit": git_commit() or "installed without one",
         "packages": ", ".join(f"{name} {version_of(name)}" for name in PACKAGES),
     }
+
+
+def _period(series: SeriesParams) -> str:
+    return "; ".join(f"{start} to {end}, every {step} days" for start, end, step in series.periods)

@@ -16,7 +16,7 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, fingerprint, fingerprint_files
 from toolkit.experiment.steps import Step, standing
-from toolkit.experiment.tiles import layer_files, prepared_folder, product_files
+from toolkit.experiment.tiles import input_files, prepared_folder, product_files
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.params import Params
@@ -167,7 +167,7 @@ def sample_step(experiment: Experiment) -> Step:
         "sample",
         (*SERIES, "split", "sampling", "seed"),
         (folder.class_counts, folder.samples / "stack.json", folder.polygons("train"), folder.polygons("test")),
-        inputs=fingerprint_files([*product_files(experiment), *layer_files(experiment)], experiment.path.parent),
+        inputs=fingerprint_files(input_files(experiment), experiment.path.parent),
         after=("clean",),
         arguments=feature_sources(experiment),
     )
@@ -193,9 +193,7 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
         f"classify {tile}",
         (*SERIES, *(f"mapping.{layer}" for layer in ASKED)),
         tuple(folder.tile(tile) / f"{layer}.tif" for layer in layers_of(experiment.mapping)),
-        inputs=fingerprint_files(
-            [*product_files(experiment, [tile]), *layer_files(experiment, [tile])], experiment.path.parent
-        ),
+        inputs=fingerprint_files(input_files(experiment, [tile]), experiment.path.parent),
         after=() if experiment.chosen_model else ("train",),
         arguments={**feature_sources(experiment), **model_source(experiment)},
     )
@@ -251,7 +249,7 @@ def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
         CROSS_VALIDATION,
         (*SERIES, "split", "sampling", "learning", "seed"),
         (folder / "metrics.json", folder / "folds.png"),
-        inputs=fingerprint_files([*product_files(experiment), *layer_files(experiment)], experiment.path.parent),
+        inputs=fingerprint_files(input_files(experiment), experiment.path.parent),
         after=("clean",),
         may_grow=GROWING,
         arguments={

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toolkit.experiment.config import Experiment
+from toolkit.ground.errors import CatalogError, ProductError
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.products.catalog import TILE
 from toolkit.series.methods import LINEAR
 from toolkit.series.prepared import with_prepared
-from toolkit.series.timeseries import TileSeries, in_period
+from toolkit.series.sensors import series_of
+from toolkit.series.timeseries import SeriesParams, TileSeries, in_period
 
 
 def open_series(
@@ -23,7 +27,9 @@ def open_series(
     *,
     prepared: bool = True,
 ) -> list[TileSeries]:
-    """The series of each tile, described from the headers of its files, and read from a prepared one that is there.
+    """The series of each tile, with those of further sensors, described from the headers of their files.
+
+    The first sensor's is read from a prepared one that is there; those of others from their files.
 
     Args:
         prepared: whether prepared series are looked for, as far as `prepare.use` allows.
@@ -35,9 +41,10 @@ def open_series(
     tiles = tiles or params.tiles
     opened = []
     for done, tile in enumerate(tiles, start=1):
-        series = TileSeries.open(tile, catalog.products(params.source, tile), params)
-        use = prepared and experiment.prepare.use
-        opened.append(with_prepared(series, prepared_folder(experiment, tile)) if use else series)
+        first = TileSeries.open(tile, catalog.products(params.source, tile), params)
+        if prepared and experiment.prepare.use:
+            first = with_prepared(first, prepared_folder(experiment, tile))
+        opened.append(replace(first, others=_others(experiment, first)))
         progress(done, len(tiles))
     return opened
 
@@ -48,17 +55,53 @@ def prepared_folder(experiment: Experiment, tile: str) -> Path:
     return experiment.path.parent / experiment.prepare.folder / f"{source}_{tile}.zarr"
 
 
+def _others(experiment: Experiment, first: TileSeries) -> tuple[TileSeries, ...]:
+    """The series of the further sensors, on the pixels of the first."""
+    opened = []
+    for sensor in experiment.series.sensors:
+        with _named(sensor.place):
+            params = series_of(sensor, experiment.series)
+            products = experiment.data.products(sensor.source, first.tile)
+            opened.append(TileSeries.open(first.tile, products, params, onto=first.grid))
+    return tuple(opened)
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Errors say of which sensor they are."""
+    try:
+        yield
+    except (CatalogError, ProductError) as error:
+        raise type(error)(f"{place}: {error}") from None
+
+
 def product_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:
-    """Every image, mask and metadata file that the experiment reads, without opening them.
+    """Every image, mask and metadata file of the first sensor that the experiment reads, without opening them.
 
     Raises:
         CatalogError, ProductError: no product of a tile in the period.
     """
-    catalog, params = experiment.data, experiment.series
+    return _files_of(experiment, experiment.series, tiles)
+
+
+def input_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> list[Path]:
+    """Every file that features are made from: those of all sensors, and rasters.
+
+    Raises:
+        CatalogError, ProductError: no product of a tile in the period, or a raster is absent.
+    """
+    files = product_files(experiment, tiles)
+    for sensor in experiment.series.sensors:
+        with _named(sensor.place):
+            files += _files_of(experiment, series_of(sensor, experiment.series), tiles)
+    return files + layer_files(experiment, tiles)
+
+
+def _files_of(experiment: Experiment, params: SeriesParams, tiles: Sequence[str] | None) -> list[Path]:
     return [
         path
         for tile in tiles or params.tiles
-        for product in in_period(tile, catalog.products(params.source, tile), params)
+        for product in in_period(tile, experiment.data.products(params.source, tile), params)
         for path in product.inputs(params.bands)
     ]
 

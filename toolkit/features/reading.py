@@ -1,8 +1,12 @@
-"""The features of a tile, read block by block: one way for sampling, mapping and looking at a pixel."""
+"""The features of a tile, read block by block: one way for sampling, mapping and looking at a pixel.
+
+Of several sensors each has its own series and features, which are put side by side. A pixel that any of them never saw
+is as one that was never seen: a network would be given zeros for it that it has never learnt from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +21,9 @@ from toolkit.series.timeseries import TileSeries
 
 Strip = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Rows of a block; their features, clear dates, which pixels get a class, and validity: see `read_for_map`."""
+
+Read = tuple[np.ndarray, np.ndarray]
+"""Values (date, band, …) and validity (date, …) of the pixels of a sensor."""
 
 STRIP_BYTES = 8 * 2**20
 """Features of a strip: little enough for the allocator to keep the memory for the next strip, and for a large cache."""
@@ -56,7 +63,20 @@ class TileFeatures:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
         """
         values, validity = self.series.read(block.padded(self.stack.padding))
-        return self._computed(values, validity, self.place(block), form)
+        return self._computed(values, validity, self._beside(block), self.place(block), form)
+
+    def of(self, block: Block, values: np.ndarray, validity: np.ndarray, beside: Sequence[Read] = ()) -> Read:
+        """As `read`, of what was read already.
+
+        Args:
+            values, validity: of the first sensor, with the padding around the block.
+            beside: of the further sensors, without.
+
+        Raises:
+            FeatureError: an external feature fails.
+        """
+        features, clear, _, _ = self._computed(values, validity, beside, self.place(block), PLAIN)
+        return features, clear
 
     def strips_for_map(self, block: Block, buffer: SeriesBuffer, form: MatrixForm = PLAIN) -> Iterator[Strip]:
         """As `read_for_map`, a few rows at a time: all features together would take more memory than the series.
@@ -69,18 +89,30 @@ class TileFeatures:
         """
         if self.stack.external:
             values, validity = self.series.read(block.padded(self.stack.padding), buffer)
-            yield slice(0, block.height), *self._computed(values, validity, self.place(block), form)
+            beside = self._beside(block, buffer)
+            yield slice(0, block.height), *self._computed(values, validity, beside, self.place(block), form)
             return
         values, validity = self.series.read(block, buffer)
+        beside = self._beside(block, buffer)
         rows = max(1, strip_pixels(self.stack, len(values)) // block.width)
         for top in range(0, block.height, rows):
             strip = slice(top, min(top + rows, block.height))
-            yield strip, *self._computed(values[:, :, strip], validity[:, strip], None, form)
+            others = [(one[:, :, strip], valid[:, strip]) for one, valid in beside]
+            yield strip, *self._computed(values[:, :, strip], validity[:, strip], others, None, form)
 
     def _computed(
-        self, values: np.ndarray, validity: np.ndarray, place: BlockPlace | None, form: MatrixForm
+        self,
+        values: np.ndarray,
+        validity: np.ndarray,
+        beside: Sequence[Read],
+        place: BlockPlace | None,
+        form: MatrixForm,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        features, clear = self.stack.compute(values, validity, self.series.dates, place, form)
+        own = PLAIN if beside else form
+        features, clear = self.stack.alone.compute(values, validity, self.series.dates, place, own)
+        if beside:
+            features, clear = self._joined(features, clear, beside)
+            features = form.of(features)
         seen = clear > 0
         if self.stack.classifies_unseen:
             seen |= inner((values != NODATA).any(axis=(0, 1)), self.stack.padding)
@@ -100,7 +132,23 @@ class TileFeatures:
             features, clear = self.read(window)
             return features[:, row, col], clear[row, col]
         values, validity = self.series.read(window)
-        return self.stack.compute(values[:, :, row, col], validity[:, row, col], self.series.dates)
+        own = self.stack.alone.compute(values[:, :, row, col], validity[:, row, col], self.series.dates)
+        beside = [(one[:, :, row, col], valid[:, row, col]) for one, valid in self._beside(window)]
+        return self._joined(*own, beside) if beside else own
+
+    def _beside(self, block: Block, buffer: SeriesBuffer | None = None) -> list[Read]:
+        """What the further sensors saw of a block."""
+        others = [self.series.others[place] for place in range(len(self.stack.others))]
+        return [one.read(block, buffer.beside(place) if buffer else None) for place, one in enumerate(others)]
+
+    def _joined(self, features: np.ndarray, clear: np.ndarray, beside: Sequence[Read]) -> Read:
+        """Features of the first sensor with those of the others, and its clear dates: 0 where another has none."""
+        parts = []
+        for (_, stack), series, (values, validity) in zip(self.stack.others, self.series.others, beside, strict=True):
+            found, seen = stack.compute(values, validity, series.dates)
+            parts.append(found)
+            clear = clear * (seen > 0)
+        return np.concatenate(self.stack.in_order((features,), tuple(parts))), clear
 
     def place(self, block: Block) -> BlockPlace:
         """Where a block lies."""

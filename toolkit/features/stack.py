@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from toolkit.features.parameters import FeatureParams, Representation
 from toolkit.features.raw import keep_day_and_valid, raw_names, write_raw
 from toolkit.features.regular import RegularFeatures
 from toolkit.features.selection import select_features
+from toolkit.features.sensors import Others, check_with_sensors, definitions_beside, features_of, names_beside
 from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ParameterError, did_you_mean
@@ -30,6 +32,7 @@ from toolkit.ground.raw_rows import RawRow
 from toolkit.series.gaps import count_clear, longest_gap
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.methods import LINEAR, GapFilling, check_method
+from toolkit.series.sensors import SensorParams, series_of
 from toolkit.series.timeline import days_of
 from toolkit.series.timeseries import SeriesParams
 
@@ -50,6 +53,8 @@ class FeatureStack:
     representation: Representation = "gap_filled"
     seasons: tuple[int, ...] = ()
     """Number of days of each season; empty for one whole period."""
+    others: Others = ()
+    """Further sensors, and what is made of them; everything but names, sizes and definitions is of the first alone."""
 
     @classmethod
     def of(
@@ -69,6 +74,7 @@ class FeatureStack:
             ParameterError: an index or the gap-filling needs a band that the series does not have, the gaps are not
                 filled as iota2 does where that is asked for, a file is absent, or a raster is not among `rasters`.
         """
+        check_with_sensors(features, series.sensors)
         check_indices(features.indices, series.bands)
         check_method(series.gap_filling, series.bands)
         if features.compatibility == "iota2" and series.gap_filling != LINEAR:
@@ -96,7 +102,21 @@ class FeatureStack:
             series.gap_filling,
             features.representation,
             tuple(len(days_of([one])) for one in series.periods) if series.seasons else (),
+            tuple((one.name, cls._of_sensor(one, series)) for one in series.sensors),
         )
+
+    @classmethod
+    def _of_sensor(cls, sensor: SensorParams, series: SeriesParams) -> FeatureStack:
+        own = series_of(sensor, series)
+        try:
+            return cls.of(own, features_of(sensor))
+        except ParameterError as error:
+            raise ParameterError(f"{sensor.place}: {error}") from None
+
+    @cached_property
+    def alone(self) -> FeatureStack:
+        """The features of the first sensor."""
+        return replace(self, others=()) if self.others else self
 
     @property
     def days(self) -> np.ndarray:
@@ -122,11 +142,14 @@ class FeatureStack:
         """Name of each feature: `B2_20180101`, …, `NDVI_20180101`, …, then those of external features.
 
         Of raw dates those of external features come first; the others name what each date has: `B2_*`, …, `day_*`.
+        Those of further sensors, `landsat/B4_20180109`, are the last; of raw dates the very first.
 
         Raises:
             FeatureError, ParameterError: an external feature cannot be loaded, or does not take its parameters; or
                 nothing is called as `select` wants.
         """
+        if self.others:
+            return self.in_order(self.alone.names, names_beside(self.others))
         return self.all_names if self.kept is None else tuple(self.all_names[place] for place in self.kept)
 
     @cached_property
@@ -136,6 +159,10 @@ class FeatureStack:
             return None
         kept = select_features(self.all_names, self.select)
         return keep_day_and_valid(kept, self.all_names) if self.raw else kept
+
+    def in_order(self, own: tuple[Any, ...], beside: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What is of the first sensor and of further ones in the order of the stack: in raw rows dates are the last."""
+        return (*beside, *own) if self.raw else (*own, *beside)
 
     @property
     def raw(self) -> bool:
@@ -169,6 +196,8 @@ class FeatureStack:
         return self.compatibility == "iota2"
 
     def __len__(self) -> int:
+        if self.others:
+            return len(self.alone) + sum(len(one) for _, one in self.others)
         return len(self.names) if self.external or self.select or self.raw else self._regular
 
     def width(self, dates: int) -> int:
@@ -178,6 +207,8 @@ class FeatureStack:
 
     def held(self, dates: int) -> int:
         """Values of a pixel that are in memory while its features are computed, of a tile with so many dates."""
+        if self.others:
+            return self.alone.held(dates) + sum(len(one) for _, one in self.others) + self.width(dates)
         if not self.raw and not self.external:
             return len(self)
         selected = self.width(dates) if self.select else 0
@@ -205,7 +236,7 @@ class FeatureStack:
             names = one.names(days)
             if kept.intersection(names):
                 found[names[0]] = one.definition
-        return found
+        return {**found, **definitions_beside(self.others)}
 
     @property
     def _regular(self) -> int:
@@ -231,7 +262,7 @@ class FeatureStack:
         place: BlockPlace | None = None,
         form: MatrixForm = PLAIN,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Features of the pixels of a series.
+        """Features of the pixels of a series; of several sensors each has its own (see `TileFeatures`).
 
         Args:
             values: (date, band, …) int16, reflectance x 10000; the trailing axes (y, x or pixel) are any. With
@@ -249,6 +280,7 @@ class FeatureStack:
         Raises:
             FeatureError: an external feature fails.
         """
+        assert not self.others, "the series of one sensor makes no features of another"
         if self.raw:
             assert form.plain, "raw dates are standardised by the model, that knows which are valid"
             return self._compute_raw(values, validity, dates, place)

@@ -8,10 +8,14 @@ A sample is one row of features whose names tell what they are. There are two re
   many dates as it takes: those of a tile, padded by dates that are not valid (`ground/raw_rows.py`).
 
 What else a sample has, such as `texture`, is *static*: the first columns of a raw row, any of a regular one.
+
+Features of a further sensor are called after it, `landsat/B4_20180109`, and stand on days of their own: `sensors` gives
+a layout for each. To whom does not ask for it they are static features of the first.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +26,11 @@ import torch
 
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.raw_rows import DAY, EACH_DATE, VALID, RawRow
+from toolkit.ground.sensor_names import sensor_of
 
-__all__ = ["DAY", "EACH_DATE", "VALID", "InputLayout", "Series"]
+__all__ = ["DAY", "EACH_DATE", "VALID", "InputLayout", "SensorInputs", "Series"]
+
+DAY_IN_NAME = re.compile(r"_(\d{4})(\d{2})(\d{2})$")
 
 
 class Series(NamedTuple):
@@ -91,6 +98,19 @@ class InputLayout:
         dated = {column for columns in self._regular.values() for column in columns}
         return tuple(column for column in range(len(self.names)) if column not in dated)
 
+    @cached_property
+    def sensors(self) -> dict[str, SensorInputs]:
+        """What each sensor gives, by its name; that of the first is empty, and it comes first."""
+        columns: dict[str, list[int]] = {"": []}
+        for column, name in enumerate(self.names):
+            columns.setdefault(sensor_of(name)[0], []).append(column)
+        names = {sensor: [sensor_of(self.names[one])[1] for one in found] for sensor, found in columns.items()}
+        found = {"": SensorInputs(InputLayout(tuple(names.pop("")), self.dates, self.period), tuple(columns[""]), self)}
+        for sensor, own in names.items():
+            dates = np.array(sorted({"-".join(day.groups()) for day in map(DAY_IN_NAME.search, own) if day}), "M8[D]")
+            found[sensor] = SensorInputs(InputLayout.of(own, dates), tuple(columns[sensor]), self)
+        return found
+
     @property
     def width(self) -> int | None:
         """How many columns a row has; None where that depends on the number of its dates."""
@@ -137,6 +157,8 @@ class InputLayout:
         found = {}
         for name in self.names:
             channel = name.removesuffix(first)
+            if sensor_of(name)[0]:
+                continue
             wanted = [f"{channel}_{day}" for day in days]
             if name != channel and all(one in place for one in wanted):
                 found[channel] = [place[one] for one in wanted]
@@ -152,3 +174,27 @@ class InputLayout:
         days = np.array(self.dates, dtype="datetime64[D]")
         start = days[:1].astype("datetime64[Y]").astype("datetime64[D]")
         return torch.from_numpy((days - start).astype(np.float32))[None]
+
+
+@dataclass(frozen=True, eq=False)
+class SensorInputs:
+    """One sensor among the columns of a sample."""
+
+    inputs: InputLayout
+    """Its columns as if there were no other, called without its name."""
+    columns: tuple[int, ...]
+    """Their places among the names of all."""
+    whole: InputLayout
+
+    def of(self, features: torch.Tensor) -> torch.Tensor:
+        """Its columns of rows (sample, feature); where dates are raw, of as many as the rows have."""
+        if len(self.whole.sensors) == 1:
+            return features
+        if not self.inputs.raw:
+            return features[:, self._columns.to(features.device)]
+        static = self._columns[: len(self.inputs.static)].to(features.device)
+        return torch.cat([features[:, static], features[:, len(self.whole.static) :]], 1)
+
+    @cached_property
+    def _columns(self) -> torch.Tensor:
+        return torch.tensor(self.columns, dtype=torch.int64)

@@ -75,8 +75,11 @@ def forecast_tile(
     tiling = FileTiling.of(series)
     allotment = allot(series, stack, tiling, budget, base, most_workers, more)
     height, width = series.grid.shape
-    images = [one.path for date in series.acquisitions for _, one in (*date.bands, *date.masks)]
-    paths = series.prepared.files() if series.prepared else images
+    dates = [date for sensor in (series, *series.others) for date in sensor.acquisitions]
+    if series.prepared:
+        dates = dates[len(series.acquisitions) :]
+    images = [one.path for date in dates for _, one in (*date.bands, *date.masks)]
+    paths = [*(series.prepared.files() if series.prepared else ()), *images]
     return TileForecast(
         series.tile, len(paths), sum(path.stat().st_size for path in paths), allotment.decoded, height * width,
         len(series.acquisitions), len(tiling.cover()), tiling.block_size, allotment, more,

@@ -181,5 +181,6 @@ BASE_BYTES = 900_000_000
 
 
 def _series_bytes(series: TileSeries) -> int:
-    """Bytes of the values and validity of a pixel."""
-    return len(series.acquisitions) * (2 * len(series.bands) + 1)
+    """Bytes of the values and validity of a pixel, of all sensors."""
+    own = len(series.acquisitions) * (2 * len(series.bands) + 1)
+    return own + sum(map(_series_bytes, series.others))

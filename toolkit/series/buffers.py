@@ -23,6 +23,11 @@ class SeriesBuffer:
         self.edges = edges
         self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)
         self._scratch: dict[str, np.ndarray] = {}
+        self._beside: dict[int, SeriesBuffer] = {}
+
+    def beside(self, place: int) -> SeriesBuffer:
+        """Room for the series of a further sensor of the same block, by its place among them."""
+        return self._beside.setdefault(place, SeriesBuffer(self.edges))
 
     def arrays(self, dates: int, bands: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         """Values (date, band, y, x) int16 and validity (date, y, x) bool, filled with what was there before.
@@ -49,7 +54,8 @@ class SeriesBuffer:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self._values.nbytes + self._validity.nbytes + sum(one.nbytes for one in self._scratch.values())
+        own = self._values.nbytes + self._validity.nbytes + sum(one.nbytes for one in self._scratch.values())
+        return own + sum(one.nbytes for one in self._beside.values())
 
 
 class BufferPool:

@@ -66,6 +66,8 @@ class FileTiling:
     chunks: tuple[StoredFile, ...] = ()
     """Those of a prepared series, where one is read. Blocks go by the files all the same, so that a run that was begun
     with the one goes on with the other."""
+    others: tuple[FileTiling, ...] = ()
+    """Of the further sensors, whose files are read in the blocks of the first one's."""
 
     @classmethod
     def of(cls, series: TileSeries) -> FileTiling:
@@ -82,8 +84,8 @@ class FileTiling:
         finally:
             close_rasters()
         height, width = series.grid.shape
-        start = (placed[0].row, placed[0].col)
-        return cls(files, len(series.acquisitions), (height, width), start, tuple(_chunks(series)))
+        start, others = (placed[0].row, placed[0].col), tuple(map(cls.of, series.others))
+        return cls(files, len(series.acquisitions), (height, width), start, tuple(_chunks(series)), others)
 
     @property
     def period(self) -> tuple[int, int]:
@@ -127,17 +129,20 @@ class FileTiling:
 
     def decoded_bytes(self, size: tuple[int, int]) -> float:
         """Bytes decoded for a pixel, in blocks of this size."""
-        return self.dates * sum(one.decoded(*size) for one in self.chunks or self.files) / (size[0] * size[1])
+        own = self.dates * sum(one.decoded(*size) for one in self.chunks or self.files) / (size[0] * size[1])
+        return own + sum(one.decoded_bytes(size) for one in self.others)
 
     @property
     def open_bytes(self) -> int:
         """Memory of all files while they stay open: GDAL keeps the last tile of each (0.5 MB of 0.5 MB measured)."""
-        return 0 if self.chunks else self.dates * sum(FILE_BYTES + one.tile_bytes for one in self.files)
+        own = 0 if self.chunks else self.dates * sum(FILE_BYTES + one.tile_bytes for one in self.files)
+        return own + sum(one.open_bytes for one in self.others)
 
     @property
     def file_count(self) -> int:
         """Files that a block is read from."""
-        return len(self.chunks) or self.dates * len(self.files)
+        own = len(self.chunks) or self.dates * len(self.files)
+        return own + sum(one.file_count for one in self.others)
 
 
 FILE_BYTES = 40_000

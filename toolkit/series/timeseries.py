@@ -27,6 +27,7 @@ from toolkit.series.placed import PlacedFile, read_band, read_mask
 from toolkit.series.prepared import PreparedTile
 from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
+from toolkit.series.sensors import SensorParams, check_on_grid, check_sensors
 from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
 
 
@@ -62,6 +63,9 @@ class SeriesParams(Params):
         "What to do with a date on which a mask was not delivered that others have: stop, leave the date out, or take "
         "the date as clear. `accept` is also needed for a series without any cloud mask.",
     )
+    sensors: tuple[SensorParams, ...] = param(
+        (), "Further sensors, on the pixels of this one: {name: landsat, source: l8, bands: [B4, B8], step_days: 16}."
+    )
 
     @field_validator("gap_filling", mode="before")
     @classmethod
@@ -92,6 +96,7 @@ class SeriesParams(Params):
         if self.end < self.start:
             raise ValueError(f"series.end = {self.end} is before series.start = {self.start}; exchange them")
         check_seasons(self.seasons, self.start, self.end)
+        check_sensors(self)
         if self.area:
             west, south, east, north = self.area
             if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
@@ -144,10 +149,14 @@ class TileSeries:
     resampling: Method = "bilinear"
     prepared: PreparedTile | None = None
     """What is read in place of the files; they give the same."""
+    others: tuple[TileSeries, ...] = ()
+    """Series of the further sensors, on the same grid."""
 
     @classmethod
-    def open(cls, tile: str, products: Sequence[Product], params: SeriesParams) -> TileSeries:
-        """Place the products of the period on the union of their grids; only headers are read.
+    def open(
+        cls, tile: str, products: Sequence[Product], params: SeriesParams, onto: GeoBox | None = None
+    ) -> TileSeries:
+        """Place the products of the period on the union of their grids, or onto another; only headers are read.
 
         Raises:
             ProductError: no product in the period, a band that was not delivered, a file cut short, a mask of
@@ -155,6 +164,10 @@ class TileSeries:
         """
         chosen = in_period(tile, products, params)
         headers = _read_headers(chosen, params.bands)
+        if onto is not None:
+            check_on_grid(chosen, params.bands, headers, onto)
+            placed = tuple(_place(one, params.bands, headers, onto) for one in chosen)
+            return cls(tile, onto, params.bands, placed, params.resampling)
         fine = min(resolution(headers[one.bands[band].path]) for one in chosen for band in params.bands)
         whole = union([_at_resolution(headers[one.bands[params.bands[0]].path], fine) for one in chosen])
         placed = tuple(_place(one, params.bands, headers, whole) for one in chosen)

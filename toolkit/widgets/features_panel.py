@@ -14,6 +14,7 @@ from toolkit.experiment.feature_list import feature_counts
 from toolkit.features.indices import label_of
 from toolkit.features.parameters import ExternalParams, FeatureParams
 from toolkit.features.stack import FeatureStack
+from toolkit.ground.sensor_names import sensor_of
 from toolkit.widgets.background import Background
 from toolkit.widgets.external_features import PATH, ExternalFeatures
 from toolkit.widgets.guard import ErrorBox
@@ -86,8 +87,9 @@ def list_html(stack: FeatureStack, unread: Sequence[ExternalParams] = ()) -> str
     indices = {label_of(index) for index in stack.indices}
     kinds: dict[str, dict[str, int]] = {"Bands": {}, "Indices": {}, "Functions": {}}
     for name, count in counts.items():
-        kind = "Bands" if name in stack.bands else "Indices" if name in indices else "Functions"
-        kinds[kind][name] = count
+        sensor, own = sensor_of(name)
+        kind = "Bands" if name in stack.bands else "Indices" if name in indices else sensor or "Functions"
+        kinds.setdefault(kind, {})[own] = count
     rows = "".join(_row(kind, found) for kind, found in kinds.items() if found)
     unknown = (f"and those of {escape(one.name)}, once its file {escape(one.file or '')} is read" for one in unread)
     more = "".join(f"<tr><td></td><td>{words}</td><td></td></tr>" for words in unknown)
@@ -98,4 +100,4 @@ def _row(kind: str, counts: dict[str, int]) -> str:
     days = {count for count in counts.values() if count > 1}
     on = f" &ensp;<span class='lc-quiet'>on {' or '.join(map(str, sorted(days)))} days</span>" if days else ""
     names = escape(", ".join(counts))
-    return f"<tr><td>{kind}</td><td>{names}{on}</td><td>{sum(counts.values()):,}</td></tr>"
+    return f"<tr><td>{escape(kind)}</td><td>{names}{on}</td><td>{sum(counts.values()):,}</td></tr>"

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from toolkit.ground.params import param
-from toolkit.learning.inputs import InputLayout
+from toolkit.learning.inputs import InputLayout, Series
 from toolkit.learning.models.registry import NetworkParams, register
-from toolkit.learning.models.series import check_regular
+from toolkit.learning.models.series import SeriesNetwork, check_regular
 
 
 class InceptionTimeParams(NetworkParams):
@@ -33,32 +33,31 @@ class InceptionTimeParams(NetworkParams):
 
 
 @register(InceptionTimeParams)
-class InceptionTime(nn.Module):
+class InceptionTime(SeriesNetwork):
     """Inception modules and the mean over time: (sample, feature) to logits (sample, class)."""
 
     chunk = 512
 
-    def __init__(self, params: InceptionTimeParams, inputs: InputLayout, n_classes: int) -> None:
-        super().__init__()
+    def __init__(self, params: InceptionTimeParams, inputs: InputLayout, n_classes: int | None) -> None:
+        super().__init__(params, inputs, n_classes)
         check_regular(inputs, params.name)
         wide = 4 * params.filters
-        self.inputs, self.widths = inputs, (wide,) * params.layers
+        self.widths = (wide,) * params.layers
         widths = [len(inputs.channels), *[wide] * params.layers]
         self.modules_in_order = nn.ModuleList(Inception(width, params) for width in widths[:-1])
         self.shortcuts = nn.ModuleList(
             nn.Sequential(nn.Conv1d(widths[start], wide, 1, bias=False), nn.BatchNorm1d(wide))
             for start in range(0, params.layers - 2, 3)
         )
-        self.classes = nn.Linear(wide + len(inputs.static), n_classes)
+        self.put_on(wide)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        series = self.inputs.series(features)
+    def encode(self, series: Series) -> torch.Tensor:
         found = before = series.values.transpose(1, 2)
         for number, module in enumerate(self.modules_in_order):
             found = module(found)
             if number % 3 == 2:
                 found = before = torch.relu(found + self.shortcuts[number // 3](before))
-        return self.classes(torch.cat([found.mean(2), series.static], 1))
+        return found.mean(2)
 
 
 class Inception(nn.Module):

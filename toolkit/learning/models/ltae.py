@@ -13,6 +13,7 @@ softmax takes away again, so there is none.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from typing import Annotated, Literal
 
 import torch
@@ -20,9 +21,9 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from toolkit.ground.params import param
-from toolkit.learning.inputs import InputLayout
+from toolkit.learning.inputs import InputLayout, Series
 from toolkit.learning.models.registry import NetworkParams, register
-from toolkit.learning.models.series import DayEncoding, dense
+from toolkit.learning.models.series import DayEncoding, SeriesNetwork, dense
 
 
 class LtaeParams(NetworkParams):
@@ -51,29 +52,32 @@ class LtaeParams(NetworkParams):
 
 
 @register(LtaeParams)
-class Ltae(nn.Module):
+class Ltae(SeriesNetwork):
     """Attention over dates, then dense layers: (sample, feature) to logits (sample, class)."""
 
     chunk = 256
 
-    def __init__(self, params: LtaeParams, inputs: InputLayout, n_classes: int) -> None:
-        super().__init__()
+    def __init__(self, params: LtaeParams, inputs: InputLayout, n_classes: int | None) -> None:
+        super().__init__(params, inputs, n_classes)
         inputs.check_series(params.name)
-        self.inputs, self.widths = inputs, (params.width, params.mlp, *params.decoder)
+        self.widths = (params.width, params.mlp, *params.decoder)
         self.embedding = nn.Sequential(nn.Linear(len(inputs.channels), params.width), nn.LayerNorm(params.width))
         self.days = DayEncoding(params.width // params.heads, repeat=params.heads)
         self.attention = QueryAttention(params.width, params.heads, params.key, params.attention_dropout)
         self.mlp = dense((params.width, params.mlp))
         self.dropout = nn.Dropout(params.dropout)
         self.norm = nn.LayerNorm(params.mlp)
-        self.decoder = dense((params.mlp + len(inputs.static), *params.decoder))
-        self.classes = nn.Linear((params.mlp + len(inputs.static), *params.decoder)[-1], n_classes)
+        self.put_on(params.mlp)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        values, days, valid, static = self.inputs.series(features)
-        dates = self.embedding(values) + self.days(days)
-        found = self.norm(self.dropout(self.mlp(self.attention(dates, valid if self.inputs.raw else None))))
-        return self.classes(self.decoder(torch.cat([found, static], 1)))
+    @staticmethod
+    def head(params: LtaeParams, width: int, n_classes: int) -> nn.Sequential:
+        widths = (width, *params.decoder)
+        return nn.Sequential(OrderedDict(decoder=dense(widths), classes=nn.Linear(widths[-1], n_classes)))
+
+    def encode(self, series: Series) -> torch.Tensor:
+        dates = self.embedding(series.values) + self.days(series.days)
+        found = self.attention(dates, series.valid if self.inputs.raw else None)
+        return self.norm(self.dropout(self.mlp(found)))
 
 
 class QueryAttention(nn.Module):

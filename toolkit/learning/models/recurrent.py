@@ -15,8 +15,9 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from toolkit.ground.params import param
-from toolkit.learning.inputs import InputLayout
+from toolkit.learning.inputs import InputLayout, Series
 from toolkit.learning.models.registry import NetworkParams, register
+from toolkit.learning.models.series import SeriesNetwork
 
 DAYS_A_YEAR = 365.25
 
@@ -35,16 +36,16 @@ class GruParams(NetworkParams):
 
 
 @register(GruParams)
-class Gru(nn.Module):
+class Gru(SeriesNetwork):
     """Recurrent layers over the dates: (sample, feature) to logits (sample, class)."""
 
     chunk = 512
 
-    def __init__(self, params: GruParams, inputs: InputLayout, n_classes: int) -> None:
-        super().__init__()
+    def __init__(self, params: GruParams, inputs: InputLayout, n_classes: int | None) -> None:
+        super().__init__(params, inputs, n_classes)
         inputs.check_series(params.name)
         ways = 1 + params.both_ways
-        self.inputs, self.widths = inputs, (ways * params.width,) * params.layers
+        self.widths = (ways * params.width,) * params.layers
         cells = nn.GRU if params.cell == "gru" else nn.LSTM
         self.cells = cells(
             len(inputs.channels) + 1,
@@ -55,14 +56,14 @@ class Gru(nn.Module):
             bidirectional=params.both_ways,
         )
         self.dropout = nn.Dropout(params.dropout)
-        self.classes = nn.Linear(ways * params.width + len(inputs.static), n_classes)
+        self.put_on(ways * params.width)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        values, days, valid, static = self.inputs.series(features)
+    def encode(self, series: Series) -> torch.Tensor:
+        values, days, valid, _ = series
         year = (days / DAYS_A_YEAR).unsqueeze(2).expand(*values.shape[:2], 1)
         dates = torch.cat([values, year], 2)
         found = self._last(dates, valid) if self.inputs.raw else self._state(self.cells(dates)[1])
-        return self.classes(torch.cat([self.dropout(found), static], 1))
+        return self.dropout(found)
 
     def _last(self, dates: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """The state after the last valid date, those that are not valid left out; 0 where none is."""

@@ -24,6 +24,8 @@ from torch import nn
 from toolkit.ground.errors import ParameterError, did_you_mean
 from toolkit.ground.params import Params, build
 from toolkit.learning.inputs import InputLayout
+from toolkit.learning.models.sensors import SensorNetwork
+from toolkit.learning.models.series import SeriesNetwork
 
 NetworkT = TypeVar("NetworkT", bound=type[nn.Module])
 
@@ -76,10 +78,15 @@ def network_params(data: Mapping[str, Any], place: str) -> NetworkParams:
 def build_network(params: NetworkParams, inputs: InputLayout, n_classes: int) -> nn.Module:
     """A new network on the CPU, its weights drawn from torch's global generator.
 
+    One that reads series has an encoder for each sensor of its inputs.
+
     Raises:
         ParameterError: no network of this name is registered, or it cannot read such inputs.
     """
-    return _entry(params.name, "network")[1](params, inputs, n_classes)
+    network = _entry(params.name, "network")[1]
+    if issubclass(network, SeriesNetwork) and len(inputs.sensors) > 1:
+        return SensorNetwork(network, params, inputs, n_classes)
+    return network(params, inputs, n_classes)
 
 
 def _entry(name: str, place: str) -> tuple[type[NetworkParams], type[nn.Module]]:

@@ -1,15 +1,18 @@
-"""What networks that read series in time share: the days as numbers, and the layers from a series to the classes."""
+"""What networks that read series in time share: an encoder and a head, the days as numbers, dense layers."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
 from toolkit.ground.errors import ParameterError
-from toolkit.learning.inputs import InputLayout
+from toolkit.learning.inputs import InputLayout, Series
 
 
 def check_regular(inputs: InputLayout, network: str) -> None:
@@ -24,6 +27,52 @@ def check_regular(inputs: InputLayout, network: str) -> None:
             f"network {network} slides over dates of equal distance and cannot read raw ones; set "
             "features.representation: gap_filled, or put learning.interpolator before it"
         )
+
+
+class SeriesNetwork(nn.Module, ABC):
+    """A network in two parts: an encoder, from a series to a vector, and a head, from the vector to the classes.
+
+    What has no date joins the vector. A constructor makes the layers of the encoder and ends with `put_on`; with
+    several sensors each has an encoder of its own, made with `n_classes = None`, before one head (see `sensors`).
+    """
+
+    widths: tuple[int, ...] = ()
+    """Neurons of each layer."""
+
+    def __init__(self, params: Any, inputs: InputLayout, n_classes: int | None) -> None:
+        super().__init__()
+        self.inputs, self._asked = inputs, (params, n_classes)
+        self.width = 0
+        """Numbers of the vector."""
+        self._head: list[str] = []
+
+    @abstractmethod
+    def encode(self, series: Series) -> torch.Tensor:
+        """Series to vectors (sample, `width`)."""
+
+    @staticmethod
+    def head(params: Any, width: int, n_classes: int) -> nn.Sequential:
+        """The layers from a vector of this width to logits, by their names."""
+        return nn.Sequential(OrderedDict(classes=nn.Linear(width, n_classes)))
+
+    def put_on(self, width: int) -> None:
+        """Put the head behind an encoder that gives so many numbers, each layer by its own name; none without classes.
+
+        That its layers stand beside those of the encoder is how models were saved before there were heads.
+        """
+        self.width, (params, n_classes) = width, self._asked
+        if n_classes is not None:
+            for name, layer in self.head(params, width + len(self.inputs.static), n_classes).named_children():
+                self.add_module(name, layer)
+                self._head.append(name)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(sample, feature) to logits (sample, class)."""
+        series = self.inputs.series(features)
+        found = torch.cat([self.encode(series), series.static], 1)
+        for name in self._head:
+            found = self.get_submodule(name)(found)
+        return found
 
 
 class DayEncoding(nn.Module):

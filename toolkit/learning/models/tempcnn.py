@@ -7,15 +7,16 @@ with batch normalisation, rectifier and dropout of a half; no pooling.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Literal
 
 import torch
 from torch import nn
 
 from toolkit.ground.params import param
-from toolkit.learning.inputs import InputLayout
+from toolkit.learning.inputs import InputLayout, Series
 from toolkit.learning.models.registry import NetworkParams, register
-from toolkit.learning.models.series import check_regular, dense
+from toolkit.learning.models.series import SeriesNetwork, check_regular, dense
 
 
 class TempCnnParams(NetworkParams):
@@ -32,15 +33,15 @@ class TempCnnParams(NetworkParams):
 
 
 @register(TempCnnParams)
-class TempCnn(nn.Module):
+class TempCnn(SeriesNetwork):
     """Convolutions over time, then dense layers: (sample, feature) to logits (sample, class)."""
 
     chunk = 512
 
-    def __init__(self, params: TempCnnParams, inputs: InputLayout, n_classes: int) -> None:
-        super().__init__()
+    def __init__(self, params: TempCnnParams, inputs: InputLayout, n_classes: int | None) -> None:
+        super().__init__(params, inputs, n_classes)
         check_regular(inputs, params.name)
-        self.inputs, self.widths = inputs, (*[params.filters] * params.layers, params.dense)
+        self.widths = (*[params.filters] * params.layers, params.dense)
         layers: list[nn.Module] = []
         width = len(inputs.channels)
         for _ in range(params.layers):
@@ -54,11 +55,12 @@ class TempCnn(nn.Module):
             ]
             width = params.filters
         self.convolutions = nn.Sequential(*layers)
-        flat = params.filters * len(inputs.dates) + len(inputs.static)
-        self.dense = dense((flat, params.dense), params.dropout)
-        self.classes = nn.Linear(params.dense, n_classes)
+        self.put_on(params.filters * len(inputs.dates))
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        series = self.inputs.series(features)
-        found = self.convolutions(series.values.transpose(1, 2)).flatten(1)
-        return self.classes(self.dense(torch.cat([found, series.static], 1)))
+    @staticmethod
+    def head(params: TempCnnParams, width: int, n_classes: int) -> nn.Sequential:
+        hidden = dense((width, params.dense), params.dropout)
+        return nn.Sequential(OrderedDict(dense=hidden, classes=nn.Linear(params.dense, n_classes)))
+
+    def encode(self, series: Series) -> torch.Tensor:
+        return self.convolutions(series.values.transpose(1, 2)).flatten(1)

@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from toolkit.ground.params import param
-from toolkit.learning.inputs import InputLayout
+from toolkit.learning.inputs import InputLayout, Series
 from toolkit.learning.models.registry import NetworkParams, register
-from toolkit.learning.models.series import DayEncoding, largest_over_time
+from toolkit.learning.models.series import DayEncoding, SeriesNetwork, largest_over_time
 
 
 class TransformerParams(NetworkParams):
@@ -44,28 +44,26 @@ class TransformerParams(NetworkParams):
 
 
 @register(TransformerParams)
-class Transformer(nn.Module):
+class Transformer(SeriesNetwork):
     """Encoder layers over the dates and their maximum: (sample, feature) to logits (sample, class)."""
 
     chunk = 256
 
-    def __init__(self, params: TransformerParams, inputs: InputLayout, n_classes: int) -> None:
-        super().__init__()
+    def __init__(self, params: TransformerParams, inputs: InputLayout, n_classes: int | None) -> None:
+        super().__init__(params, inputs, n_classes)
         inputs.check_series(params.name)
-        self.inputs, self.widths = inputs, (params.width,) * (params.layers + 1)
+        self.widths = (params.width,) * (params.layers + 1)
         self.embedding = nn.Sequential(nn.Linear(len(inputs.channels), params.width), nn.LayerNorm(params.width))
         self.days = DayEncoding(params.width)
         self.encoder = nn.ModuleList(EncoderLayer(params) for _ in range(params.layers))
-        self.classes = nn.Linear(params.width + len(inputs.static), n_classes)
+        self.put_on(params.width)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        values, days, valid, static = self.inputs.series(features)
-        dates = self.embedding(values) + self.days(days)
-        mask = _attended(valid) if self.inputs.raw else None
+    def encode(self, series: Series) -> torch.Tensor:
+        dates = self.embedding(series.values) + self.days(series.days)
+        mask = _attended(series.valid) if self.inputs.raw else None
         for layer in self.encoder:
             dates = layer(dates, mask)
-        found = largest_over_time(dates, valid) if self.inputs.raw else dates.amax(1)
-        return self.classes(torch.cat([found, static], 1))
+        return largest_over_time(dates, series.valid) if self.inputs.raw else dates.amax(1)
 
 
 class EncoderLayer(nn.Module):
