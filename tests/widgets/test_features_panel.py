@@ -221,3 +221,10 @@ def test_another_day_and_other_bands_are_drawn(panel: FeaturesPanel) -> None:
     assert panel.map._image is not None, "the image stays when other days are offered"
     panel.map.day.value = "no image"
     assert len(panel.map.map.layers) == 3
+
+
+def test_features_of_a_further_sensor_stand_by_its_name(experiment: Experiment) -> None:
+    experiment.set({"series.sensors": [{"name": "radar", "source": "other", "bands": ["B4", "B8"], "step_days": 20}]})
+    page = list_html(experiment.stack)
+    assert "<tr><td>radar</td><td>B4, B8 &ensp;<span class='lc-quiet'>on 19 days</span></td><td>38</td></tr>" in page
+    assert "<td>Bands</td>" in page and "Functions" not in page

@@ -107,9 +107,9 @@ class FeatureStack:
 
     @classmethod
     def _of_sensor(cls, sensor: SensorParams, series: SeriesParams) -> FeatureStack:
-        own = series_of(sensor, series)
+        own, wanted = series_of(sensor, series), features_of(sensor)
         try:
-            return cls.of(own, features_of(sensor))
+            return cls.of(own, wanted)
         except ParameterError as error:
             raise ParameterError(f"{sensor.place}: {error}") from None
 
