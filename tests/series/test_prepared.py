@@ -241,6 +241,17 @@ def test_jpeg_2000_is_prepared_as_any_other_file(tmp_path: Path) -> None:
     assert_same(series, Block(0, 0, *series.grid.shape))
 
 
+def test_real_images_are_the_same(real_data: Path, tmp_path: Path) -> None:
+    products = find_theia(real_data / "theia_maja_T31UFQ_fordead")
+    bands = ("B2", "B3", "B4", "B8A", "B11", "B12")
+    period = {"start": "2015-12-01", "end": "2017-12-30", "bands": bands}
+    params = SeriesParams.model_validate({"source": "s2", "tiles": ["31UFQ"], **period})
+    series = prepare(TileSeries.open("31UFQ", products, params), tmp_path / "s.zarr")
+    assert series.prepared is not None and len(series.dates) > 20
+    for block in (Block(0, 0, *series.grid.shape), Block(13, 7, 40, 31)):
+        assert_same(series, block)
+
+
 @contextmanager
 def killed_after(shards: int) -> Iterator[None]:
     """The process is ended when so many shards have been written."""
