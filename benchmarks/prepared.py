@@ -33,7 +33,8 @@ from toolkit.mapping.memory import MappingParams, allot
 from toolkit.products.raster import close_rasters
 from toolkit.series.buffers import BufferPool
 from toolkit.series.prepared import PreparedTile, PrepareParams, with_prepared
-from toolkit.series.preparing import StorePlan, prepare_tile
+from toolkit.series.preparing import prepare_tile
+from toolkit.series.store_plan import StorePlan
 from toolkit.series.tiling import FileTiling
 
 

@@ -23,11 +23,12 @@ from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, project_bounds
 from toolkit.products.raster import close_rasters
 from toolkit.products.theia import find_theia
-from toolkit.series import preparing, timeseries
+from toolkit.series import preparing, store_plan, timeseries
 from toolkit.series import tiling as tiles_of_files
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.prepared import PreparedTile, with_prepared
-from toolkit.series.preparing import StorePlan, prepare_tile
+from toolkit.series.preparing import prepare_tile
+from toolkit.series.store_plan import StorePlan
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
@@ -67,7 +68,7 @@ def open_tile(root: Path, **changes: object) -> TileSeries:
 
 def prepare(series: TileSeries, folder: Path, level: int = 5) -> TileSeries:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparing, "SHARD_BYTES", 40_000)  # several shards, of several chunks
+        patch.setattr(store_plan, "SHARD_BYTES", 40_000)  # several shards, of several chunks
         prepare_tile(series, StorePlan.of(series), folder, level, workers=2)
     return with_prepared(series, folder)
 
@@ -137,8 +138,8 @@ def test_it_travels_to_another_process(prepared: TileSeries) -> None:
 def test_an_area_is_prepared_with_some_ground_around(products: Path, tmp_path: Path) -> None:
     box = project_bounds((300810, 4899200, 300970, 4899350), "EPSG:32631", "EPSG:4326")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparing, "MARGIN", 8)
-        patch.setattr(preparing, "CHUNK", 16)
+        patch.setattr(store_plan, "MARGIN", 8)
+        patch.setattr(store_plan, "CHUNK", 16)
         series = prepare(open_tile(products, area=box), tmp_path / "a.zarr")
     grid, store = series.grid, series.prepared
     assert all(near < wide < 64 for near, wide in zip(grid.shape, store.grid.shape, strict=True))
@@ -240,6 +241,17 @@ def test_jpeg_2000_is_prepared_as_any_other_file(tmp_path: Path) -> None:
     assert_same(series, Block(0, 0, *series.grid.shape))
 
 
+def test_real_images_are_the_same(real_data: Path, tmp_path: Path) -> None:
+    products = find_theia(real_data / "theia_maja_T31UFQ_fordead")
+    bands = ("B2", "B3", "B4", "B8A", "B11", "B12")
+    period = {"start": "2015-12-01", "end": "2017-12-30", "bands": bands}
+    params = SeriesParams.model_validate({"source": "s2", "tiles": ["31UFQ"], **period})
+    series = prepare(TileSeries.open("31UFQ", products, params), tmp_path / "s.zarr")
+    assert series.prepared is not None and len(series.dates) > 20
+    for block in (Block(0, 0, *series.grid.shape), Block(13, 7, 40, 31)):
+        assert_same(series, block)
+
+
 @contextmanager
 def killed_after(shards: int) -> Iterator[None]:
     """The process is ended when so many shards have been written."""
@@ -264,7 +276,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     products: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series = open_tile(products, bands=["B2", "B3", "B5"])
-    monkeypatch.setattr(preparing, "SHARD_BYTES", 40_000)
+    monkeypatch.setattr(store_plan, "SHARD_BYTES", 40_000)
     plan, folder = StorePlan.of(series), tmp_path / "a" / "s.zarr"
     shards = sum(len(one.blocks()) for one in plan.arrays)
     assert shards > 8
@@ -301,7 +313,7 @@ def test_dates_whose_pixels_lie_between_those_of_others_are_refused(tmp_path: Pa
 
 def test_shards_hold_whole_tiles_of_the_files() -> None:
     def shard(tile: tuple[int, int], dates: int) -> tuple[int, int]:
-        return preparing._grown([*tile], [11008, 11008], preparing.SHARD_BYTES // (2 * dates))
+        return store_plan._grown([*tile], [11008, 11008], store_plan.SHARD_BYTES // (2 * dates))
 
     assert shard((512, 512), 70) == (1024, 512)
     assert shard((1024, 1024), 70) == (1024, 1024)

@@ -16,7 +16,8 @@ from toolkit.ground.locking import only_process_in
 from toolkit.ground.writing import write_text
 from toolkit.mapping.memory import PROCESS_BYTES
 from toolkit.series.prepared import PreparedTile
-from toolkit.series.preparing import StorePlan, prepare_tile
+from toolkit.series.preparing import prepare_tile
+from toolkit.series.store_plan import StorePlan
 from toolkit.series.timeseries import TileSeries
 
 GROWTH = 1.25
