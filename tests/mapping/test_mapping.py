@@ -141,7 +141,7 @@ def test_memory_decides_how_much_is_worked_on_at_once(series: TileSeries) -> Non
 
 
 def test_parts_of_a_small_budget_are_whole_tiles_of_the_files(series: TileSeries) -> None:
-    """At 1 GB, 70 dates were worked on in parts of 128 x 256, and each tile of a file decoded 34 times."""
+    """The parts that 1 GB allows 70 dates decode no tile of 10 m twice, and those of 20 m once a part."""
     many = replace(series, acquisitions=series.acquisitions * 35, bands=PUBLISHED.bands)
     files = tuple(replace(one, keeps_lines=one.ring > 0) for one in theia_tiling().files)
     found = allot(many, PUBLISHED, replace(theia_tiling(), files=files), 1_000_000_000, 460_000_000, 2)

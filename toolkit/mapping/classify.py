@@ -20,8 +20,8 @@ from toolkit.ground.memory import MemoryPace, PeakWatch, resident
 from toolkit.ground.parts import PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
-from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
+from toolkit.learning.ensemble import AnyModel
 from toolkit.learning.precision import Precision, Stored
 from toolkit.mapping.layers import (
     CLASSES,
@@ -74,7 +74,7 @@ class BlockClassifier:
 
     series: TileSeries
     stack: FeatureStack
-    model: Model
+    model: AnyModel
     layers: Sequence[str] = ALWAYS
     precision: Stored = "float32"
     """Of the network's arithmetic."""
@@ -124,7 +124,7 @@ class BlockClassifier:
 def map_job(
     series: TileSeries,
     stack: FeatureStack,
-    model: Model,
+    model: AnyModel,
     folder: Path,
     allotment: Allotment,
     tiling: FileTiling,
@@ -158,7 +158,7 @@ def precision_of(
     wanted: Precision,
     series: TileSeries,
     stack: FeatureStack,
-    model: Model,
+    model: AnyModel,
     folder: Path,
     tiling: FileTiling,
     *,
@@ -187,7 +187,7 @@ def _key_of_blocks(key: str, tiling: FileTiling, precision: Stored) -> str:
 def classify_tile(
     series: TileSeries,
     stack: FeatureStack,
-    model: Model,
+    model: AnyModel,
     folder: Path,
     params: MappingParams,
     *,
@@ -280,7 +280,7 @@ def _given(crew: Crew) -> Iterator[Crew]:
 def write_maps(
     results: BlockResults,
     series: TileSeries,
-    model: Model,
+    model: AnyModel,
     folder: Path,
     tags: Mapping[str, str],
     layers: Sequence[str] = ALWAYS,

@@ -74,6 +74,11 @@ class MappingParams(Params):
     model: Path | None = param(
         None, "Folder of a saved model to classify with, relative to the experiment file. Empty: the experiment's own."
     )
+    ensemble: tuple[str, ...] = param(
+        (),
+        "Folders of further saved models, relative to the experiment file, such as those of other seeds. The map is of "
+        "the mean of the probabilities of all models; images are read once.",
+    )
     crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
 
     @property

@@ -17,8 +17,8 @@ from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
-from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
+from toolkit.learning.ensemble import AnyModel
 from toolkit.learning.precision import Precision, Stored
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.timeseries import TileSeries
@@ -53,7 +53,7 @@ class Trial:
         )
 
 
-def form_of(model: Model, precision: Stored) -> MatrixForm:
+def form_of(model: AnyModel, precision: Stored) -> MatrixForm:
     """The form of features that the network is given."""
     return model.form(bfloat16=True) if precision == "bfloat16" else PLAIN
 
@@ -62,7 +62,7 @@ def settle_precision(
     wanted: Precision,
     series: TileSeries,
     stack: FeatureStack,
-    model: Model,
+    model: AnyModel,
     cover: Sequence[Block],
     say: Callable[[str], None] = lambda _: None,
 ) -> Stored:
@@ -94,14 +94,15 @@ def settle_precision(
     return chosen
 
 
-def try_both(series: TileSeries, stack: FeatureStack, model: Model, cover: Sequence[Block]) -> Trial:
+def try_both(series: TileSeries, stack: FeatureStack, model: AnyModel, cover: Sequence[Block]) -> Trial:
     """Classify pieces in both precisions.
 
     Raises:
         ParameterError: the network cannot be run in bfloat16. ProductError, FeatureError: as of `TileFeatures`.
     """
+    form = model.form(bfloat16=True)
     features, seen = _pieces(TileFeatures(series, stack), cover)
-    narrow = model.form(bfloat16=True).of(features)
+    narrow = form.of(features)
     try:
         with torch_threads(1):
             plain, slow = _quickest(lambda: model.predict(features)[0])
