@@ -1,8 +1,15 @@
-"""Our own maps in the benchmark: made, and looked at while they are made."""
+"""Our own maps in the benchmark: made, and looked at while they are made.
+
+As a program it makes one map within a budget and tells what that took in a line of JSON (see `map_scale.py`); it loads
+nothing that peers need.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -13,20 +20,24 @@ from pathlib import Path
 from unittest.mock import patch
 
 from interleaved import CORES, Clock, own_seconds
-from map_scene import MapScene
+from map_scene import MapScene, open_scene
 
 from toolkit.features.stack import FeatureStack
 from toolkit.ground import block_files
+from toolkit.ground.memory import PeakWatch, resident
 from toolkit.learning.checkpoint import Model
+from toolkit.learning.precision import Stored
 from toolkit.mapping import classify
 from toolkit.mapping.memory import MappingParams
 from toolkit.series.timeseries import TileSeries
 
 
-def ours(scene: MapScene, folder: Path, memory_gb: float, workers: int = CORES) -> dict[str, Path]:
+def ours(
+    scene: MapScene, folder: Path, memory_gb: float, workers: int = CORES, precision: Stored = "float32"
+) -> dict[str, Path]:
     """The map of a scene; none of an earlier run is gone on with."""
     shutil.rmtree(folder, ignore_errors=True)
-    params = MappingParams(memory_gb=memory_gb, workers=workers)
+    params = MappingParams(memory_gb=memory_gb, workers=workers, precision=precision)
     return classify.classify_tile(scene.series, scene.stack, scene.model, folder, params, key="bench")
 
 
@@ -97,3 +108,32 @@ class Watched:
             f"cores busy: {used / wall / self.workers:.0%} of {self.workers}, {min(1.0, used / free):.0%} of what "
             f"other programs left; wall / (threads' seconds / {self.workers}): {wall / (total / self.workers):.2f}",
         ]
+
+
+def child(scene_folder: Path, memory_gb: float) -> dict[str, object]:
+    """A map within a budget, and what it took."""
+    scene, base, chosen = open_scene(scene_folder), resident(), []
+    allot = classify.allot
+
+    def noted(*arguments: object, **named: object) -> object:
+        chosen.append(allot(*arguments, **named))
+        return chosen[-1]
+
+    with (
+        patch.object(classify, "allot", noted),
+        tempfile.TemporaryDirectory(dir=scene_folder) as folder,
+        PeakWatch() as watch,
+    ):
+        wall, used = time.perf_counter(), time.process_time()
+        paths = ours(scene, Path(folder) / "map", memory_gb)
+        wall, used = time.perf_counter() - wall, time.process_time() - used
+        written = sum(path.stat().st_size for path in paths.values())
+    return {
+        "memory": memory_gb, "base": base / 1e9, "peak": watch.take() / 1e9, "wall": wall, "used": used,
+        "mpx": scene.pixels / 1e6, "written": written / 1e9, "part": chosen[0].part, "workers": chosen[0].workers,
+        "decoded": chosen[0].decoded, "files": sum(path.stat().st_size for path in scene.files) / 1e9,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    print(json.dumps(child(Path(sys.argv[1]), float(sys.argv[2]))))
