@@ -23,6 +23,9 @@ from toolkit.products.raster import open_raster, read_window
 MOST_BYTES = 64 * 2**20
 """Lines kept: of three rows of tiles of a Sentinel-2 tile with 70 dates, they take 57 MB."""
 
+FEW_ROWS = 64
+"""Strips of fewer rows are decoded again for a line: they are many, and each costs little."""
+
 
 @dataclass(frozen=True)
 class TileEdges:
@@ -64,7 +67,7 @@ class EdgeStore:
         dataset = open_raster(path)
         rows, cols = dataset.block_shapes[0]
         inside = row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width
-        if not inside or rows < 8:  # strips of few rows cost little
+        if not inside or (cols >= dataset.width and rows < FEW_ROWS):
             return read_window(path, row - 1, col - 1, height + 2, width + 2, fill)
         file = _FileWindow(path, rows, cols, dataset.height, dataset.width)
         whole = np.full((height + 2, width + 2), fill, dtype=dataset.dtypes[0])
@@ -82,8 +85,8 @@ class EdgeStore:
     ) -> None:
         """Copy what meets an array of a tile that lies at `place` in it; its lines are kept as it is decoded."""
         top, left, tall, wide = file.tile(i, j)
-        rows, cols = _meeting(slice(place[0], place[0] + tall), len(whole)), slice(place[1], place[1] + wide)
-        cols = _meeting(cols, whole.shape[1])
+        rows = _meeting(slice(place[0], place[0] + tall), whole.shape[0])
+        cols = _meeting(slice(place[1], place[1] + wide), whole.shape[1])
         inner = slice(rows.start - place[0], rows.stop - place[0]), slice(cols.start - place[1], cols.stop - place[1])
         with self._lock:
             known = (file.path, i, j) in self._kept
