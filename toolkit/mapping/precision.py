@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +21,15 @@ from toolkit.ground.grid import Block
 from toolkit.learning.devices import torch_threads
 from toolkit.learning.ensemble import AnyModel
 from toolkit.learning.precision import Precision, Stored
+from toolkit.products.raster import raster_memory
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.timeseries import TileSeries
 
 MOST_CHANGED = 0.002
 """Share of pixels of another class from which bfloat16 is not chosen."""
-PIECES, SIDE = 3, 128
+PIECES, SIDE = 2, 128
 """How many pieces are tried, and their pixels a side: within one tile of each file, so that they are soon read."""
-ROUNDS = 3
+ROUNDS = 2
 """Turns of each precision; the quickest counts."""
 
 
@@ -117,7 +119,8 @@ def _pieces(tile: TileFeatures, cover: Sequence[Block]) -> tuple[np.ndarray, np.
     """Features (feature, pixel) of a piece of some blocks, and which pixels get a class (pixel,)."""
     chosen = [cover[place] for place in np.unique(np.linspace(0, len(cover) - 1, PIECES).astype(int))]
     blocks = [Block(one.row, one.col, min(SIDE, one.height), min(SIDE, one.width)) for one in chosen]
-    read = [tile.read_for_map(block) for block in blocks]
+    with ThreadPoolExecutor(len(blocks)) as pool, raster_memory(1, keep_open=False):
+        read = list(pool.map(tile.read_for_map, blocks))
     features = np.concatenate([one.reshape(len(one), -1) for one, *_ in read], axis=1)
     return features, np.concatenate([seen.ravel() for _, _, seen, _ in read])
 
