@@ -54,10 +54,10 @@ bench-series: env  ## Measure gap-filling beside its peers
 bench-learning: env  ## Measure training beside its peers
 	@$(BIN)/python benchmarks/learning.py
 
-bench-mapping: env  ## Measure whole maps, from products to written map, and the memory they take
-	@$(BIN)/python benchmarks/map_scale.py
+bench-mapping: env  ## Measure whole maps beside their peers, from products to written map (ARGS=--full: 70 dates)
+	@$(BIN)/python benchmarks/map_scale.py $(ARGS)
 
-bench-env: .venv-bench/.ready .venv-bench/beside-torch/.ready  ## Install the peers that cannot live beside ours, for bench-series and bench-learning
+bench-env: .venv-bench/.ready .venv-bench/beside-torch/.ready  ## Install the peers that cannot live beside ours, for bench-series, -learning and -mapping
 
 .venv-bench/.ready:
 	@$(PYTHON) -m venv .venv-bench

@@ -1,14 +1,18 @@
-"""How maps are usually made, written again for comparison: windows by rasterio, a DataLoader, an eo-learn style chain.
+"""How maps are usually made: windows by rasterio, a DataLoader over windows, a chain of eo-learn, the Orfeo ToolBox.
 
-None of these is the named package itself: each is the loop that its documentation and users write with it. Files are
-opened anew for each window, and 20 m bands are brought to 10 m by GDAL within the window, as such loops do.
+The loops over windows are written again, as documentation and users write them; eo-learn and the Orfeo ToolBox are
+themselves, where they are installed (`make bench-env`, `apt install otb-bin`). Files are opened anew for each window,
+and 20 m bands are brought to 10 m by GDAL within the window, as such loops do.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +23,6 @@ import torch
 from gap_filling import Scene, by_gather
 from interleaved import CORES, Contender
 from map_scene import TEN_METRES, MapScene
-from numba import njit, prange
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
@@ -30,30 +33,48 @@ except ImportError:
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
+ROOT = Path(__file__).parents[1]
+PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 SIDE = 512
+NETWORK, FOREST, EOLEARN = "rasterio + network", "rasterio + forest", "eo-learn"
+OTB = "otbcli_ImageClassifier"
+LOADER = f"DataLoader({CORES})"
 REMARKS = [
-    "rasterio + network / + forest: re-creation of the sequential loop over windows; NumPy gather fills the gaps",
-    "DataLoader: re-creation of torchgeo's pattern, a Dataset of windows with workers that read and fill the gaps",
-    "eo-learn style: re-creation; a patch of float32, every series by np.interp in compiled parallel loops, a forest",
+    f"{NETWORK} / {FOREST}: re-creation of the sequential loop over windows; NumPy gather fills the gaps",
+    f"{LOADER}: re-creation of torchgeo's pattern, a Dataset of windows whose workers read and fill the gaps",
 ]
 
 
-def contenders(scene: MapScene, folder: Path, windows: int) -> list[Contender]:
-    """The peers on a few windows in the middle of the scene."""
+def contenders(scene: MapScene, folder: Path, windows: int, until: ExitStack) -> list[Contender]:
+    """The peers on so many windows of the scene; the DataLoader has as many for each worker.
+
+    Args:
+        until: ends the processes that wait for their turns.
+    """
     chosen = _windows(scene, windows)
-    amount = sum(one.height * one.width for one in chosen) / 1e6
+    amount = _mpx(chosen)
+    many = _windows(scene, windows * CORES)
     network = _network(scene)
     found = [
-        Contender("rasterio + network", lambda: _sequential(scene, chosen, network), amount),
-        Contender(f"DataLoader({CORES})", lambda: _by_loader(scene, chosen * CORES, network), amount * CORES),
+        Contender(NETWORK, lambda: _sequential(scene, chosen, network), amount),
+        Contender(LOADER, lambda: _by_loader(scene, many, network), _mpx(many)),
     ]
     if RandomForestClassifier is not None:
         forest = _forest(scene, chosen[0])
-        found.append(Contender("rasterio + forest", lambda: _sequential(scene, chosen, forest.predict), amount))
-        found.append(Contender("eo-learn style", lambda: _eolearn_style(scene, chosen, forest.predict), amount))
-        otb = _otb(scene, chosen[0], forest, folder)
-        found.extend([otb] if otb else [])
-    return found
+        found.append(Contender(FOREST, lambda: _sequential(scene, chosen, forest.predict), amount))
+    more = (_eolearn(scene, chosen[0], folder, until), _otb(scene, chosen[0], folder))
+    return found + [one for one in more if one is not None]
+
+
+def usual_classes(scene: MapScene) -> tuple[Window, np.ndarray]:
+    """A window, and its class codes as the sequential loop gives them (y, x)."""
+    (window,) = _windows(scene, 1)
+    (classes,) = _sequential(scene, [window], _network(scene))
+    return window, classes.reshape(int(window.height), int(window.width))
+
+
+def _mpx(windows: list[Window]) -> float:
+    return sum(one.height * one.width for one in windows) / 1e6
 
 
 def _windows(scene: MapScene, count: int) -> list[Window]:
@@ -130,43 +151,62 @@ def _by_loader(scene: MapScene, windows: list[Window], predict: Predict) -> list
     return [predict(features.numpy()) for features in loader]
 
 
-@njit(parallel=True, cache=True)
-def _interpolate(values, validity, days, output_days, out):  # type: ignore[no-untyped-def]
-    for pixel in prange(values.shape[2]):
-        usable = np.flatnonzero(validity[:, pixel])
-        for band in range(values.shape[1]):
-            if usable.size:
-                out[:, band, pixel] = np.interp(output_days, days[usable], values[usable, band, pixel])
+def _eolearn(scene: MapScene, window: Window, folder: Path, until: ExitStack) -> Contender | None:
+    """eo-learn's own tasks, in a process of its own environment that waits for its turn."""
+    if not PEER_PYTHON.exists():
+        REMARKS.append(f"{EOLEARN}: not measured; `make bench-env` installs it")
+        return None
+    file = folder / "scene.json"
+    file.write_text(json.dumps(_for_eolearn(scene, window)))
+    script = str(ROOT / "benchmarks" / "peer_eolearn_map.py")
+    process = subprocess.Popen(
+        [str(PEER_PYTHON), script, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    until.callback(process.communicate)  # closes its input, which ends it
+
+    def turn() -> None:
+        print("go", file=process.stdin, flush=True)
+        answer = json.loads(process.stdout.readline() or '{"error": "its process ended"}')
+        if "error" in answer:
+            raise RuntimeError(f"eo-learn: {answer['error']}")
+
+    REMARKS.append(f"{EOLEARN}: its own tasks on one window, on all cores, a forest; counts among the others itself")
+    return Contender(EOLEARN, turn, _mpx([window]))
 
 
-def _eolearn_style(scene: MapScene, windows: list[Window], predict: Predict) -> list[np.ndarray]:
-    found = []
-    for window in windows:
-        read = _read(scene, window)
-        patch = read.values.astype(np.float64)
-        out = np.zeros((len(read.output_dates), patch.shape[1], patch.shape[2]))
-        first = read.dates[0]
-        days, wanted = ((one - first).astype(np.float64) for one in (read.dates, read.output_dates))
-        _interpolate(patch, read.validity, days, wanted, out)
-        found.append(predict(_features(scene, out)))
-    return found
+def _for_eolearn(scene: MapScene, window: Window) -> dict[str, object]:
+    series, bands = scene.series, scene.stack.bands
+    dates = [
+        {
+            "day": str(day),
+            "bands": [(str(file.path), round(file.scale)) for _, file in one.bands],
+            "masks": [str(file.path) for _, file in one.masks],
+        }
+        for day, one in zip(series.dates, series.acquisitions, strict=True)
+    ]
+    return {
+        "dates": dates, "output_days": [str(day) for day in scene.stack.days],
+        "places": [bands.index(band) for band in ("B4", "B8", "B11")],
+        "window": [int(window.row_off), int(window.col_off), int(window.height)],
+    }  # fmt: skip
 
 
-def _otb(scene: MapScene, window: Window, forest: object, folder: Path) -> Contender | None:
+def _otb(scene: MapScene, window: Window, folder: Path) -> Contender | None:
     """`otbcli_ImageClassifier` on features that are ready: neither reads the series nor fills gaps."""
-    if shutil.which("otbcli_ImageClassifier") is None:
-        REMARKS.append("otbcli_ImageClassifier: not measured, for the Orfeo ToolBox is not installed")
+    if shutil.which(OTB) is None:
+        REMARKS.append(f"{OTB}: not measured, for the Orfeo ToolBox is not installed")
         return None
     image, model = folder / "features.tif", folder / "forest.model"
     for command in _otb_commands(scene, window, image, model, folder):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            REMARKS.append(f"otbcli_ImageClassifier: not measured, {command[0]} failed: {done.stdout[-200:]}")
+            REMARKS.append(f"{OTB}: not measured, {command[0]} failed: {done.stdout[-200:]}")
             return None
-    command = ["otbcli_ImageClassifier", "-in", image, "-model", model, "-out", folder / "otb.tif", "uint8"]
-    REMARKS.append("otbcli_ImageClassifier: on features that are ready on disk, a forest of 100 trees")
-    run = lambda: subprocess.run(command, check=True, capture_output=True)  # noqa: E731
-    return Contender("otb, features ready", run, window.height * window.width / 1e6)
+    command = [OTB, "-in", image, "-model", model, "-out", folder / "otb.tif", "uint8"]
+    threads = os.environ | {"OMP_NUM_THREADS": str(CORES), "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": str(CORES)}
+    REMARKS.append(f"{OTB}: itself, on all cores, on features that are ready on disk; neither reads nor fills gaps")
+    run = lambda: subprocess.run(command, check=True, capture_output=True, env=threads)  # noqa: E731
+    return Contender(OTB, run, _mpx([window]))
 
 
 def _otb_commands(scene: MapScene, window: Window, image: Path, model: Path, folder: Path) -> Iterator[list[str]]:
@@ -182,5 +222,5 @@ def _otb_commands(scene: MapScene, window: Window, image: Path, model: Path, fol
     yield [
         "otbcli_TrainVectorClassifier", "-io.vd", str(folder / "samples.gpkg"),
         "-io.out", str(model), "-cfield", "code",
-        "-classifier", "rf", "-classifier.rf.nbtrees", "100", "-feat", *names,
+        "-classifier", "rf", "-classifier.rf.nbtrees", "100", "-classifier.rf.max", "25", "-feat", *names,
     ]  # fmt: skip

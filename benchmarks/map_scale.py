@@ -1,125 +1,64 @@
 """From compressed GeoTIFF products to the written map: how fast, where the time goes, and in how much memory.
 
-    make bench-mapping                                         a look: a small scene of a few dates
-    python benchmarks/map_scale.py --size 2048 --dates 70      the measurement (a quarter of an hour on two cores)
+    make bench-mapping                            a look: 2048 x 2048 pixels, 12 dates, one round
+    make bench-mapping ARGS=--full                the measurement: 70 dates, three rounds
     python benchmarks/map_scale.py --size 10980 --dates 12 --only-ours     a full tile
 
-Peers are re-creations of how the same is usually written; they work on a few windows, and their rate is scaled.
+All take turns on the same files. Peers work on a few windows, and their rate is scaled.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import wraps
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
 
 import map_peers
 import numpy as np
 import rasterio
-from interleaved import CORES, Contender, own_seconds, table, take_turns
+from interleaved import CORES, Contender, agree, ratio, table, take_turns
+from map_ours import Watched, ours
 from map_scene import MapScene, open_scene, write_scene
 
-from toolkit.features.stack import FeatureStack
-from toolkit.ground import block_files
-from toolkit.ground.memory import resident
-from toolkit.learning.checkpoint import Model
-from toolkit.mapping.classify import classify_tile
-from toolkit.mapping.memory import MappingParams, allot
+from toolkit.mapping.layers import CLASSES, VALIDITY
+from toolkit.mapping.precision import try_both
 from toolkit.products.raster import close_rasters
 from toolkit.series.tiling import FileTiling
-from toolkit.series.timeseries import TileSeries
+
+OURS, ALONE, DECODING = f"ours, {CORES} workers", "ours, 1 worker", "decoding"
+NARROW = "ours, bfloat16"
+GOALS = {
+    OURS: {map_peers.LOADER: 4.5, map_peers.NETWORK: 8.0, map_peers.FOREST: 8.0, map_peers.EOLEARN: 15.0},
+    NARROW: {map_peers.LOADER: 5.5, map_peers.NETWORK: 10.0, map_peers.FOREST: 10.0, map_peers.EOLEARN: 18.0},
+}
+"""Ours -> peer -> how many times the peer's rate it should have."""
+ROOM_GB = 8.0
+"""Memory given to ours while it takes turns with its peers."""
 
 
-def ours(scene: MapScene, folder: Path, memory_gb: float, workers: int = CORES) -> dict[str, Path]:
-    shutil.rmtree(folder, ignore_errors=True)
-    params = MappingParams(memory_gb=memory_gb, workers=workers)
-    return classify_tile(scene.series, scene.stack, scene.model, folder, params, key="bench")
-
-
-class Stages:
-    """Seconds that threads spend in each stage, all threads together."""
-
-    WATCHED = (
-        ("read", TileSeries, "read"),
-        ("gaps and features", FeatureStack, "compute"),
-        ("network", Model, "predict"),
-        ("write a block", block_files.np, "savez"),
-    )
-
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys([name for name, *_ in self.WATCHED], 0.0)
-        self._lock, self._stack = threading.Lock(), ExitStack()
-
-    def __enter__(self) -> Stages:
-        for name, owner, attribute in self.WATCHED:
-            self._stack.enter_context(patch.object(owner, attribute, self._timed(name, getattr(owner, attribute))))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def _timed(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
-        @wraps(function)
-        def timed(*arguments: object, **named: object) -> object:
-            begun = time.perf_counter()
-            try:
-                return function(*arguments, **named)
-            finally:
-                with self._lock:
-                    self.seconds[name] += time.perf_counter() - begun
-
-        return timed
-
-
-def one_run(scene_folder: Path, memory_gb: float) -> dict[str, object]:
+def one_run(scene_folder: Path, memory_gb: float) -> dict[str, Any]:
     """A map in a process of its own: what it took."""
-    command = [sys.executable, __file__, "--child", str(memory_gb), "--scene", str(scene_folder)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    command = [sys.executable, str(Path(__file__).with_name("map_ours.py")), str(scene_folder), str(memory_gb)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def child(scene_folder: Path, memory_gb: float) -> None:
-    scene = open_scene(scene_folder)
-    tiling = FileTiling.of(scene.series)
-    params = MappingParams(memory_gb=memory_gb, workers=CORES)
-    chosen = allot(scene.series, scene.stack, tiling, params.bytes, resident(), CORES)
-    base = resident()
-    with tempfile.TemporaryDirectory() as folder, Stages() as stages:
-        wall, used = time.perf_counter(), own_seconds()
-        ours(scene, Path(folder) / "map", memory_gb)
-        wall, used = time.perf_counter() - wall, own_seconds() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    found = {
-        "memory_gb": memory_gb, "peak_gb": peak / 1e9, "base_gb": base / 1e9, "wall": wall, "busy": used / wall / CORES,
-        "overlap": wall / (sum(stages.seconds.values()) / CORES), "stages": stages.seconds,
-        "mpx": scene.pixels / 1e6 / wall, "part": chosen.part, "workers": chosen.workers, "open": chosen.keep_open,
-        "decoded": chosen.decoded,
-    }  # fmt: skip
-    print(json.dumps(found))
-
-
-def show(found: dict[str, object]) -> None:
-    stages = found["stages"]
-    total = sum(stages.values())
-    shares = ", ".join(f"{name} {seconds / total:.0%}" for name, seconds in stages.items())
+def show(found: dict[str, Any]) -> None:
+    rate = f"{found['mpx'] / found['wall']:.3f} Mpx/s, {found['used'] / found['mpx']:.2f} core-seconds a Mpx"
+    height, width = found["part"]
     print(
-        f"{found['memory_gb']:5g} GB: peak {found['peak_gb']:.2f} GB ({found['peak_gb'] / found['memory_gb']:.0%}), "
-        f"{found['mpx']:.3f} Mpx/s, {found['mpx'] / CORES:.3f} a core, cores {found['busy']:.0%} busy, wall / "
-        f"(stages / cores) {found['overlap']:.2f}\n          {shares}; at first {found['workers']} worker(s), parts of "
-        f"{found['part'][0]} x {found['part'][1]}, files {'open' if found['open'] else 'opened anew'}, decoded "
-        f"{found['decoded']:.1f} times"
+        f"{found['memory']:5g} GB given: peak {found['peak']:.2f} GB ({found['peak'] / found['memory']:.0%}; "
+        f"{found['base']:.2f} before the start), {found['wall']:.0f} s, {rate}\n          "
+        f"{found['workers']} worker(s) on {height} x {width} pixels, tiles decoded {found['decoded']:.1f} times; "
+        f"{found['files']:.1f} GB of files, {found['written']:.3f} GB of maps",
+        flush=True,
     )
 
 
@@ -129,44 +68,85 @@ def decode(path: Path) -> None:
             raster.read(1, window=window)
 
 
+def check_agreement(scene: MapScene, folder: Path) -> None:
+    """Hold our map against the sequential loop's with the same network, on the pixels that were ever seen."""
+    paths = ours(scene, folder, ROOM_GB)
+    window, usual = map_peers.usual_classes(scene)
+    with rasterio.open(paths[CLASSES]) as classes, rasterio.open(paths[VALIDITY]) as validity:
+        seen = validity.read(1, window=window) > 0
+        differ = classes.read(1, window=window)[seen] != usual[seen]
+    # The window's edge is the end of 20 m bands there, and indices of the loop are not guarded against zero.
+    what = f"map of {len(np.unique(usual))} classes with the sequential loop's, share of a window's pixels that differ"
+    agree(what, float(differ.mean()), 0.01)
+
+
 def measure_peers(scene: MapScene, folder: Path, rounds: int, windows: int) -> None:
-    amount, pool = scene.pixels / 1e6, ThreadPoolExecutor(CORES)
-    contenders = [
-        Contender("decoding", lambda: list(pool.map(decode, scene.files)), amount),
-        Contender("ours", lambda: ours(scene, folder / "ours", 8), amount),
-        *map_peers.contenders(scene, folder, windows),
-    ]
-    take_turns(contenders, rounds)
-    pool.shutdown()
+    check_agreement(scene, folder / "ours")
+    amount = scene.pixels / 1e6
+    all_cores = Watched(lambda: ours(scene, folder / "ours", ROOM_GB), CORES)
+    with ExitStack() as until:
+        pool = until.enter_context(ThreadPoolExecutor(CORES))
+        contenders = [
+            Contender(DECODING, lambda: list(pool.map(decode, scene.files)), amount),
+            Contender(OURS, all_cores, amount),
+            Contender(ALONE, lambda: ours(scene, folder / "ours", ROOM_GB, workers=1), amount),
+            *_in_bfloat16(scene, folder),
+            *map_peers.contenders(scene, folder, windows, until),
+        ]
+        take_turns(contenders, rounds)
     dates, (height, width) = len(scene.series.acquisitions), scene.series.grid.shape
-    print(
-        table(
-            f"Maps of {height} x {width} pixels, {dates} dates, {CORES} cores", "Mpx", contenders, ["decoding", "ours"]
-        )
-    )
-    print("decoding: the same files, tile by tile, each once, by all cores, and dropped")
+    title = f"Maps of {height} x {width} pixels, {dates} dates, {CORES} cores"
+    print(table(title, "Mpx", contenders, [DECODING, ALONE]))
+    print("decoding: the same files, tile by tile, each once, by all cores, and dropped: the bound")
     for word in map_peers.REMARKS:
         print(word)
+    for line in (f"ours: {contenders[1].rate / CORES:.3f} Mpx/s and core", *all_cores.lines()):
+        print(line)
+    show_goals(contenders)
 
 
-def main() -> int:
+def _in_bfloat16(scene: MapScene, folder: Path) -> list[Contender]:
+    """Ours with the network in bfloat16, where this processor is made for it."""
+    trial = try_both(scene.series, scene.stack, scene.model, FileTiling.of(scene.series).cover())
+    print(f"  {trial}")
+    run = lambda: ours(scene, folder / "ours", ROOM_GB, precision="bfloat16")  # noqa: E731
+    return [Contender(NARROW, run, scene.pixels / 1e6)] if trial.faster > 1 else []
+
+
+def show_goals(contenders: list[Contender]) -> None:
+    named = {one.name: one for one in contenders}
+    print("\nratios of medians (of bests)")
+    print(f"  {OURS} / {ALONE}: {ratio(named[OURS], named[ALONE])}, wanted {0.85 * CORES:g}")
+    for mine, goals in GOALS.items():
+        for name, wanted in {DECODING: 1.0, **goals, map_peers.OTB: None}.items():
+            if mine in named and name in named:
+                words = {None: "", 1.0: ", 1 is the bound"}.get(wanted, f", wanted {wanted:g}" if wanted else "")
+                print(f"  {mine} / {name}: {ratio(named[mine], named[name])}{words}")
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="70 dates, three rounds (a quarter of an hour)")
     parser.add_argument("--size", type=int, default=2048, help="pixels a side (default: 2048)")
-    parser.add_argument("--dates", type=int, default=6, help="dates (default: 6)")
-    parser.add_argument("--codec", choices=["deflate", "zstd"], default="deflate", help="of the files")
-    parser.add_argument("--rounds", type=int, default=1, help="turns of every contender (default: 1)")
+    parser.add_argument("--dates", type=int, help="dates (default: 12, in full 70)")
+    parser.add_argument("--codec", choices=["deflate", "zstd"], default="zstd", help="of the files (default: zstd)")
+    parser.add_argument("--rounds", type=int, help="turns of every contender (default: 1, in full 3)")
     parser.add_argument("--windows", type=int, default=1, help="windows of 512 pixels that peers do (default: 1)")
     parser.add_argument("--memory", type=float, nargs="*", default=[1, 2, 4], help="budgets to be kept, GB")
     parser.add_argument("--only-ours", action="store_true", help="no peers")
     parser.add_argument("--scene", type=Path, help="folder of the scene, kept (default: one that is dropped)")
-    parser.add_argument("--child", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        child(options.scene, options.child)
-        return 0
+    options.dates = options.dates or (70 if options.full else 12)
+    options.rounds = options.rounds or (3 if options.full else 1)
+    return options
+
+
+def main() -> int:
+    options = arguments()
     with tempfile.TemporaryDirectory(prefix="landcover-bench-") as own:
-        folder = options.scene or Path(own) / "scene"
+        folder, begun = options.scene or Path(own) / "scene", time.perf_counter()
         write_scene(folder, options.size, options.dates, options.codec)
+        print(f"a scene of {options.dates} dates was written in {time.perf_counter() - begun:.0f} s", flush=True)
         for memory in options.memory:
             show(one_run(folder, memory))
         if not options.only_ours:

@@ -1,19 +1,23 @@
 """A scene to map at full width: products as Theia delivers them, a network of the published size, without training.
 
 Ten bands at 10 and 20 m in tiles of 512 x 512 pixels, texture and noise as in Sentinel-2 images, 40 % of clouds in
-coherent patches. The network has random weights: what it says is of no worth, what it costs is as ever.
+coherent patches; a scene of more than 2048 x 2048 pixels repeats that pattern (files compress each of their tiles by
+itself, so that it costs as much to read as any). The network has random weights: what it says is of no worth, what it
+costs is as ever.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from interleaved import CORES
 from rasterio.transform import from_origin
+from rasterio.windows import Window
 
 from toolkit.features.stack import FeatureParams, FeatureStack
 from toolkit.ground.bands import BAND_NAMES
@@ -27,6 +31,8 @@ from toolkit.series.timeseries import SeriesParams, TileSeries
 
 TEN_METRES = ("B2", "B3", "B4", "B8")
 CORNER = (300000, 4900020)
+PATTERN = 2048
+"""Pixels a side of what a scene repeats."""
 CODECS = {"deflate": {"compress": "deflate", "zlevel": 6}, "zstd": {"compress": "zstd", "zstd_level": 1}}
 PARAMS = SeriesParams.model_validate(
     {"source": "bench", "tiles": ["31TCJ"], "start": "2018-01-01", "end": "2018-12-27", "step_days": 10}
@@ -67,7 +73,8 @@ def random_model(stack: FeatureStack) -> Model:
     network = build_network(MlpParams(), InputLayout.of(stack.names, dates), len(nomenclature))
     count = len(stack.names)
     scale = Standardiser(np.full(count, 1500.0), np.full(count, 700.0))
-    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    # As drawn, the pixel hardly matters beside the biases, and all would be of one class.
+    weights = {name: value * (3 if value.dim() > 1 else 1) for name, value in network.state_dict().items()}
     return Model(MlpParams(), weights, scale, stack.names, nomenclature, dates, 0, {"epoch": 1, "f_score": 0.0})
 
 
@@ -83,20 +90,20 @@ def write_scene(folder: Path, size: int, dates: int, codec: str = "deflate") -> 
 
 
 def _write_date(folder: Path, day: int, place: int, size: int, codec: dict[str, object]) -> None:
-    rng = np.random.default_rng([7, place])
-    fields = _patches(np.random.default_rng(3), size, 32)
-    noise = rng.normal(0, 35, (size, size)).astype(np.float32)
+    rng, side = np.random.default_rng([7, place]), min(size, PATTERN)
+    fields = _patches(np.random.default_rng(3), side, 32)
+    noise = rng.normal(0, 35, (side, side)).astype(np.float32)
     name = f"SENTINEL2A_{np.datetime64('2018-01-01') + day}".replace("-", "") + "-105824-462_L2A_T31TCJ_C_V2-2"
     for number, band in enumerate(BAND_NAMES):
         season = 1 + 0.6 * np.sin(2 * np.pi * (day / 365 + fields * 0.5) + number * 0.3)
         values = np.roll(noise, 37 * number, axis=1) + 800 + 1200 * fields * season
         step = 1 if band in TEN_METRES else 2
         array = values[::step, ::step].clip(1, 12000).astype(np.int16)
-        _write(folder / name / f"{name}_FRE_{band}.tif", array, 10 * step, {**codec, "predictor": 2})
-    haze = _patches(rng, size, 64)
+        _write(folder / name / f"{name}_FRE_{band}.tif", array, 10 * step, size // step, {**codec, "predictor": 2})
+    haze = _patches(rng, side, 64)
     cloud = (haze < np.quantile(haze, np.clip(rng.normal(0.4, 0.25), 0.02, 0.98))).astype(np.uint8)
     for kind, mask in (("CLM", cloud), ("EDG", np.zeros_like(cloud)), ("SAT", np.zeros_like(cloud))):
-        _write(folder / name / "MASKS" / f"{name}_{kind}_R1.tif", mask, 10, codec)
+        _write(folder / name / "MASKS" / f"{name}_{kind}_R1.tif", mask, 10, size, codec)
 
 
 def _patches(rng: np.random.Generator, size: int, side: int) -> np.ndarray:
@@ -105,11 +112,14 @@ def _patches(rng: np.random.Generator, size: int, side: int) -> np.ndarray:
     return coarse.repeat(side, axis=0).repeat(side, axis=1)[:size, :size]
 
 
-def _write(path: Path, array: np.ndarray, pixel: int, codec: dict[str, object]) -> None:
+def _write(path: Path, pattern: np.ndarray, pixel: int, size: int, codec: dict[str, object]) -> None:
+    """A pattern (y, x), repeated to `size` x `size` pixels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    height, width = array.shape
+    side = len(pattern)
     with rasterio.open(
-        path, "w", driver="GTiff", height=height, width=width, count=1, dtype=array.dtype, crs="EPSG:32631",
+        path, "w", driver="GTiff", height=size, width=size, count=1, dtype=pattern.dtype, crs="EPSG:32631",
         transform=from_origin(*CORNER, pixel, pixel), tiled=True, blockxsize=512, blockysize=512, **codec,
     ) as target:  # fmt: skip
-        target.write(array, 1)
+        for row, col in product(range(0, size, side), repeat=2):
+            part = pattern[: size - row, : size - col]
+            target.write(part, 1, window=Window(col, row, part.shape[1], part.shape[0]))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 
 from toolkit import Experiment, apply_model, clean, mosaic, plan, run
 from toolkit.cli import main
@@ -217,3 +219,31 @@ def test_a_model_of_raw_dates_goes_to_another_year(tiny_demo: Path, elsewhere: P
     folder = RunFolder(experiment.folder)
     path = apply_model(folder.model, elsewhere, "s2_demo", [TILE], start="2019-01-01", folder=tmp_path / "m")
     assert np.array_equal(read(path.parent / TILE / "classes.tif"), read(folder.tile(TILE) / "classes.tif"))
+
+
+def test_several_models_make_one_map_of_the_mean_of_their_probabilities(trained: Experiment, tmp_path: Path) -> None:
+    model = Model.load(saved(trained))
+    rng = np.random.default_rng(3)
+    shaken = {name: one + 0.05 * torch.from_numpy(rng.normal(size=one.shape)).float() for name, one in
+              model.weights.items()}  # fmt: skip
+    replace(model, weights=shaken).save(tmp_path / "second")
+    tile, catalog = trained.series.tiles[0], trained.path.parent / "data_catalog.yml"
+
+    def mapped(name: str, **mapping: object) -> tuple[Experiment, np.ndarray]:
+        apply_model(
+            saved(trained), catalog, "s2_demo", [tile], folder=tmp_path / name, probabilities=True, **mapping
+        )  # fmt: skip
+        experiment = Experiment.load(tmp_path / name / "experiment.yml")
+        with rasterio.open(RunFolder(experiment.folder).tile(tile) / "probabilities.tif") as dataset:
+            return experiment, dataset.read().astype(int)
+
+    second = str(tmp_path / "second")
+    experiment, both = mapped("both", ensemble=[second])
+    assert len(load_model(experiment).members) == 2  # type: ignore[union-attr]
+    _, first = mapped("first")
+    _, twice = mapped("twice", ensemble=[str(saved(trained))])
+    assert np.abs(first - twice).max() <= 1, "a model twice is the model"
+    assert np.abs(first - both).max() > 1
+    assert not plan(experiment).tiles
+    replace(model, weights=shaken, seed=99).save(tmp_path / "second")
+    assert plan(experiment, time=False).tiles, "another model in the ensemble is another map"

@@ -1,4 +1,3 @@
-# ruff: noqa: F401, F811 - fixtures of another file
 """The layers besides classes, confidence and validity: from the network to the mosaic."""
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from tests.mapping.test_mapping import NAMES, STACK, model, read, series
+from tests.mapping.conftest import NAMES, STACK
+from tests.mapping.test_mapping import read
 from toolkit.features.reading import TileFeatures
 from toolkit.ground.grid import Block, from_bounds
 from toolkit.ground.parts import PartSize
@@ -84,7 +84,7 @@ def test_layers_do_not_depend_on_blocks_and_parts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    parts = BlockClassifier(series, STACK, model, layers_of(EVERYTHING), PartSize((16, 12)))(Block(0, 0, 40, 40))
+    parts = BlockClassifier(series, STACK, model, layers_of(EVERYTHING), part=PartSize((16, 12)))(Block(0, 0, 40, 40))
     monkeypatch.setattr(FileTiling, "block_size", (16, 16))
     again = classify_tile(series, STACK, model, tmp_path / "again", EVERYTHING, key="k")
     for layer, path in maps.items():

@@ -14,68 +14,23 @@ import torch
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from tests.conftest import write_theia, write_tif
+from tests.conftest import write_tif
+from tests.mapping.conftest import NAMES, STACK
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ModelError, ParameterError, ProductError, RunFolderError
 from toolkit.ground.grid import Block, blocks, from_bounds
-from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.parts import PartSize
-from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.checkpoint import Model
-from toolkit.learning.models import MlpParams
-from toolkit.learning.parameters import LearningParams
-from toolkit.learning.training import train_network
-from toolkit.mapping import memory, mosaic
+from toolkit.mapping import classify, memory, mosaic
 from toolkit.mapping.classify import ALWAYS, BlockClassifier, classify_tile
-from toolkit.mapping.memory import MappingParams, allot, bytes_a_pixel, part_bytes
+from toolkit.mapping.memory import Allotment, MappingParams, allot, bytes_a_pixel, part_bytes
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
 from toolkit.products import raster
-from toolkit.products.raster import close_rasters, grid_of
-from toolkit.products.theia import find_theia
+from toolkit.products.raster import grid_of
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.tiling import FileTiling, StoredFile
-from toolkit.series.timeseries import SeriesParams, TileSeries
-
-NAMES = Nomenclature("two", (LandCoverClass(3, "Dark & <wet>", "#112233"), LandCoverClass(9, "Bright", "#ffee00")))
-STACK = FeatureStack(("B2", "B8"), ("2018-01-01", "2018-04-01"), ())
-
-
-@pytest.fixture
-def series(tmp_path: Path) -> TileSeries:
-    """40 x 40 pixels: dark left, bright right; a corner that was never seen, half of it clouded once."""
-    value = np.full((40, 40), 500)
-    value[:, 20:] = 4000
-    never = np.zeros((40, 40), dtype=np.uint8)
-    never[:5, :5] = 1
-    once = never.copy()
-    once[30:, :] = 1
-    for day, cloud in (("2018-01-10", never), ("2018-03-01", once)):
-        write_theia(tmp_path / "theia", day, size=40, value=value, cloud=cloud)
-    params = SeriesParams.model_validate(
-        {"source": "s", "tiles": ["31TCJ"], "start": "2018-01-01", "end": "2018-06-30", "bands": ["B2", "B8"]}
-    )
-    yield TileSeries.open("31TCJ", find_theia(tmp_path / "theia"), params)
-    close_rasters()
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    rng = np.random.default_rng(0)
-    codes = np.repeat(np.array([3, 9], dtype=np.uint8), 200)
-    features = np.where(codes == 3, 520, 4020)[:, None] + rng.normal(0, 100, (400, len(STACK)))
-    folder = tmp_path_factory.mktemp("learning")
-    train_network(
-        TrainingSamples(features.astype(np.float32), codes, np.arange(400) // 10),
-        LearningParams(network=MlpParams(hidden=(8,)), epochs=15, batch_size=32, learning_rate=0.01),
-        seed=0,
-        nomenclature=NAMES,
-        feature_names=STACK.names,
-        dates=np.array(STACK.dates, dtype="datetime64[D]"),
-        folder=folder,
-        key="k",
-    )
-    return Model.load(folder / "model")
+from toolkit.series.timeseries import TileSeries
 
 
 def read(path: Path) -> np.ndarray:
@@ -143,7 +98,7 @@ def test_broken_run_goes_on_and_ends_with_the_same_bytes(
 
     def fails_at_the_fifth(self: TileSeries, block: Block, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
         calls.append(block)
-        if len(calls) == 5:
+        if len(calls) == 1 + 5:  # the first is of a few pixels, to see what the process takes
             raise ProductError("gone")
         return read_block(self, block, buffer)
 
@@ -154,7 +109,7 @@ def test_broken_run_goes_on_and_ends_with_the_same_bytes(
     calls.extend([None] * 10)
     before = len(calls)
     broken = classify_tile(series, STACK, model, tmp_path / "b", MappingParams(workers=1), key="k")
-    assert len(calls) - before <= len(list(blocks((40, 40), 16))) - 4
+    assert len(calls) - before <= 1 + len(list(blocks((40, 40), 16))) - 4
     for layer in unbroken:
         assert unbroken[layer].read_bytes() == broken[layer].read_bytes()
 
@@ -183,6 +138,41 @@ def test_memory_decides_how_much_is_worked_on_at_once(series: TileSeries) -> Non
     assert not found[0].keep_open, "half a gigabyte for open files is not to be had of one"
     for gb, one in zip((1, 2, 4, 16), found, strict=True):
         assert one.workers * one.worker_bytes + 350e6 <= gb * 1e9
+
+
+def test_parts_of_a_small_budget_are_whole_tiles_of_the_files(series: TileSeries) -> None:
+    """The parts that 1 GB allows 70 dates decode no tile of 10 m twice, and those of 20 m once a part."""
+    many = replace(series, acquisitions=series.acquisitions * 35, bands=PUBLISHED.bands)
+    files = tuple(replace(one, keeps_lines=one.ring > 0) for one in theia_tiling().files)
+    found = allot(many, PUBLISHED, replace(theia_tiling(), files=files), 1_000_000_000, 460_000_000, 2)
+    assert (found.part, found.workers) == ((512, 512), 1)
+    assert found.decoded < 2.5
+    assert found.lines_bytes <= 32_000_000
+
+
+def test_what_the_first_pixels_bring_is_measured(
+    series: TileSeries, model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+
+    def noted(*arguments: object) -> Allotment:
+        told.append(arguments[4])  # type: ignore[arg-type]
+        return allot(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(classify, "allot", noted)
+    monkeypatch.setattr(classify, "resident", lambda: 300_000_000 + len(read_of) * 1_000_000)
+    read_of: list[int] = []
+    read_block = TileSeries.read
+
+    def counted(self: TileSeries, *arguments: object) -> tuple[np.ndarray, np.ndarray]:
+        read_of.append(len(self.acquisitions))
+        return read_block(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TileSeries, "read", counted)
+    many = replace(series, acquisitions=series.acquisitions * 3)
+    classify_tile(many, STACK, model, tmp_path / "a", MappingParams(), key="k")
+    assert told == [301_000_000], "measured after a first look"
+    assert read_of[0] == classify.FEW_DATES < read_of[1] == 6
 
 
 def test_memory_that_is_not_enough_is_refused_before_anything_is_read(series: TileSeries) -> None:
@@ -354,11 +344,13 @@ class FailingModel:
         self.model, self.most, self.refused = model, most, 0
         self.nomenclature = model.nomenclature
 
-    def predict_outputs(self, features: np.ndarray, wanted: tuple[str, ...]) -> dict[str, np.ndarray]:
+    def predict_outputs(
+        self, features: np.ndarray, wanted: tuple[str, ...], *, standardised: bool
+    ) -> dict[str, np.ndarray]:
         if features.shape[1] > self.most:
             self.refused += 1
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
-        return self.model.predict_outputs(features, wanted)
+        return self.model.predict_outputs(features, wanted, standardised=standardised)
 
 
 def test_where_memory_does_not_suffice_blocks_are_halved_and_it_is_said(series: TileSeries, model: Model) -> None:
@@ -379,7 +371,7 @@ def test_an_error_that_is_not_about_memory_is_not_tried_again(series: TileSeries
     class Broken:
         nomenclature = NAMES
 
-        def predict_outputs(self, features: np.ndarray, wanted: tuple[str, ...]) -> None:
+        def predict_outputs(self, features: np.ndarray, wanted: tuple[str, ...], *, standardised: bool) -> None:
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     part = PartSize((256, 256))
@@ -412,3 +404,4 @@ def test_decoding_counts_the_tiles_that_a_block_touches() -> None:
     files = tuple(replace(one, keeps_lines=one.ring > 0) for one in theia_tiling().files)
     kept = replace(theia_tiling(), files=files)
     assert kept.decoded_bytes((1024, 1024)) == 70 * (4 * 2 + 2 * 6 * 2 / 4), "and lines are kept for that"
+    assert kept.decoded_bytes((512, 512)) == 70 * (4 * 2 + (1 + 1 / 4) * 6 * 2), "and for parts of tiles"

@@ -13,8 +13,9 @@ import pytest
 import rasterio
 import shapely
 
+from tests.mapping.conftest import NAMES
 from tests.mapping.test_layers import write_layers
-from tests.mapping.test_mapping import NAMES, read
+from tests.mapping.test_mapping import read
 from toolkit import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.mapping.layers import LAYERS

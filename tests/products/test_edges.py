@@ -68,6 +68,25 @@ def test_a_tile_is_decoded_twice_at_most(path: Path, monkeypatch: pytest.MonkeyP
     assert all(one[0] % TILE == 0 and one[1] % TILE == 0 for one in read)
 
 
+def test_parts_of_a_tile_decode_that_tile_and_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[tuple[int, int]] = []
+
+    def counted(path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
+        first, last = (row // TILE, col // TILE), ((row + height - 1) // TILE, (col + width - 1) // TILE)
+        assert first == last, "a window of several tiles"
+        decoded.append(first)
+        return read_window(path, row, col, height, width, fill)
+
+    monkeypatch.setattr(edges, "read_window", counted)
+    store, half = EdgeStore(), TILE // 2
+    for row in range(0, 64, half):
+        for col in range(0, 64, half):
+            found = store.read(path, row, col, half, half, -1)
+            assert np.array_equal(found, read_window(path, row - 1, col - 1, half + 2, half + 2, -1))
+    inner = [decoded.count((i, j)) for i in range(4) for j in range(4)]
+    assert max(inner) <= 4 + 1, "once for each part, and once for its lines"
+
+
 def test_few_lines_are_kept_and_none_travels(path: Path) -> None:
     store = EdgeStore(most_bytes=1000)
     for row in range(0, 64, TILE):

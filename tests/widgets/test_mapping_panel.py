@@ -54,7 +54,7 @@ def seen(panel: MappingPanel) -> dict[str, tuple[str, ...]]:
 def test_the_plan_stands_beside_the_forms_and_follows_the_experiment(
     panel: MappingPanel, experiment: Experiment
 ) -> None:
-    for word in ("31TCJ: 0.0 million pixels", "up to date", "31TCK, 31TDJ, 31TDK", " dates", "4.0 GB at most"):
+    for word in ("31TCJ: 6,400 pixels", "up to date", "31TCK, 31TDJ, 31TDK", " dates", "4.0 GB at most"):
         assert word in panel.table.value
     assert "not probed" in panel.table.value and "lc-stale" not in panel.table._dom_classes
     assert panel.problem.value == panel.refused.value == panel.progress.value == ""

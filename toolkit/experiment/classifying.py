@@ -26,7 +26,16 @@ from toolkit.ground.clusters import cluster_crew
 from toolkit.ground.errors import RunFolderError
 from toolkit.ground.locking import only_process_in
 from toolkit.ground.streaming import Progress, stream_all
-from toolkit.mapping.classify import classify_tile, layers_of, map_job, more_bytes, write_maps
+from toolkit.learning.precision import Stored
+from toolkit.mapping.classify import (
+    classify_tile,
+    layers_of,
+    map_job,
+    more_bytes,
+    precision_of,
+    precision_tags,
+    write_maps,
+)
 from toolkit.mapping.memory import PROCESS_BYTES, allot
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -105,6 +114,8 @@ class _Tiles:
     reporter: Reporter
     open: dict[str, tuple[TileSeries, Record]] = field(default_factory=dict)
     """Those whose blocks are at work."""
+    precisions: dict[str, Stored] = field(default_factory=dict)
+    """In which numbers each is classified."""
 
     def waiting(self) -> list[tuple[str, Record]]:
         """The tiles to be classified, and what their maps are made from; whether they may be is asked of all first."""
@@ -129,13 +140,18 @@ class _Tiles:
             self.open[tile] = series, record
             self.reporter.tell(Event(f"classify {tile}", "running"))
             tiling, stack = FileTiling.of(series), experiment.stack
+            progress, say = telling(self.reporter, f"classify {tile}")
+            precision = precision_of(
+                experiment.mapping.precision, series, stack, self.model, folder.tile(tile), tiling,
+                key=record.key, say=say,
+            )  # fmt: skip
+            self.precisions[tile] = precision
             layers = layers_of(experiment.mapping)
             more = more_bytes(layers, len(self.model.nomenclature))
             allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads, more)
-            progress = self.reporter.progress(f"classify {tile}")
             yield map_job(
                 series, stack, self.model, folder.tile(tile), allotment, tiling,
-                key=record.key, layers=layers, progress=progress,
+                key=record.key, layers=layers, precision=precision, progress=progress,
             )  # fmt: skip
 
     def write(self, job: StreamJob, results: BlockResults) -> None:
@@ -146,7 +162,8 @@ class _Tiles:
             if record.key != began.key:
                 raise RunFolderError(f"the images of tile {job.name} were changed while it was classified; start again")
             folder = RunFolder(self.experiment.folder).tile(job.name)
-            tags, layers = provenance_tags(self.experiment, record), layers_of(self.experiment.mapping)
+            tags = precision_tags(self.precisions[job.name]) | provenance_tags(self.experiment, record)
+            layers = layers_of(self.experiment.mapping)
             write_maps(results, series, self.model, folder, tags, layers)
             note_maps(self.experiment, record, folder, job.name)
             return outcome(series)

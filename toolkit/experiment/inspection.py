@@ -32,7 +32,7 @@ from toolkit.ground.bands import NODATA
 from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, ProductError
 from toolkit.ground.grid import Block
 from toolkit.ground_truth.polygons import GroundTruth
-from toolkit.learning.checkpoint import Model
+from toolkit.learning.ensemble import AnyModel
 from toolkit.mapping.mosaic import distance_to_middle
 from toolkit.products.raster import close_rasters, grid_of
 from toolkit.series.methods import methods_beside
@@ -254,7 +254,7 @@ class _Visit:
         order = np.argsort(-shares, kind="stable")
         return dict(zip(model.nomenclature.codes[order].tolist(), shares[order].tolist(), strict=True))
 
-    def _load_model(self) -> Model:
+    def _load_model(self) -> AnyModel:
         return load_model(self.experiment)
 
     def _mapped(self, place: Place) -> Mapped | None:

@@ -182,7 +182,7 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
     cluster, mapping = experiment.cluster, experiment.mapping
     more = more_bytes(layers_of(mapping), len(experiment.nomenclature))
     if cluster.kind == "none":
-        processes, budget, base, threads = 1, mapping.bytes, resident(), mapping.most_workers
+        processes, budget, threads, base = 1, mapping.bytes, mapping.most_workers, resident() + START_BYTES
     else:
         processes, threads, base = cluster.processes, cluster.threads, PROCESS_BYTES
         budget = int(cluster.worker_memory(mapping.memory_gb) * 1e9)

@@ -191,7 +191,7 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
     folder = RunFolder(experiment.folder)
     return Step(
         f"classify {tile}",
-        (*SERIES, *(f"mapping.{layer}" for layer in ASKED)),
+        (*SERIES, "mapping.precision", *(f"mapping.{layer}" for layer in ASKED)),
         tuple(folder.tile(tile) / f"{layer}.tif" for layer in layers_of(experiment.mapping)),
         inputs=fingerprint_files(input_files(experiment, [tile]), experiment.path.parent),
         after=() if experiment.chosen_model else ("train",),

@@ -45,6 +45,7 @@ AS_BEFORE: Mapping[str, Any] = {
     "series.gap_filling": LINEAR,
     "features.representation": "gap_filled",
     "learning.interpolator": NO_INTERPOLATOR,
+    "mapping.precision": "float32",
     "mapping.longest_gap": False,
     "mapping.probabilities": False,
     "mapping.margin": False,

@@ -68,7 +68,7 @@ class MemoryPace:
         changed: is told the number of blocks at once when it changes.
     """
 
-    SURE = 0.7
+    SURE = 0.95
     """Share of the budget below which an estimate is relied on."""
 
     def __init__(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
@@ -14,12 +15,14 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.block_files import Arrays, BlockResults, StreamJob
 from toolkit.ground.crews import Crew, LocalCrew
 from toolkit.ground.grid import Block
+from toolkit.ground.ledger import key_of
 from toolkit.ground.memory import MemoryPace, PeakWatch, resident
 from toolkit.ground.parts import PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
-from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
+from toolkit.learning.ensemble import AnyModel
+from toolkit.learning.precision import Precision, Stored
 from toolkit.mapping.layers import (
     CLASSES,
     CONFIDENCE,
@@ -31,9 +34,11 @@ from toolkit.mapping.layers import (
     VALIDITY,
     layer_bytes,
 )
-from toolkit.mapping.memory import Allotment, MappingParams, allot
+from toolkit.mapping.memory import START_BYTES, Allotment, MappingParams, allot
+from toolkit.mapping.precision import form_of, settle_precision
 from toolkit.mapping.rasters import forget_others, map_writers, write_block
-from toolkit.products.raster import raster_memory, use_raster_memory
+from toolkit.products.edges import MOST_BYTES
+from toolkit.products.raster import close_rasters, raster_memory, use_raster_memory
 from toolkit.series.buffers import BufferPool
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -45,6 +50,9 @@ ASKED = (LONGEST_GAP, PROBABILITIES, MARGIN, ENTROPY)
 BY_THE_NETWORK = {CLASSES: outputs.CLASS, CONFIDENCE: outputs.CONFIDENCE, PROBABILITIES: outputs.PROBABILITIES}
 BY_THE_NETWORK |= {MARGIN: outputs.MARGIN, ENTROPY: outputs.ENTROPY}
 """Layer -> output of the network."""
+
+FEW_DATES, SIDE = 3, 64
+"""Dates, and pixels a side, that are worked on to see what a process takes before its first block."""
 
 WHOLE_BLOCKS = (1 << 30, 1 << 30)
 """The size of parts where a block is not divided."""
@@ -66,15 +74,22 @@ class BlockClassifier:
 
     series: TileSeries
     stack: FeatureStack
-    model: Model
+    model: AnyModel
     layers: Sequence[str] = ALWAYS
+    precision: Stored = "float32"
+    """Of the network's arithmetic."""
     part: PartSize = field(default_factory=lambda: PartSize(WHOLE_BLOCKS), compare=False)
     """How much is worked on at a time."""
     cache_mb: int | None = None
     """GDAL's cache in a process that only works on blocks."""
     keep_open: bool = True
     """Whether files stay open there."""
+    lines_bytes: int = MOST_BYTES
+    """Lines at the edges of files' tiles that are kept."""
     buffers: BufferPool = field(default_factory=BufferPool, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.buffers.edges.most_bytes = self.lines_bytes
 
     def __call__(self, block: Block) -> Arrays:
         """Each of the layers of a block, (y, x); probabilities (class, y, x)."""
@@ -82,6 +97,7 @@ class BlockClassifier:
 
     def settle(self) -> None:
         """Make a process ready that does nothing but work on blocks."""
+        self.buffers.edges.most_bytes = self.lines_bytes
         if self.cache_mb is not None:
             use_raster_memory(self.cache_mb, keep_open=self.keep_open)
 
@@ -89,10 +105,12 @@ class BlockClassifier:
         shape, names = (block.height, block.width), self.model.nomenclature
         found = {layer: LAYERS[layer].empty(shape, names) for layer in self.layers}
         wanted = {layer: BY_THE_NETWORK[layer] for layer in self.layers if layer in BY_THE_NETWORK}
+        form = form_of(self.model, self.precision)
         with self.buffers.one() as buffer:
-            strips = TileFeatures(self.series, self.stack).strips_for_map(block, buffer)
+            strips = TileFeatures(self.series, self.stack).strips_for_map(block, buffer, form)
             for rows, features, clear, seen, validity in strips:
-                given = self.model.predict_outputs(features.reshape(len(features), -1), tuple(wanted.values()))
+                columns, outputs_wanted = features.reshape(len(features), -1), tuple(wanted.values())
+                given = self.model.predict_outputs(columns, outputs_wanted, standardised=not form.plain)
                 for layer, output in wanted.items():
                     values = given[output].reshape(*given[output].shape[:-1], *seen.shape)
                     found[layer][..., rows, :] = np.where(seen, values, LAYERS[layer].unseen)
@@ -106,32 +124,70 @@ class BlockClassifier:
 def map_job(
     series: TileSeries,
     stack: FeatureStack,
-    model: Model,
+    model: AnyModel,
     folder: Path,
     allotment: Allotment,
     tiling: FileTiling,
     *,
     key: str,
     layers: Sequence[str] = ALWAYS,
+    precision: Stored = "float32",
     progress: Progress = no_progress,
     say: Say | None = None,
 ) -> StreamJob:
     """The classification of a tile as work on blocks; their files go to `folder/.blocks`.
+
+    Args:
+        precision: as `precision_of` gives it.
 
     Raises:
         ModelError: the model was trained on other features.
     """
     model.check_features(stack.names, definitions=stack.definitions)
     part = PartSize(allotment.part, tiling.finest, say)
-    work = BlockClassifier(series, stack, model, layers, part, allotment.cache_mb, allotment.keep_open)
+    work = BlockClassifier(
+        series, stack, model, layers, precision, part,
+        allotment.cache_mb, allotment.keep_open, allotment.lines_bytes,
+    )  # fmt: skip
+    return StreamJob(
+        work, tiling.cover(), folder / ".blocks", _key_of_blocks(key, tiling, precision), progress, series.tile
+    )
+
+
+def precision_of(
+    wanted: Precision,
+    series: TileSeries,
+    stack: FeatureStack,
+    model: AnyModel,
+    folder: Path,
+    tiling: FileTiling,
+    *,
+    key: str,
+    say: Say | None = None,
+) -> Stored:
+    """The precision of a tile's map: that of the blocks which are there, else by a trial (see `settle_precision`).
+
+    Raises:
+        ParameterError: bfloat16 is wanted, and the network cannot be run in it.
+        ProductError: a file cannot be read. FeatureError: an external feature fails.
+    """
+    begun = key_of(folder / ".blocks")
+    for precision in get_args(Stored):
+        if wanted in ("auto", precision) and begun == _key_of_blocks(key, tiling, precision):
+            return precision
+    return settle_precision(wanted, series, stack, model, tiling.cover(), say or (lambda _: None))
+
+
+def _key_of_blocks(key: str, tiling: FileTiling, precision: Stored) -> str:
+    """What the arrays of a tile's blocks depend on; another cut or precision never goes on with them."""
     height, width = tiling.block_size
-    return StreamJob(work, tiling.cover(), folder / ".blocks", f"{key} {height} {width}", progress, series.tile)
+    return f"{key} {height} {width}" + ("" if precision == "float32" else f" {precision}")
 
 
 def classify_tile(
     series: TileSeries,
     stack: FeatureStack,
-    model: Model,
+    model: AnyModel,
     folder: Path,
     params: MappingParams,
     *,
@@ -163,11 +219,38 @@ def classify_tile(
     tiling = FileTiling.of(series)
     layers = layers_of(params)
     more = more_bytes(layers, len(model.nomenclature))
-    allotment = allot(series, stack, tiling, params.bytes, resident(), params.most_workers, more)
-    job = map_job(series, stack, model, folder, allotment, tiling, key=key, layers=layers, progress=progress, say=say)
+    precision = precision_of(params.precision, series, stack, model, folder, tiling, key=key, say=say)
+    base = ready(BlockClassifier(series, stack, model, layers, precision), tiling.cover()[0])
+    allotment = allot(series, stack, tiling, params.bytes, base, params.most_workers, more)
+    job = map_job(
+        series, stack, model, folder, allotment, tiling,
+        key=key, layers=layers, precision=precision, progress=progress, say=say,
+    )  # fmt: skip
     with local_crew(job, allotment, params) if crew is None else _given(crew) as crew:
         ((_, results),) = stream_all([job], crew)
-    return write_maps(results, series, model, folder, tags or {}, layers)
+    return write_maps(results, series, model, folder, precision_tags(precision) | dict(tags or {}), layers)
+
+
+def ready(work: BlockClassifier, block: Block) -> int:
+    """Bytes that this process takes once all is there that the first pixels bring: compiled code, the network.
+
+    A few pixels of a few dates are worked on for that. External features may want more of them: theirs is an estimate.
+
+    Raises:
+        ProductError: a file cannot be read.
+    """
+    if work.stack.external:
+        return resident() + START_BYTES
+    few = replace(work.series, acquisitions=work.series.acquisitions[:FEW_DATES])
+    with torch_threads(1), raster_memory(1, keep_open=False):
+        replace(work, series=few)(Block(block.row, block.col, min(SIDE, block.height), min(SIDE, block.width)))
+    close_rasters()
+    return resident()
+
+
+def precision_tags(precision: Stored) -> dict[str, str]:
+    """What a map says of its numbers; nothing where they are the usual ones."""
+    return {} if precision == "float32" else {"PRECISION": precision}
 
 
 @contextmanager
@@ -197,7 +280,7 @@ def _given(crew: Crew) -> Iterator[Crew]:
 def write_maps(
     results: BlockResults,
     series: TileSeries,
-    model: Model,
+    model: AnyModel,
     folder: Path,
     tags: Mapping[str, str],
     layers: Sequence[str] = ALWAYS,

@@ -12,8 +12,8 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.block_files import work_and_write
 from toolkit.ground.grid import Block
 from toolkit.ground.parts import PartSize
-from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
+from toolkit.learning.ensemble import AnyModel
 from toolkit.mapping.classify import ALWAYS, BlockClassifier
 from toolkit.mapping.layers import layer_bytes
 from toolkit.mapping.memory import Allotment, allot
@@ -90,7 +90,7 @@ def forecast_tile(
 def probe(
     series: TileSeries,
     stack: FeatureStack,
-    model: Model,
+    model: AnyModel,
     forecast: TileForecast,
     folder: Path,
     layers: Sequence[str] = ALWAYS,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from toolkit.features.reading import strip_pixels
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import Params, param
+from toolkit.learning.precision import Precision
 from toolkit.products.edges import MOST_BYTES
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -30,14 +31,20 @@ bytes of a file."""
 WORK_COPIES = 1.3
 """Peak of a block's memory over that of its series and features, where these are whole in memory: 1.02 to 1.07 measured
 on 70 dates of 10 bands with blocks of 512 and 256; the rest is margin."""
-WORKER_BYTES = 40_000_000
+WORKER_BYTES = 20_000_000
 """What a worker takes besides: activations of the network, memory that the allocator keeps."""
 START_BYTES = 120_000_000
-"""What the first blocks bring into memory for good: compiled code, the libraries' own working memory."""
-PROCESS_BYTES = 500_000_000
-"""What a process that only works on blocks takes before the first: the interpreter, torch, GDAL (0.43 GB measured)."""
+"""What the first pixels bring into memory for good, where that is not measured: compiled code, the network, the
+libraries' own working memory (80 MB measured)."""
+PROCESS_BYTES = 500_000_000 + START_BYTES
+"""What a process that only works on blocks takes: the interpreter, torch, GDAL, and what the first pixels bring (0.46
+GB measured)."""
+SPARE = 1 / 64
+"""Share of the budget that is given to nobody: what the allocator keeps and cannot use again."""
 GDAL_SHARE = 1 / 32
 """Share of the budget for GDAL's cache of tiles; where blocks fit the files, hardly a tile is asked for twice."""
+LINES_SHARE = 1 / 32
+"""Share of the budget, at most, for the lines at the edges of files' tiles."""
 
 OPENING_SECONDS, DECODED_BYTES_A_SECOND, COMPUTED_PIXELS_A_SECOND = 6e-4, 3e8, 3e5
 """Costs by which a choice is made: to open a file, to decode, to compute (on one core; only their ratios matter)."""
@@ -50,6 +57,12 @@ class MappingParams(Params):
 
     memory_gb: float = param(4.0, "Memory that may be used; it decides the size of blocks.", unit="GB", ge=1, le=4096)
     workers: int | None = param(None, "Blocks worked on at the same time. Empty: one a processor core.", ge=1, le=1024)
+    precision: Precision = param(
+        "float32",
+        "Of the network's arithmetic: float32; bfloat16, faster on processors and GPUs made for it and many times "
+        "slower on others; auto, bfloat16 where a trial on the tile finds it faster and no more than 0.2 % of the "
+        "pixels of another class, so that maps of two machines may differ.",
+    )
     longest_gap: bool = param(
         False, "Also write the longest time between two clear dates, days, to `longest_gap.tif` of each tile."
     )
@@ -62,6 +75,11 @@ class MappingParams(Params):
     )
     model: Path | None = param(
         None, "Folder of a saved model to classify with, relative to the experiment file. Empty: the experiment's own."
+    )
+    ensemble: tuple[str, ...] = param(
+        (),
+        "Folders of further saved models, relative to the experiment file, such as those of other seeds. The map is of "
+        "the mean of the probabilities of all models; images are read once.",
     )
     crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
 
@@ -94,6 +112,8 @@ class Allotment:
     """Bytes decoded over the bytes that there are: 1 where each tile is decoded once."""
     seconds_a_pixel: float
     """By which choices are compared; not a forecast."""
+    lines_bytes: int = MOST_BYTES
+    """Lines at the edges of files' tiles that are kept: see `products/edges.py`."""
 
 
 def allot(
@@ -109,24 +129,20 @@ def allot(
 
     Args:
         budget: bytes that the process may take in all.
-        base: bytes that it takes before the first block.
+        base: bytes that it takes when it is ready for the first block.
         more: bytes a pixel of the layers besides classes, confidence and validity.
 
     Raises:
         ParameterError: the smallest part does not fit.
     """
     cache = int(min(256e6, GDAL_SHARE * budget))
-    room = budget - base - START_BYTES - cache
-    lines = {True: MOST_BYTES, False: 0}  # of files' tiles, kept where blocks are whole
-    choices = [
-        one
-        for one in _choices(series, stack, tiling, most_workers, cache, more)
-        if one.workers * one.worker_bytes + lines[one.part == tiling.block_size] <= room
-    ]
+    lines = int(min(MOST_BYTES, LINES_SHARE * budget)) if any(one.keeps_lines for one in tiling.files) else 0
+    taken = base + cache + lines + int(SPARE * budget)
+    every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more)]
+    choices = [one for one in every if taken + one.workers * one.worker_bytes <= budget]
     if choices:
         return min(choices, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))
-    least = min(one.worker_bytes for one in _choices(series, stack, tiling, 1, cache, more))
-    needed = (least + base + START_BYTES + cache) / 1e9
+    needed = (taken + min(one.worker_bytes for one in every)) / 1e9
     raise ParameterError(
         f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the {tiling.dates} dates "
         f"and {len(stack)} features of the smallest part of a block; give more"
@@ -161,7 +177,7 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + series_bytes + RESULT_BYTES)
     # A 20 m band of a prepared series is read with all its dates before it comes to 10 m.
     read = READ_BYTES + (len(series.acquisitions) // 2 if series.prepared else 0)
-    return pixels * (series_bytes + read + RESULT_BYTES) + 2 * strip + WORKER_BYTES
+    return pixels * (series_bytes + read + RESULT_BYTES) + strip + WORKER_BYTES
 
 
 def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:

@@ -3,14 +3,17 @@
 Interpolation onto a finer grid needs the pixels next to a block. Where the block is a tile of the file, these lie in
 eight other tiles, and each would be decoded whole for a line of it: nine tiles decoded for one. So the outermost lines
 of a tile are kept when it is decoded, for the blocks around it: a tile is then decoded twice at most while a file is
-gone through, once for its lines and once for itself.
+gone through, once for its lines and once for itself. Where a block is a part of a tile, its own tile is decoded for
+each of the parts, and others' lines are taken from what is kept as well.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,9 @@ from toolkit.products.raster import open_raster, read_window
 
 MOST_BYTES = 64 * 2**20
 """Lines kept: of three rows of tiles of a Sentinel-2 tile with 70 dates, they take 57 MB."""
+
+FEW_ROWS = 64
+"""Strips of fewer rows are decoded again for a line: they are many, and each costs little."""
 
 
 @dataclass(frozen=True)
@@ -61,25 +67,36 @@ class EdgeStore:
         dataset = open_raster(path)
         rows, cols = dataset.block_shapes[0]
         inside = row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width
-        ends = (row + height) % rows == 0 or row + height == dataset.height
-        ends = ends and ((col + width) % cols == 0 or col + width == dataset.width)
-        if not inside or row % rows or col % cols or not ends or rows < 8:  # strips of few rows cost little
+        if not inside or (cols >= dataset.width and rows < FEW_ROWS):
             return read_window(path, row - 1, col - 1, height + 2, width + 2, fill)
-        window = _FileWindow(path, rows, cols, dataset.height, dataset.width)
+        file = _FileWindow(path, rows, cols, dataset.height, dataset.width)
         whole = np.full((height + 2, width + 2), fill, dtype=dataset.dtypes[0])
-        inner = read_window(path, row, col, height, width, fill)
-        whole[1:-1, 1:-1] = inner
-        first, last = (row // rows, col // cols), ((row + height - 1) // rows, (col + width - 1) // cols)
-        for i in range(first[0] - 1, last[0] + 2):
-            for j in range(first[1] - 1, last[1] + 2):
-                if not window.has(i, j):
-                    continue
-                top, left, tall, wide = window.tile(i, j)
-                if first[0] <= i <= last[0] and first[1] <= j <= last[1]:
-                    self._keep((path, i, j), TileEdges.of(inner[top - row :, left - col :][:tall, :wide]))
-                else:
-                    _lay(whole, self._edges(window, i, j, fill), top - row + 1, left - col + 1, tall, wide)
+        for i, j in file.tiles(row - 1, col - 1, height + 2, width + 2):
+            top, left, tall, wide = file.tile(i, j)
+            place = top - row + 1, left - col + 1
+            if top < row + height and top + tall > row and left < col + width and left + wide > col:
+                self._lay_tile(whole, file, i, j, place, fill)
+            else:  # it is met by the ring alone
+                _lay(whole, self._edges(file, i, j, fill), *place, tall, wide)
         return whole
+
+    def _lay_tile(
+        self, whole: np.ndarray, file: _FileWindow, i: int, j: int, place: tuple[int, int], fill: float
+    ) -> None:
+        """Copy what meets an array of a tile that lies at `place` in it; its lines are kept as it is decoded."""
+        top, left, tall, wide = file.tile(i, j)
+        rows = _meeting(slice(place[0], place[0] + tall), whole.shape[0])
+        cols = _meeting(slice(place[1], place[1] + wide), whole.shape[1])
+        inner = slice(rows.start - place[0], rows.stop - place[0]), slice(cols.start - place[1], cols.stop - place[1])
+        with self._lock:
+            known = (file.path, i, j) in self._kept
+        if known:  # a part of the tile is less to copy
+            size = rows.stop - rows.start, cols.stop - cols.start
+            whole[rows, cols] = read_window(file.path, top + inner[0].start, left + inner[1].start, *size, fill)
+            return
+        tile = read_window(file.path, top, left, tall, wide, fill)
+        self._keep((file.path, i, j), TileEdges.of(tile))
+        whole[rows, cols] = tile[inner]
 
     def clear(self) -> None:
         """Forget all lines; the files may be others the next time."""
@@ -123,8 +140,11 @@ class _FileWindow:
     height: int
     width: int
 
-    def has(self, i: int, j: int) -> bool:
-        return 0 <= i * self.rows < self.height and 0 <= j * self.cols < self.width
+    def tiles(self, row: int, col: int, height: int, width: int) -> Iterator[tuple[int, int]]:
+        """The tiles that a window meets, which may reach beyond the file."""
+        rows = range(max(row, 0) // self.rows, (min(row + height, self.height) - 1) // self.rows + 1)
+        cols = range(max(col, 0) // self.cols, (min(col + width, self.width) - 1) // self.cols + 1)
+        return product(rows, cols)
 
     def tile(self, i: int, j: int) -> tuple[int, int, int, int]:
         """First row and column, height and width."""

@@ -1,0 +1,135 @@
+"""In which numbers the network classifies: float32, or bfloat16 where the processor has units for it.
+
+bfloat16 halves what a network reads and, on a processor or GPU made for it, doubles its speed and more; on another it
+is many times slower. A class changes where two are nearly alike. So both are tried on pieces of the tile itself before
+its first block, and what is settled stands in the key of its blocks: a run that goes on keeps to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from toolkit.features.reading import TileFeatures
+from toolkit.features.stack import FeatureStack
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.grid import Block
+from toolkit.learning.devices import torch_threads
+from toolkit.learning.ensemble import AnyModel
+from toolkit.learning.precision import Precision, Stored
+from toolkit.products.raster import raster_memory
+from toolkit.series.matrix import PLAIN, MatrixForm
+from toolkit.series.timeseries import TileSeries
+
+MOST_CHANGED = 0.002
+"""Share of pixels of another class from which bfloat16 is not chosen."""
+PIECES, SIDE = 2, 128
+"""How many pieces are tried, and their pixels a side: within one tile of each file, so that they are soon read."""
+ROUNDS = 2
+"""Turns of each precision; the quickest counts."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Both precisions on the same pixels."""
+
+    pixels: int
+    changed: float
+    """Share of the pixels that have another class in bfloat16."""
+    faster: float
+    """How many times as fast the network is in bfloat16."""
+
+    @property
+    def worth(self) -> bool:
+        """Whether bfloat16 is faster, and changes few pixels."""
+        return self.faster > 1 and self.changed <= MOST_CHANGED
+
+    def __str__(self) -> str:
+        return (
+            f"bfloat16 changes the class of {self.changed:.2%} of {self.pixels:,} pixels, "
+            f"with the network {self.faster:.1f} times as fast"
+        )
+
+
+def form_of(model: AnyModel, precision: Stored) -> MatrixForm:
+    """The form of features that the network is given."""
+    return model.form(bfloat16=True) if precision == "bfloat16" else PLAIN
+
+
+def settle_precision(
+    wanted: Precision,
+    series: TileSeries,
+    stack: FeatureStack,
+    model: AnyModel,
+    cover: Sequence[Block],
+    say: Callable[[str], None] = lambda _: None,
+) -> Stored:
+    """The precision of a tile's map.
+
+    Args:
+        cover: the blocks of the tile; pieces of some are tried.
+        say: is told what was found.
+
+    Raises:
+        ParameterError: bfloat16 is wanted, and the network cannot be run in it.
+        ProductError: a file cannot be read. FeatureError: an external feature fails.
+    """
+    if wanted == "float32":
+        return "float32"
+    try:
+        if stack.raw:
+            raise ParameterError("its features are raw dates, whose days bfloat16 cannot tell apart")
+        found = try_both(series, stack, model, cover)
+    except ParameterError as error:
+        if wanted == "bfloat16":
+            raise ParameterError(
+                f"mapping.precision = bfloat16 does not go with this model: {error}; set float32"
+            ) from None
+        say(f"float32: {error}")
+        return "float32"
+    chosen: Stored = "bfloat16" if wanted == "bfloat16" or found.worth else "float32"
+    say(f"{chosen}: {found}")
+    return chosen
+
+
+def try_both(series: TileSeries, stack: FeatureStack, model: AnyModel, cover: Sequence[Block]) -> Trial:
+    """Classify pieces in both precisions.
+
+    Raises:
+        ParameterError: the network cannot be run in bfloat16. ProductError, FeatureError: as of `TileFeatures`.
+    """
+    form = model.form(bfloat16=True)
+    features, seen = _pieces(TileFeatures(series, stack), cover)
+    narrow = form.of(features)
+    try:
+        with torch_threads(1):
+            plain, slow = _quickest(lambda: model.predict(features)[0])
+            other, quick = _quickest(lambda: model.predict(narrow, standardised=True)[0])
+    except RuntimeError as error:
+        raise ParameterError(f"the network does not run in it ({str(error).splitlines()[0]})") from None
+    changed = (plain != other)[seen]
+    return Trial(int(seen.sum()), float(changed.mean()) if seen.any() else 0.0, slow / quick)
+
+
+def _pieces(tile: TileFeatures, cover: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
+    """Features (feature, pixel) of a piece of some blocks, and which pixels get a class (pixel,)."""
+    chosen = [cover[place] for place in np.unique(np.linspace(0, len(cover) - 1, PIECES).astype(int))]
+    blocks = [Block(one.row, one.col, min(SIDE, one.height), min(SIDE, one.width)) for one in chosen]
+    with ThreadPoolExecutor(len(blocks)) as pool, raster_memory(1, keep_open=False):
+        read = list(pool.map(tile.read_for_map, blocks))
+    features = np.concatenate([one.reshape(len(one), -1) for one, *_ in read], axis=1)
+    return features, np.concatenate([seen.ravel() for _, _, seen, _ in read])
+
+
+def _quickest(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
+    """What it gives, and its seconds at best; the first turn, which makes the network ready, does not count."""
+    found, seconds = run(), []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - begun)
+    return found, min(seconds)
