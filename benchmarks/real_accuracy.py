@@ -1,9 +1,10 @@
 """Every network on real samples that are apart in space, beside a random forest: `make real`, second part.
 
 Five sets (`real_sets.py`), cut into folds of whole polygons, blocks or patches. For each fold a network learns from the
-other folds, a few times, each time watched by other valid polygons among them. Those of its settings are taken that did
-best on these valid polygons; the mean of their probabilities classifies the fold. What is tested never has a say, neither
-in the settings nor in which network is the best one of a set. The left-out samples of all folds are pooled.
+other folds, a few times, each time watched by other valid polygons among them. Of its settings that one is taken, or
+all of them together, that did best on these valid polygons; the mean of the probabilities classifies the fold. What is
+tested never has a say, neither in the settings nor in which network is the best one of a set. The left-out samples of
+all folds are pooled.
 
     python benchmarks/real_accuracy.py                        # all sets, all networks, 3 seeds
     python benchmarks/real_accuracy.py --sets Corsica --networks ltae --seeds 1
@@ -53,6 +54,8 @@ USUAL: dict[str, Any] = {
 }
 MILD = {"weighted_classes": True, "weight_power": 0.3}
 """Small classes count for more, but far from as much as large ones."""
+FEW = 1000
+"""Samples below which a training takes a second, and varies much: it is done more often."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class Entry:
     """Of the weights in a training, whatever the number of samples; 0 for trees."""
     raw: bool = False
     """Whether it is given the dates as they were acquired."""
-    bags: int = 3
-    """How often it learns, watched by other polygons each time."""
+    bags: tuple[int, int] = (3, 2)
+    """How often it learns, watched by other polygons each time: from fewer than `FEW` samples, and from more."""
 
     def table(self, one: RealSet) -> Table | None:
         """What it reads of a set; None where the set has no such thing."""
@@ -81,19 +84,22 @@ def both(network: Mapping[str, Any], rate: float, **more: Any) -> list[dict[str,
 
 
 MLP = {"name": "mlp", "hidden": [128, 64], "batch_norm": True, "dropout": 0.5}
+WIDE = {"name": "mlp", "hidden": [256, 128], "batch_norm": True, "dropout": 0.3}
 LTAE = {"name": "ltae", "width": 64, "heads": 8, "mlp": 64, "decoder": [32]}
 
 ENTRIES: dict[str, Entry] = {
-    "mlp": Entry(both(MLP, 2e-3), 700),
+    "mlp": Entry([{"network": WIDE, "learning_rate": 2e-3}, {"network": MLP, "learning_rate": 3e-3, **MILD}], 600),
     "ltae": Entry(both(LTAE, 4e-3), 300),
     "attention + mlp, raw dates": Entry(both(MLP, 2e-3, interpolator="attention"), 300, raw=True),
     "ltae, raw dates": Entry(both(LTAE, 4e-3)[1:], 300, raw=True),
     "tempcnn": Entry(both({"name": "tempcnn", "filters": 32, "dense": 128}, 2e-3), 250),
-    "inceptiontime": Entry(both({"name": "inceptiontime", "filters": 8, "layers": 3}, 4e-3)[1:], 200, bags=2),
-    "gru": Entry(both({"name": "gru", "width": 32}, 5e-3)[1:], 200, bags=2),
-    "transformer": Entry(both({"name": "transformer", "layers": 1, "width": 32}, 3e-3)[1:], 200, bags=2),
-    "random_forest": Entry([{"network": {"name": "random_forest", "trees": 300}}]),
-    "gradient_boosting": Entry([{"network": {"name": "gradient_boosting", "min_leaf": leaf}} for leaf in (5, 20)]),
+    "inceptiontime": Entry(both({"name": "inceptiontime", "filters": 8, "layers": 3}, 4e-3)[1:], 200, bags=(2, 1)),
+    "gru": Entry(both({"name": "gru", "width": 32}, 5e-3)[1:], 200, bags=(2, 1)),
+    "transformer": Entry(both({"name": "transformer", "layers": 1, "width": 32}, 3e-3)[1:], 200, bags=(2, 1)),
+    "random_forest": Entry([{"network": {"name": "random_forest", "trees": 300}}], bags=(2, 1)),
+    "gradient_boosting": Entry(
+        [{"network": {"name": "gradient_boosting", "min_leaf": leaf}} for leaf in (5, 20)], bags=(2, 1)
+    ),
 }
 
 
@@ -106,24 +112,28 @@ def pace(samples: int, updates: int) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What a setting came to on valid polygons, and its networks."""
+    """Networks of one setting or of several, and what their mean came to on valid polygons."""
 
-    valid: ConfusionMatrix
+    truth: np.ndarray
+    """(sample,) codes of the valid samples of all bags, one after the other."""
+    valid: np.ndarray
+    """Probabilities (class, sample) of these, each by the networks that they watched."""
     models: Sequence[Model]
 
-    @property
-    def score(self) -> float:
+    def score(self, nomenclature: Nomenclature) -> float:
         """What settings and networks are chosen by: the mean of OA and F-score."""
-        return (self.valid.oa + self.valid.f_score) / 2
+        codes = nomenclature.codes
+        matrix = ConfusionMatrix.of(self.truth, codes[self.valid.argmax(0)], codes.tolist())
+        return (matrix.oa + matrix.f_score) / 2
 
 
 def learn(one: RealSet, table: Table, settings: Mapping[str, Any], entry: Entry, rows: np.ndarray, seed: int) -> Learnt:
-    """Networks of these settings that learnt from these rows, each watched by other polygons."""
+    """Networks of one setting that learnt from these rows, each watched by other polygons."""
     samples, nomenclature = one.samples(table, rows), nomenclature_of(one)
     params = build(LearningParams, {**USUAL, **pace(len(rows), entry.updates), **settings}, "real_accuracy")
-    models, found = [], ConfusionMatrix.of(one.codes[:0], one.codes[:0], nomenclature.codes.tolist())
-    for bag in range(entry.bags):
-        own = derived_seed(seed, bag) % 2**32
+    models, truth, found = [], [], []
+    for bag in range(entry.bags[len(rows) >= FEW]):
+        own = derived_seed(seed, bag) % 2**32  # the same for every setting: they are watched by the same polygons
         with tempfile.TemporaryDirectory() as folder:
             result = train_network(
                 samples, params, seed=own, nomenclature=nomenclature, feature_names=table.names, dates=table.dates,
@@ -131,9 +141,15 @@ def learn(one: RealSet, table: Table, settings: Mapping[str, Any], entry: Entry,
             )  # fmt: skip
             models.append(Model.load(result.model_folder))
         valid = watching(one, rows, params, own)
-        codes, _ = models[-1].predict(np.ascontiguousarray(table.features[valid].T))
-        found += ConfusionMatrix.of(one.codes[valid], codes, nomenclature.codes.tolist())
-    return Learnt(found, models)
+        truth.append(one.codes[valid])
+        found.append(models[-1].predict_probabilities(np.ascontiguousarray(table.features[valid].T)))
+    return Learnt(np.concatenate(truth), np.concatenate(found, axis=1), models)
+
+
+def together(tried: Sequence[Learnt]) -> Learnt:
+    """The networks of all settings as one."""
+    valid = np.mean([learnt.valid for learnt in tried], axis=0)
+    return Learnt(tried[0].truth, valid, [model for learnt in tried for model in learnt.models])
 
 
 def watching(one: RealSet, rows: np.ndarray, params: LearningParams, seed: int) -> np.ndarray:
@@ -148,10 +164,12 @@ def classify_fold(one: RealSet, entry: Entry, fold: int, seed: int) -> tuple[np.
     assert table is not None
     rows, tested = np.flatnonzero(one.folds != fold), one.folds == fold
     tried = [learn(one, table, settings, entry, rows, derived_seed(seed, fold)) for settings in entry.tries]
-    chosen = max(tried, key=lambda learnt: learnt.score)
+    nomenclature = nomenclature_of(one)
+    scores = [learnt.score(nomenclature) for learnt in (*tried, together(tried))]
+    chosen = (*tried, together(tried))[int(np.argmax(scores))]
     features = np.ascontiguousarray(table.features[tested].T)
     mean = np.mean([model.predict_probabilities(features) for model in chosen.models], axis=0)
-    return nomenclature_of(one).codes[mean.argmax(axis=0)], chosen.score
+    return nomenclature.codes[mean.argmax(axis=0)], max(scores)
 
 
 def forest_of_fold(one: RealSet, fold: int, seed: int) -> np.ndarray:
@@ -159,7 +177,7 @@ def forest_of_fold(one: RealSet, fold: int, seed: int) -> np.ndarray:
     from sklearn.ensemble import RandomForestClassifier
 
     learnt, tested = one.folds != fold, one.folds == fold
-    forest = RandomForestClassifier(300, n_jobs=1, random_state=seed)
+    forest = RandomForestClassifier(300, n_jobs=2, random_state=seed)
     return forest.fit(one.regular.features[learnt], one.codes[learnt]).predict(one.regular.features[tested])
 
 

@@ -48,7 +48,7 @@ def short(accuracy: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only one small network, trained for a moment."""
     network = {"name": "mlp", "hidden": [8]}
     tries = [{"network": network, "learning_rate": rate} for rate in (1e-6, 1e-2)]
-    monkeypatch.setattr(accuracy, "ENTRIES", {"mlp": accuracy.Entry(tries, 40, bags=2)})
+    monkeypatch.setattr(accuracy, "ENTRIES", {"mlp": accuracy.Entry(tries, 40, bags=(2, 2))})
 
 
 def test_what_is_tested_has_no_say(accuracy, made_up, short) -> None:  # type: ignore[no-untyped-def]
@@ -69,9 +69,14 @@ def test_what_is_tested_has_no_say(accuracy, made_up, short) -> None:  # type: i
 
 def test_the_better_setting_on_valid_polygons_is_taken(accuracy, made_up, short) -> None:  # type: ignore[no-untyped-def]
     entry, rows = accuracy.ENTRIES["mlp"], np.flatnonzero(made_up.folds != 1)
-    slow, quick = (accuracy.learn(made_up, made_up.regular, one, entry, rows, 7).score for one in entry.tries)
+    seed, classes = accuracy.derived_seed(7, 1), accuracy.nomenclature_of(made_up)
+    tried = [accuracy.learn(made_up, made_up.regular, one, entry, rows, seed) for one in entry.tries]
+    slow, quick = (learnt.score(classes) for learnt in tried)
     assert quick > slow
-    assert accuracy.classify_fold(made_up, replace(entry, tries=entry.tries), 1, 7)[1] > slow
+    everything = accuracy.together(tried)
+    np.testing.assert_array_equal(everything.truth, tried[0].truth)
+    assert len(everything.models) == 4
+    assert accuracy.classify_fold(made_up, entry, 1, 7)[1] == max(quick, everything.score(classes))
 
 
 def test_watching_polygons_are_those_set_apart(accuracy, made_up) -> None:  # type: ignore[no-untyped-def]
