@@ -1,10 +1,10 @@
 """Every network on real samples that are apart in space, beside a random forest: `make real`, second part.
 
-Five sets (`real_sets.py`), cut into folds of whole polygons, blocks or patches. For each fold a network learns from the
-other folds, a few times, each time watched by other valid polygons among them. Of its settings that one is taken, or
-all of them together, that did best on these valid polygons; the mean of the probabilities classifies the fold. What is
-tested never has a say, neither in the settings nor in which network is the best one of a set. The left-out samples of
-all folds are pooled.
+Five sets (`real_sets.py`), cut into folds of whole polygons, blocks or patches. For each fold the settings of a network
+are tried on the other folds alone: a third of their polygons is held out in turn, as the verb `tune` does. With the
+settings that did best there it learns from all of the other folds, a few times, and the mean of the probabilities
+classifies the fold. What is tested never has a say, neither in the settings nor in which network is the best one of a
+set. The left-out samples of all folds are pooled.
 
     python benchmarks/real_accuracy.py                        # all sets, all networks, 3 seeds
     python benchmarks/real_accuracy.py --sets Corsica --networks ltae --seeds 1
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -34,9 +35,9 @@ from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.params import build
 from toolkit.ground.writing import aside, write_text
-from toolkit.learning.batches import derived_seed, split_samples
+from toolkit.learning.batches import derived_seed
 from toolkit.learning.checkpoint import Model
-from toolkit.learning.fitting import Purpose
+from toolkit.learning.folds import deal_polygons
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import train_network
 
@@ -45,7 +46,9 @@ DATA = Path(os.environ.get("LANDCOVER_REAL_DATA", ROOT.parent / "shared" / "data
 
 USUAL: dict[str, Any] = {
     "optimizer": "adamw",
-    "valid_ratio": 0.2,
+    # All polygons are learnt from, for there are few; what is set apart only tells one epoch from the next.
+    "valid_by": "sample",
+    "valid_ratio": 0.1,
     "threads": 1,
     "select_by": "loss",
     "calibrate": False,
@@ -54,52 +57,63 @@ USUAL: dict[str, Any] = {
 }
 MILD = {"weighted_classes": True, "weight_power": 0.3}
 """Small classes count for more, but far from as much as large ones."""
+HELD = 3
+"""Parts of the polygons to learn from that are held out in turn, to choose settings."""
 FEW = 1000
-"""Samples below which a training takes a second, and varies much: it is done more often."""
+"""Samples that are few: they are gone through in smaller batches, and more often."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """Settings of a network."""
+
+    settings: Mapping[str, Any]
+    updates: tuple[int, int] = (0, 0)
+    """Of the weights in a training, from few samples and from many; 0 for trees."""
+
+    def params(self, samples: int) -> LearningParams:
+        """How it is trained from so many samples."""
+        return build(LearningParams, {**USUAL, **pace(samples, self.updates[samples >= FEW]), **self.settings}, "real")
 
 
 @dataclass(frozen=True)
 class Entry:
     """A network with the settings that are tried."""
 
-    tries: Sequence[Mapping[str, Any]]
-    updates: int = 0
-    """Of the weights in a training, whatever the number of samples; 0 for trees."""
+    tries: Sequence[Try]
     raw: bool = False
     """Whether it is given the dates as they were acquired."""
-    bags: tuple[int, int] = (3, 2)
-    """How often it learns, watched by other polygons each time: from fewer than `FEW` samples, and from more."""
+    bags: int = 3
+    """How often it learns with the chosen settings."""
 
     def table(self, one: RealSet) -> Table | None:
         """What it reads of a set; None where the set has no such thing."""
         if self.raw:
             return one.raw
-        return (one.few if self.updates else None) or one.regular
+        return (one.few if self.tries[0].updates[0] else None) or one.regular
 
 
-def both(network: Mapping[str, Any], rate: float, **more: Any) -> list[dict[str, Any]]:
-    """A network that takes all samples alike, and one that has small classes count for more."""
+def three(network: Mapping[str, Any], rate: float, few: int, many: int, **more: Any) -> list[Try]:
+    """A network that learns long, or long with small classes counting for more, or for a moment only."""
     plain = {"network": network, "learning_rate": rate, **more}
-    return [plain, {**plain, **MILD}]
+    return [Try(plain, (few, many)), Try({**plain, **MILD}, (few, many)), Try(plain, (few // 5, many // 5))]
 
 
-MLP = {"name": "mlp", "hidden": [128, 64], "batch_norm": True, "dropout": 0.5}
-WIDE = {"name": "mlp", "hidden": [256, 128], "batch_norm": True, "dropout": 0.3}
+MLP = {"name": "mlp", "hidden": [256, 128], "batch_norm": True, "dropout": 0.3}
 LTAE = {"name": "ltae", "width": 64, "heads": 8, "mlp": 64, "decoder": [32]}
+SMALL = {"name": "transformer", "layers": 1, "width": 32}
 
 ENTRIES: dict[str, Entry] = {
-    "mlp": Entry([{"network": WIDE, "learning_rate": 2e-3}, {"network": MLP, "learning_rate": 3e-3, **MILD}], 600),
-    "ltae": Entry(both(LTAE, 4e-3), 300),
-    "attention + mlp, raw dates": Entry(both(MLP, 2e-3, interpolator="attention"), 300, raw=True),
-    "ltae, raw dates": Entry(both(LTAE, 4e-3)[1:], 300, raw=True),
-    "tempcnn": Entry(both({"name": "tempcnn", "filters": 32, "dense": 128}, 2e-3), 250),
-    "inceptiontime": Entry(both({"name": "inceptiontime", "filters": 8, "layers": 3}, 4e-3)[1:], 200, bags=(2, 1)),
-    "gru": Entry(both({"name": "gru", "width": 32}, 5e-3)[1:], 200, bags=(2, 1)),
-    "transformer": Entry(both({"name": "transformer", "layers": 1, "width": 32}, 3e-3)[1:], 200, bags=(2, 1)),
-    "random_forest": Entry([{"network": {"name": "random_forest", "trees": 300}}], bags=(2, 1)),
-    "gradient_boosting": Entry(
-        [{"network": {"name": "gradient_boosting", "min_leaf": leaf}} for leaf in (5, 20)], bags=(2, 1)
-    ),
+    "mlp": Entry(three(MLP, 2e-3, 600, 300)),
+    "ltae": Entry(three(LTAE, 4e-3, 400, 200)),
+    "attention + mlp, raw dates": Entry(three(MLP, 2e-3, 600, 300, interpolator="attention"), raw=True),
+    "ltae, raw dates": Entry(three(LTAE, 4e-3, 400, 200), raw=True),
+    "tempcnn": Entry(three({"name": "tempcnn", "filters": 32, "dense": 128}, 2e-3, 400, 200)),
+    "inceptiontime": Entry(three({"name": "inceptiontime", "filters": 8, "layers": 3}, 4e-3, 300, 150)),
+    "gru": Entry(three({"name": "gru", "width": 32}, 5e-3, 300, 150)),
+    "transformer": Entry(three(SMALL, 3e-3, 300, 150)),
+    "random_forest": Entry([Try({"network": {"name": "random_forest", "trees": 300}})], bags=1),
+    "gradient_boosting": Entry([Try({"network": {"name": "gradient_boosting", "min_leaf": 5}})], bags=1),
 }
 
 
@@ -107,69 +121,42 @@ def pace(samples: int, updates: int) -> dict[str, int]:
     """Batch size and epochs that make so many updates: small batches of few samples, few epochs of many."""
     batch = 2 ** int(np.clip(round(np.log2(samples / 10)), 4, 6))
     learnt = samples * (1 - USUAL["valid_ratio"])
-    return {"batch_size": batch, "epochs": int(np.clip(round(updates * batch / learnt), 3, 100))} if updates else {}
+    return {"batch_size": batch, "epochs": max(round(updates * batch / learnt), 1)} if updates else {}
 
 
-@dataclass(frozen=True)
-class Learnt:
-    """Networks of one setting or of several, and what their mean came to on valid polygons."""
-
-    truth: np.ndarray
-    """(sample,) codes of the valid samples of all bags, one after the other."""
-    valid: np.ndarray
-    """Probabilities (class, sample) of these, each by the networks that they watched."""
-    models: Sequence[Model]
-
-    def score(self, nomenclature: Nomenclature) -> float:
-        """What settings and networks are chosen by: the mean of OA and F-score."""
-        codes = nomenclature.codes
-        matrix = ConfusionMatrix.of(self.truth, codes[self.valid.argmax(0)], codes.tolist())
-        return (matrix.oa + matrix.f_score) / 2
+def learn(one: RealSet, table: Table, params: LearningParams, rows: np.ndarray, seed: int) -> Model:
+    """A network that learnt from these rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = train_network(
+            one.samples(table, rows), params, seed=seed, nomenclature=nomenclature_of(one), feature_names=table.names,
+            dates=table.dates, folder=Path(folder), key="",
+        )  # fmt: skip
+        return Model.load(result.model_folder)
 
 
-def learn(one: RealSet, table: Table, settings: Mapping[str, Any], entry: Entry, rows: np.ndarray, seed: int) -> Learnt:
-    """Networks of one setting that learnt from these rows, each watched by other polygons."""
-    samples, nomenclature = one.samples(table, rows), nomenclature_of(one)
-    params = build(LearningParams, {**USUAL, **pace(len(rows), entry.updates), **settings}, "real_accuracy")
-    models, truth, found = [], [], []
-    for bag in range(entry.bags[len(rows) >= FEW]):
-        own = derived_seed(seed, bag) % 2**32  # the same for every setting: they are watched by the same polygons
-        with tempfile.TemporaryDirectory() as folder:
-            result = train_network(
-                samples, params, seed=own, nomenclature=nomenclature, feature_names=table.names, dates=table.dates,
-                folder=Path(folder), key="",
-            )  # fmt: skip
-            models.append(Model.load(result.model_folder))
-        valid = watching(one, rows, params, own)
-        truth.append(one.codes[valid])
-        found.append(models[-1].predict_probabilities(np.ascontiguousarray(table.features[valid].T)))
-    return Learnt(np.concatenate(truth), np.concatenate(found, axis=1), models)
-
-
-def together(tried: Sequence[Learnt]) -> Learnt:
-    """The networks of all settings as one."""
-    valid = np.mean([learnt.valid for learnt in tried], axis=0)
-    return Learnt(tried[0].truth, valid, [model for learnt in tried for model in learnt.models])
-
-
-def watching(one: RealSet, rows: np.ndarray, params: LearningParams, seed: int) -> np.ndarray:
-    """The rows that a training of this seed sets apart to be watched by."""
-    rng = np.random.default_rng(derived_seed(seed, Purpose.SPLIT))
-    return rows[split_samples(one.codes[rows], one.polygons[rows], params.valid_ratio, params.valid_by, rng)[1]]
+def score_of(one: RealSet, table: Table, tried: Try, rows: np.ndarray, seed: int) -> float:
+    """What settings come to on polygons held out of these rows: the mean of OA and F-score, all parts pooled."""
+    parts = deal_polygons(one.polygons[rows], one.codes[rows], HELD, np.random.default_rng(seed))
+    predicted = np.zeros_like(one.codes)
+    for part in range(HELD):
+        learnt, held = rows[parts != part], rows[parts == part]
+        model = learn(one, table, tried.params(len(rows)), learnt, derived_seed(seed, part) % 2**32)
+        predicted[held], _ = model.predict(np.ascontiguousarray(table.features[held].T))
+    matrix = ConfusionMatrix.of(one.codes[rows], predicted[rows], np.unique(one.codes).tolist())
+    return (matrix.oa + matrix.f_score) / 2
 
 
 def classify_fold(one: RealSet, entry: Entry, fold: int, seed: int) -> tuple[np.ndarray, float]:
     """Codes of the samples of a fold by networks that learnt from the others, and their score on valid polygons."""
     table = entry.table(one)
     assert table is not None
-    rows, tested = np.flatnonzero(one.folds != fold), one.folds == fold
-    tried = [learn(one, table, settings, entry, rows, derived_seed(seed, fold)) for settings in entry.tries]
-    nomenclature = nomenclature_of(one)
-    scores = [learnt.score(nomenclature) for learnt in (*tried, together(tried))]
-    chosen = (*tried, together(tried))[int(np.argmax(scores))]
+    rows, tested, seed = np.flatnonzero(one.folds != fold), one.folds == fold, derived_seed(seed, fold) % 2**32
+    scores = [score_of(one, table, tried, rows, seed) for tried in entry.tries]
+    params = entry.tries[int(np.argmax(scores))].params(len(rows))
     features = np.ascontiguousarray(table.features[tested].T)
-    mean = np.mean([model.predict_probabilities(features) for model in chosen.models], axis=0)
-    return nomenclature.codes[mean.argmax(axis=0)], max(scores)
+    models = [learn(one, table, params, rows, derived_seed(seed, HELD + bag) % 2**32) for bag in range(entry.bags)]
+    mean = np.mean([model.predict_probabilities(features) for model in models], axis=0)
+    return nomenclature_of(one).codes[mean.argmax(axis=0)], max(scores)
 
 
 def forest_of_fold(one: RealSet, fold: int, seed: int) -> np.ndarray:
@@ -215,7 +202,7 @@ def recipe_of(one: RealSet, name: str) -> str:
     table = (entry.table(one) if entry else None) or one.regular
     parts = (table.features, one.codes, one.folds, one.polygons)
     data = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
-    return json.dumps([data, asdict(entry) if entry else name, USUAL])
+    return json.dumps([data, [asdict(entry), USUAL, HELD] if entry else name])
 
 
 def outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
@@ -242,6 +229,7 @@ def main() -> int:
     if not DATA.is_dir():
         print(f"The real images are not at {DATA}. Set LANDCOVER_REAL_DATA to their folder.")
         return 1
+    logging.getLogger("toolkit.learning.fitting").setLevel(logging.ERROR)  # a valid set by sample is meant here
     options.folder.mkdir(parents=True, exist_ok=True)
     table = table_of(list(outcomes(options)))
     write_text(options.folder / "table.md", table)
