@@ -42,8 +42,9 @@ check: env  ## Lint, format and type checks
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-real: env  ## Run the whole chain on real images (their folder in LANDCOVER_REAL_DATA)
+real: env  ## Run the whole chain on real images, then every network on five real sets (their folder in LANDCOVER_REAL_DATA)
 	@$(BIN)/python benchmarks/real_images.py
+	@$(BIN)/python benchmarks/real_accuracy.py
 
 bench: env  ## Measure gap-filling, training and mapping
 	@$(BIN)/python benchmarks/speed.py

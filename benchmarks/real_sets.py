@@ -51,6 +51,8 @@ class RealSet:
     folds: np.ndarray
     """(sample,) int: tested together."""
     raw: Table | None = None
+    few: Table | None = None
+    """The regular dates thinned out, where there are more than any network needs; a forest gets all."""
 
     def samples(self, table: Table, rows: np.ndarray) -> TrainingSamples:
         """Some samples to learn from."""
@@ -178,8 +180,9 @@ def toulouse(folder: Path, seed: int, folds: int = 5) -> RealSet:
     days = np.datetime64("2006-02-01", "D") + 2 * np.arange(len(values))
     polygons, codes = rows[:, 1].astype(np.int64), rows[:, 0].astype(np.uint8) + 1
     table = _regular(values, ("NIR", "R", "G"), days, red="R", nir="NIR")
-    whole = RealSet("13 classes, Formosat-2", table, codes, polygons, np.zeros(len(codes), dtype=int))
-    return _where(whole, np.ones(len(codes), dtype=bool), whole.name, _folds_by_class(whole, codes > 0, folds, seed))
+    shares = RealSet("", table, codes, polygons, np.zeros(len(codes), dtype=int))
+    dealt = _folds_by_class(shares, codes > 0, folds, seed)
+    return RealSet("13 classes, Formosat-2", table, codes, polygons, dealt, few=_every(table, 4))
 
 
 def _regular(filled: np.ndarray, bands: tuple[str, ...], days: np.ndarray, red: str = "B4", nir: str = "B8A") -> Table:
@@ -194,6 +197,14 @@ def _regular(filled: np.ndarray, bands: tuple[str, ...], days: np.ndarray, red: 
     names = tuple(f"{channel}_{stamp}" for stamp in stamps for channel in channels)
     rows = np.stack(list(channels.values()), axis=1).reshape(len(names), -1)
     return Table(np.ascontiguousarray(rows.T, dtype=np.float32), names, days)
+
+
+def _every(table: Table, step: int) -> Table:
+    """Every so many dates of a regular table."""
+    dates = len(table.dates)
+    kept = np.arange(len(table.names)).reshape(dates, -1)[::step].ravel()
+    names = tuple(table.names[column] for column in kept)
+    return Table(np.ascontiguousarray(table.features[:, kept]), names, table.dates[::step])
 
 
 def _raw(values: np.ndarray, validity: np.ndarray, dates: np.ndarray, bands: tuple[str, ...]) -> Table:

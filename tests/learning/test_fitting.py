@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from torch.nn import functional
 
 from toolkit.learning.batches import Batches, derived_seed
-from toolkit.learning.fitting import Fitting, Purpose, class_weights, seeded
+from toolkit.learning.fitting import Fitting, Purpose, class_weights, seeded, weights_asked_for
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import MlpParams, build_network
 from toolkit.learning.parameters import LearningParams
@@ -113,6 +113,22 @@ def test_class_weights_are_inverse_to_counts() -> None:
     weights = class_weights(labels, 5).numpy()
     np.testing.assert_allclose(weights, [100 / 180, 0, 100 / 90, 100 / 30, 0], rtol=1e-6)
     assert weights[labels].mean() == pytest.approx(1)
+
+
+def test_a_root_makes_class_weights_milder() -> None:
+    labels = np.array([0] * 64 + [2] * 16 + [3] * 4)
+    weights = class_weights(labels, 4, 0.5).numpy()
+    np.testing.assert_allclose(weights / weights[0], [1, 0, 2, 4], rtol=1e-6)
+    assert weights[labels].mean() == pytest.approx(1)
+    np.testing.assert_array_equal(class_weights(labels, 4), class_weights(labels, 4, 1.0))
+
+
+def test_classes_are_weighed_where_it_is_asked_for() -> None:
+    labels = np.array([0] * 9 + [1])
+    assert weights_asked_for(LearningParams(weight_power=0.5), labels, 2) is None
+    weights = weights_asked_for(LearningParams(weighted_classes=True, weight_power=0.5), labels, 2)
+    assert weights is not None
+    assert float(weights[1] / weights[0]) == pytest.approx(3)
 
 
 def test_an_epoch_that_is_ended_gives_nothing(data: tuple[torch.Tensor, torch.Tensor]) -> None:

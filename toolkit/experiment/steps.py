@@ -56,6 +56,7 @@ AS_BEFORE: Mapping[str, Any] = {
     "learning.early_stop": EarlyStopParams(),
     "learning.tries": TriesParams(),
     "learning.calibrate": False,
+    "learning.weight_power": 1.0,
     "learning.statistics_share": 1.0,
     "learning.probe_threads": False,
     "learning.precision": "float32",

@@ -239,7 +239,7 @@ def prepare(
         place.batches(valid, chunk_of(network)),
         tuple(nomenclature.codes.tolist()),
         params,
-        class_weights=class_weights(labels[train], len(nomenclature)) if params.weighted_classes else None,
+        class_weights=weights_asked_for(params, labels[train], len(nomenclature)),
         seed=seed,
         ranks=ranks,
     )
@@ -289,16 +289,26 @@ def _statistics(
     return Standardiser.fit(samples.features, train, inputs.row)
 
 
-def class_weights(labels: np.ndarray, n_classes: int) -> torch.Tensor:
-    """Weights inverse to the number of samples of each class, float32 (class,); their mean over the samples is 1.
+def weights_asked_for(params: LearningParams, labels: np.ndarray, n_classes: int) -> torch.Tensor | None:
+    """The weight of each class in the loss, float32 (class,); None where all samples weigh alike.
+
+    Args:
+        labels: class index of each train sample, (sample,).
+    """
+    return class_weights(labels, n_classes, params.weight_power) if params.weighted_classes else None
+
+
+def class_weights(labels: np.ndarray, n_classes: int, power: float = 1.0) -> torch.Tensor:
+    """Weights inverse to a power of the number of samples of each class, float32 (class,); their mean is 1.
 
     Args:
         labels: class index of each train sample, (sample,). A class without samples has weight 0.
     """
     counts = np.bincount(labels, minlength=n_classes)
+    weights = np.zeros(n_classes)
     present = counts > 0
-    weights = np.divide(len(labels) / present.sum(), counts, out=np.zeros(n_classes), where=present)
-    return torch.from_numpy(weights.astype(np.float32))
+    weights[present] = counts[present] ** -power
+    return torch.from_numpy((weights / weights[labels].mean()).astype(np.float32))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import torch
 from toolkit.ground.accuracy import ConfusionMatrix, count_pairs
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.learning.batches import Standardiser, TrainingSamples, derived_seed, split_samples, standardised
-from toolkit.learning.fitting import Purpose, class_weights
+from toolkit.learning.fitting import Purpose, weights_asked_for
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.models import GradientBoosting, RandomForest, build_network
 from toolkit.learning.models.trees import Growth
@@ -148,7 +148,7 @@ def prepare_trees(
         Labelled(standardised(samples, train, as_is, inputs.names).numpy(), labels[train], network.parts),
         Labelled(standardised(samples, valid, as_is, inputs.names).numpy(), labels[valid]),
         tuple(nomenclature.codes.tolist()),
-        weights=class_weights(labels[train], len(nomenclature)) if params.weighted_classes else None,
+        weights=weights_asked_for(params, labels[train], len(nomenclature)),
         seed=seed,
         threads=params.threads,
     )

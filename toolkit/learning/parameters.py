@@ -44,6 +44,13 @@ class LearningParams(Params):
     )
     select_by: Criterion = param("f_score", "Metric on the valid samples by which the best epoch is kept.")
     weighted_classes: bool = param(False, "Weigh each class by the inverse of its number of train samples.")
+    weight_power: float = param(
+        1.0,
+        "Of weighted classes: 1 weighs by the inverse of the number of samples, 0.5 by that of its root, which gains "
+        "on small classes and loses less on large ones.",
+        gt=0,
+        le=1,
+    )
     loss: LossParams = param(LossParams(), "What is minimised.")
     schedule: ScheduleParams = param(ScheduleParams(), "The learning rate over the training.")
     updates: UpdateParams = param(UpdateParams(), "What stands between a batch and the weights.")

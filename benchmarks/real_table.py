@@ -1,0 +1,81 @@
+"""The table of `real_accuracy.py`: outcomes of networks on left-out folds, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from toolkit.ground.accuracy import ConfusionMatrix
+
+FOREST = "random forest, the floor"
+CHOSEN = "the best one on valid polygons"
+TREES = (FOREST, "random_forest", "gradient_boosting")
+METRICS = {"OA": "oa", "Kappa": "kappa", "F-score": "f_score"}
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a network makes of all samples of a set, each while its fold was left out."""
+
+    set: str
+    network: str
+    seed: int
+    codes: np.ndarray
+    """(sample,) what is true."""
+    folds: np.ndarray
+    """(sample,)"""
+    predicted: np.ndarray
+    """(sample,)"""
+    scores: np.ndarray
+    """(fold,) on valid polygons, of the networks that were given the fold; not a number where there are none."""
+
+    @property
+    def matrix(self) -> ConfusionMatrix:
+        """All left-out samples, pooled."""
+        return ConfusionMatrix.of(self.codes, self.predicted, np.unique(self.codes).tolist())
+
+    def __str__(self) -> str:
+        return "  ".join(f"{name} {getattr(self.matrix, metric):.3f}" for name, metric in METRICS.items())
+
+
+def best_on_valid(outcomes: Sequence[Outcome]) -> Outcome:
+    """For each fold the network with the best score on valid polygons; of one set and seed. Trees are not asked."""
+    networks = [one for one in outcomes if one.network not in TREES]
+    scores = np.array([one.scores for one in networks])
+    predicted = np.zeros_like(networks[0].codes)
+    for fold in np.unique(networks[0].folds):
+        tested = networks[0].folds == fold
+        predicted[tested] = networks[int(scores[:, fold].argmax())].predicted[tested]
+    return replace(networks[0], network=CHOSEN, predicted=predicted, scores=scores.max(0))
+
+
+def table_of(outcomes: Sequence[Outcome]) -> str:
+    """A table with mean and spread over the seeds; bold is what is above the floor."""
+    lines = [f"| set | network | {' | '.join(METRICS)} | on valid polygons |", "|---|---|--:|--:|--:|--:|"]
+    for name in dict.fromkeys(one.set for one in outcomes):
+        here = [one for one in outcomes if one.set == name]
+        seeds = sorted({one.seed for one in here})
+        if any(one.network not in TREES for one in here):
+            here += [best_on_valid([one for one in here if one.seed == seed]) for seed in seeds]
+        networks = {one.network: [] for one in here}  # type: dict[str, list[Outcome]]
+        for one in here:
+            networks[one.network].append(one)
+        floor = {metric: _values(networks[FOREST], metric).mean() for metric in METRICS.values()}
+        lines += [_line(name, network, found, floor) for network, found in networks.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _line(name: str, network: str, found: Sequence[Outcome], floor: dict[str, float]) -> str:
+    cells = []
+    for metric, least in floor.items():
+        values = _values(found, metric)
+        told = f"{values.mean():.3f} ± {values.std():.3f}"
+        cells.append(f"**{told}**" if network != FOREST and values.mean() > least else told)
+    valid = np.mean([one.scores for one in found])
+    return f"| {name} | {network} | {' | '.join(cells)} | {'' if np.isnan(valid) else f'{valid:.3f}'} |"
+
+
+def _values(found: Sequence[Outcome], metric: str) -> np.ndarray:
+    return np.array([getattr(one.matrix, metric) for one in found])
