@@ -176,12 +176,8 @@ def nomenclature_of(one: RealSet) -> Nomenclature:
 
 def outcome(one: RealSet, name: str, seed: int, folder: Path) -> Outcome:
     """What a network makes of a set with the folds of a seed; kept in a file, from which it is taken a second time."""
-    path = folder / f"{one.name} {name} {seed}.npz".replace(" ", "_").replace(",", "")
-    recipe = recipe_of(one, name)
-    if path.exists():
-        with np.load(path) as kept:
-            if str(kept["recipe"]) == recipe:
-                return Outcome(one.name, name, seed, one.codes, one.folds, kept["predicted"], kept["scores"])
+    if found := kept_outcome(one, name, seed, folder):
+        return found
     start = time.perf_counter()
     predicted, scores = np.zeros_like(one.codes), np.full(one.folds.max() + 1, np.nan)
     for fold in np.unique(one.folds):
@@ -190,10 +186,25 @@ def outcome(one: RealSet, name: str, seed: int, folder: Path) -> Outcome:
         else:
             predicted[one.folds == fold], scores[fold] = classify_fold(one, ENTRIES[name], int(fold), seed)
     found = Outcome(one.name, name, seed, one.codes, one.folds, predicted, scores)
-    with aside(path) as part, part.open("wb") as file:
-        np.savez(file, predicted=predicted, scores=scores, recipe=recipe)
+    with aside(_file(one, name, seed, folder)) as part, part.open("wb") as file:
+        np.savez(file, predicted=predicted, scores=scores, recipe=recipe_of(one, name))
     print(f"{one.name} | {name} | seed {seed} | {found} | {time.perf_counter() - start:.0f} s", flush=True)
     return found
+
+
+def kept_outcome(one: RealSet, name: str, seed: int, folder: Path) -> Outcome | None:
+    """What an earlier run left, if it was of the same samples and settings."""
+    path = _file(one, name, seed, folder)
+    if not path.exists():
+        return None
+    with np.load(path) as kept:
+        if str(kept["recipe"]) != recipe_of(one, name):
+            return None
+        return Outcome(one.name, name, seed, one.codes, one.folds, kept["predicted"], kept["scores"])
+
+
+def _file(one: RealSet, name: str, seed: int, folder: Path) -> Path:
+    return folder / f"{one.name} {name} {seed}.npz".replace(" ", "_").replace(",", "")
 
 
 def recipe_of(one: RealSet, name: str) -> str:
@@ -214,7 +225,11 @@ def outcomes(options: argparse.Namespace) -> Iterator[Outcome]:
         for seed, sets in enumerate(by_seed):
             for one in sets:
                 asked = not options.sets or any(word in one.name for word in options.sets)
-                if asked and (name == FOREST or ENTRIES[name].table(one)):
+                if not asked or (name != FOREST and ENTRIES[name].table(one) is None):
+                    continue
+                if options.kept:
+                    yield from filter(None, [kept_outcome(one, name, seed, options.folder)])
+                else:
                     yield outcome(one, name, seed, options.folder)
 
 
@@ -225,6 +240,7 @@ def main() -> int:
     parser.add_argument("--sets", nargs="*", help="words of the names of the sets to run (default: all)")
     parser.add_argument("--networks", nargs="*", help="networks to run (default: all)")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "real_accuracy", help="where results are kept")
+    parser.add_argument("--kept", action="store_true", help="only make the table of what is kept there")
     options = parser.parse_args()
     if not DATA.is_dir():
         print(f"The real images are not at {DATA}. Set LANDCOVER_REAL_DATA to their folder.")

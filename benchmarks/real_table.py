@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -57,6 +58,8 @@ def table_of(outcomes: Sequence[Outcome]) -> str:
     for name in dict.fromkeys(one.set for one in outcomes):
         here = [one for one in outcomes if one.set == name]
         seeds = sorted({one.seed for one in here})
+        counts = Counter(one.network for one in here)
+        here = [one for one in here if counts[one.network] == len(seeds)]  # what has not run with all seeds waits
         if any(one.network not in TREES for one in here):
             here += [best_on_valid([one for one in here if one.seed == seed]) for seed in seeds]
         networks = {one.network: [] for one in here}  # type: dict[str, list[Outcome]]

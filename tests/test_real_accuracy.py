@@ -137,6 +137,14 @@ def test_the_table_marks_what_is_above_the_floor(tables: ModuleType) -> None:
     assert "**" not in lines[4]
 
 
+def test_what_has_not_run_with_all_seeds_is_not_in_the_table(tables: ModuleType) -> None:
+    truth, folds, some = np.array([1, 1, 2, 2]), np.array([0, 0, 1, 1]), np.array([0.5, 0.5])
+    runs = [(tables.FOREST, 0), (tables.FOREST, 1), ("mlp", 0), ("mlp", 1), ("gru", 1)]
+    table = tables.table_of([tables.Outcome("set", name, seed, truth, folds, truth, some) for name, seed in runs])
+    assert "mlp" in table
+    assert "gru" not in table
+
+
 def test_no_polygon_is_in_two_folds(sets: ModuleType, real_data: Path) -> None:
     for seed in (0, 1):
         for one in sets.real_sets(real_data, seed):
