@@ -86,6 +86,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     ),
     "cluster.walltime": st.just("08:00:00") | st.just("120:30:00"),
     "cluster.prologue": st.lists(st.sampled_from(["module load conda", "conda activate oso"]), max_size=2).map(tuple),
+    "mapping.ensemble": st.lists(st.sampled_from(["seed 1/model", "../other/model"]), max_size=2).map(tuple),
     "postprocess.smoothing.window": st.just(0) | st.integers(1, 25).map(lambda half: 2 * half + 1),
     "postprocess.smoothing.smoothness_of": st.dictionaries(CODES, st.integers(1, 1000), max_size=3),
     "postprocess.rules": st.lists(RULES, max_size=2).map(tuple),
