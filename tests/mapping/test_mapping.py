@@ -20,7 +20,9 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ModelError, ParameterError, ProductError, RunFolderError
 from toolkit.ground.grid import Block, blocks, from_bounds
 from toolkit.ground.parts import PartSize
+from toolkit.learning import on_device
 from toolkit.learning.checkpoint import Model
+from toolkit.learning.on_device import goes_beside
 from toolkit.mapping import classify, memory, mosaic
 from toolkit.mapping.classify import ALWAYS, BlockClassifier, classify_tile
 from toolkit.mapping.memory import Allotment, MappingParams, allot, bytes_a_pixel, part_bytes
@@ -29,8 +31,10 @@ from toolkit.mapping.rasters import map_writer
 from toolkit.products import raster
 from toolkit.products.raster import grid_of
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.methods import LinearParams
 from toolkit.series.tiling import FileTiling, StoredFile
 from toolkit.series.timeseries import TileSeries
+from toolkit.series.whittaker import WhittakerParams
 
 
 def read(path: Path) -> np.ndarray:
@@ -405,3 +409,29 @@ def test_decoding_counts_the_tiles_that_a_block_touches() -> None:
     kept = replace(theia_tiling(), files=files)
     assert kept.decoded_bytes((1024, 1024)) == 70 * (4 * 2 + 2 * 6 * 2 / 4), "and lines are kept for that"
     assert kept.decoded_bytes((512, 512)) == 70 * (4 * 2 + (1 + 1 / 4) * 6 * 2), "and for parts of tiles"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_features_beside_the_network_make_the_same_map(
+    device: str, precision: str, series: TileSeries, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: images go to the device, and classes come back."""
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    work = BlockClassifier(series, STACK, model, (*ALWAYS, "longest_gap"), precision=precision)  # type: ignore[arg-type]
+    wanted = work(Block(0, 0, 40, 40))
+    monkeypatch.setattr(classify, "_computes_beside", lambda *_: True)
+    monkeypatch.setattr(on_device, "PIXELS", 300)
+    found = replace(work, model=replace(model, device=torch.device(device)))(Block(0, 0, 40, 40))
+    for layer in ("classes", "validity", "longest_gap"):
+        np.testing.assert_array_equal(found[layer], wanted[layer])
+    assert np.abs(found["confidence"].astype(int) - wanted["confidence"]).max() <= 1
+
+
+def test_what_a_device_cannot_compute_is_computed_on_the_processor() -> None:
+    assert goes_beside(STACK)
+    assert not goes_beside(replace(STACK, representation="raw"))
+    assert not goes_beside(replace(STACK, gap_filling=WhittakerParams()))
+    assert not goes_beside(replace(STACK, compatibility="iota2"))
+    assert not goes_beside(replace(STACK, gap_filling=LinearParams(max_gap_days=9), seasons=(1, 1)))

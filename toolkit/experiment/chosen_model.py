@@ -25,7 +25,9 @@ def load_model(experiment: Experiment) -> AnyModel:
     """
     mapping = experiment.mapping
     if mapping.model is None:
-        model = Model.load(RunFolder(experiment.folder).model, network_file=experiment.network_file)
+        model = Model.load(
+            RunFolder(experiment.folder).model, device=mapping.device, network_file=experiment.network_file
+        )
     else:
         model = _saved(experiment, mapping.model, f"mapping.model = {mapping.model}")
     more = [_saved(experiment, Path(one), f"mapping.ensemble: {one}") for one in mapping.ensemble]
@@ -35,7 +37,9 @@ def load_model(experiment: Experiment) -> AnyModel:
 def _saved(experiment: Experiment, folder: Path, what: str) -> Model:
     """A saved model, of which the person said `what`."""
     stack, names = experiment.stack, experiment.nomenclature
-    model = Model.load(experiment.path.parent / folder, network_file=experiment.network_file)
+    model = Model.load(
+        experiment.path.parent / folder, device=experiment.mapping.device, network_file=experiment.network_file
+    )
     model = for_period(model, stack.days, stack.seasons, stack.names)
     model.check_features(stack.names, f"the experiment, for {what},", definitions=stack.definitions)
     if model.nomenclature.classes != names.classes:

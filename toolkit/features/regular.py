@@ -78,7 +78,7 @@ class RegularFeatures:
         rows = self.rows(kept)
         count = len(self) if kept is None else len(kept)
         scaling = form.scaling(count)
-        if self._at_once:
+        if self.at_once:
             clear = self._fused(values, validity, dates, rows, scaling, out)
         else:
             clear = np.empty(values.shape[2], np.uint16)
@@ -94,7 +94,7 @@ class RegularFeatures:
         return clear
 
     @property
-    def _at_once(self) -> bool:
+    def at_once(self) -> bool:
         """Whether one pass fills and computes. A neighbour is the same in any season, a gap is not."""
         parted = bool(self.seasons) and self.gap_filling.max_gap_days is not None
         return self.gap_filling.method in WAYS and not self.as_iota2 and not parted

@@ -337,11 +337,12 @@ class FeatureStack:
         count = math.prod(pixels)
         features = np.empty((room, count), dtype=form.dtype)
         flat = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
-        clear = self._on_grid.write(*flat, dates, form, features, kept)
+        clear = self.on_grid.write(*flat, dates, form, features, kept)
         return features.reshape(room, *pixels), clear.reshape(pixels)
 
     @cached_property
-    def _on_grid(self) -> RegularFeatures:
+    def on_grid(self) -> RegularFeatures:
+        """Bands and indices of the regular grid."""
         as_iota2 = self.compatibility == "iota2"
         return RegularFeatures(self.bands, self.days, self.indices, self.gap_filling, self.seasons, as_iota2)
 

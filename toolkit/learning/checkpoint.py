@@ -178,12 +178,12 @@ class Model:
 
     @torch.inference_mode()
     def predict_outputs(
-        self, features: np.ndarray, wanted: Collection[str], *, standardised: bool = False
+        self, features: np.ndarray | torch.Tensor, wanted: Collection[str], *, standardised: bool = False
     ) -> dict[str, np.ndarray]:
         """Whatever a map needs of pixels, from one pass of the network.
 
         Args:
-            features, standardised: as in `predict`.
+            features, standardised: as in `predict`; or a tensor on the model's device, float32 or bfloat16.
             wanted: `class` (as code), `confidence`, `probabilities`, `margin`, `entropy`: see `outputs_of`.
 
         Returns:
@@ -219,7 +219,7 @@ class Model:
             result[:, pixels] = torch.softmax(logits, dim=0).cpu().numpy()
         return result
 
-    def _logits(self, features: np.ndarray, standardised: bool) -> Iterator[tuple[slice, torch.Tensor]]:
+    def _logits(self, features: np.ndarray | torch.Tensor, standardised: bool) -> Iterator[tuple[slice, torch.Tensor]]:
         """Logits (class, pixel), float32, of each chunk of pixels."""
         row, count = self.inputs.row, len(self.feature_names)
         if features.ndim != 2 or not (row.fits(len(features)) if row else len(features) == count):
@@ -228,17 +228,17 @@ class Model:
                 f"features of shape {features.shape} do not fit the model's ({wanted}, pixel); "
                 "use the series and features of the training, or train again"
             )
-        narrow = features.dtype == np.uint16
+        narrow = features.dtype in (np.uint16, torch.bfloat16)
         if narrow and not standardised:
             raise ValueError("reflectances in bfloat16 lose their differences: standardise before, see Model.form")
         network = self._network_of(standardised, narrow)
         size = min(chunk_of(network), RAW_PIXELS) if row else chunk_of(network)
         for start in range(0, features.shape[1], size):
             pixels = slice(start, min(start + size, features.shape[1]))
-            # Torch takes no read-only memory.
-            chunk = np.require(features[:, pixels], np.uint16 if narrow else np.float32, "W")
-            tensor = torch.from_numpy(chunk).to(self.device)
-            logits = network(tensor.view(torch.bfloat16) if narrow else tensor).float()
+            chunk: Any = features[:, pixels]
+            if isinstance(chunk, np.ndarray):  # torch takes no read-only memory
+                chunk = torch.from_numpy(np.require(chunk, np.uint16 if narrow else np.float32, "W")).to(self.device)
+            logits = network(chunk.view(torch.bfloat16) if narrow else chunk).float()
             yield pixels, logits if self.temperature == 1 else logits.div_(self.temperature)
 
     @property

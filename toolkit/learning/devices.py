@@ -31,7 +31,7 @@ def choose_device(name: DeviceName, rank: int = 0) -> torch.device:
         name = next(one for one, there in present.items() if there)
     if not present[name]:
         found = ", ".join(one for one, there in present.items() if there)
-        raise ParameterError(f"device {name!r} is not present on this machine ({found}); set learning.device: auto")
+        raise ParameterError(f"device {name!r} is not present on this machine ({found}); set the `device` to auto")
     if name == "cuda" and rank:
         return torch.device("cuda", rank % torch.cuda.device_count())
     return torch.device(name)

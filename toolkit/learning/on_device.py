@@ -8,20 +8,49 @@ gathers. The values are the kernel's within rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 
+from toolkit.features.reading import TileFeatures
 from toolkit.features.regular import RegularFeatures
+from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError
+from toolkit.ground.grid import Block
 from toolkit.series.arithmetic import DIFFERENCE_LEAST, DIFFERENCE_SCALE, SMALLEST, Code, Program
+from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.methods import WAYS
 
 PIXELS = 65536
 """Pixels at once: 37 dates of 10 bands take 97 MB."""
+
+
+def goes_beside(stack: FeatureStack) -> bool:
+    """Whether all features of a stack can be computed on a device: bands and indices of one sensor, by neighbours."""
+    return stack.on_grid.at_once and not (stack.raw or stack.external or stack.others)
+
+
+def strips_on_device(
+    tile: TileFeatures, block: Block, buffer: SeriesBuffer, form: MatrixForm, device: torch.device
+) -> Iterator[tuple[slice, torch.Tensor, np.ndarray, np.ndarray, np.ndarray]]:
+    """As `TileFeatures.strips_for_map`, with the features on a device, computed there from the images.
+
+    Raises:
+        ProductError: a file cannot be read.
+    """
+    values, validity = tile.series.read(block, buffer)
+    rows = max(1, PIXELS // block.width)
+    for top in range(0, block.height, rows):
+        strip = slice(top, min(top + rows, block.height))
+        images = torch.from_numpy(values[:, :, strip].reshape(*values.shape[:2], -1)).to(device)
+        usable = torch.from_numpy(validity[:, strip].reshape(len(validity), -1)).to(device)
+        stack = tile.stack
+        features, clear = features_on_device(stack.on_grid, images, usable, tile.series.dates, form, stack.kept)
+        counts = clear.cpu().numpy().astype(np.uint16).reshape(-1, block.width)
+        yield strip, features, counts, counts > 0, validity[:, strip]
 
 
 @torch.inference_mode()
@@ -49,7 +78,7 @@ def features_on_device(
     Raises:
         ParameterError: the gap-filling is not by neighbours, or is to be as iota2's, to the bit.
     """
-    if regular.as_iota2 or regular.gap_filling.method not in WAYS:
+    if not regular.at_once:
         method = f"{regular.gap_filling.method}{' as iota2' if regular.as_iota2 else ''}"
         raise ParameterError(
             f"series.gap_filling = {method} is computed on the processor only; choose "

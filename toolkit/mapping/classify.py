@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -20,8 +20,10 @@ from toolkit.ground.memory import MemoryPace, PeakWatch, resident
 from toolkit.ground.parts import PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
+from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
 from toolkit.learning.ensemble import AnyModel
+from toolkit.learning.on_device import goes_beside, strips_on_device
 from toolkit.learning.precision import Precision, Stored
 from toolkit.mapping.layers import (
     CLASSES,
@@ -39,7 +41,8 @@ from toolkit.mapping.precision import form_of, settle_precision
 from toolkit.mapping.rasters import forget_others, map_writers, write_block
 from toolkit.products.edges import MOST_BYTES
 from toolkit.products.raster import close_rasters, raster_memory, use_raster_memory
-from toolkit.series.buffers import BufferPool
+from toolkit.series.buffers import BufferPool, SeriesBuffer
+from toolkit.series.matrix import MatrixForm
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
@@ -107,8 +110,7 @@ class BlockClassifier:
         wanted = {layer: BY_THE_NETWORK[layer] for layer in self.layers if layer in BY_THE_NETWORK}
         form = form_of(self.model, self.precision)
         with self.buffers.one() as buffer:
-            strips = TileFeatures(self.series, self.stack).strips_for_map(block, buffer, form)
-            for rows, features, clear, seen, validity in strips:
+            for rows, features, clear, seen, validity in self._strips(block, buffer, form):
                 columns, outputs_wanted = features.reshape(len(features), -1), tuple(wanted.values())
                 given = self.model.predict_outputs(columns, outputs_wanted, standardised=not form.plain)
                 for layer, output in wanted.items():
@@ -119,6 +121,18 @@ class BlockClassifier:
                     gap = self.stack.longest_gap(validity, self.series.dates)
                     found[LONGEST_GAP][rows] = np.where(clear > 0, gap, 0)  # 0 where never seen, as in every layer
         return found
+
+    def _strips(self, block: Block, buffer: SeriesBuffer, form: MatrixForm) -> Iterator[Any]:
+        """The features of a block strip by strip: on a GPU beside the network where they can be."""
+        tile = TileFeatures(self.series, self.stack)
+        if _computes_beside(self.model, self.stack):
+            return strips_on_device(tile, block, buffer, form, self.model.device)  # type: ignore[union-attr]
+        return tile.strips_for_map(block, buffer, form)
+
+
+def _computes_beside(model: AnyModel, stack: FeatureStack) -> bool:
+    """Whether features are computed on the GPU that the network is on."""
+    return isinstance(model, Model) and model.device.type != "cpu" and goes_beside(stack)
 
 
 def map_job(

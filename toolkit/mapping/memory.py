@@ -16,6 +16,7 @@ from toolkit.features.reading import strip_pixels
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import Params, param
+from toolkit.learning.devices import DeviceName
 from toolkit.learning.precision import Precision
 from toolkit.products.edges import MOST_BYTES
 from toolkit.series.tiling import FileTiling
@@ -62,6 +63,11 @@ class MappingParams(Params):
         "Of the network's arithmetic: float32; bfloat16, faster on processors and GPUs made for it and many times "
         "slower on others; auto, bfloat16 where a trial on the tile finds it faster and no more than 0.2 % of the "
         "pixels of another class, so that maps of two machines may differ.",
+    )
+    device: DeviceName = param(
+        "cpu",
+        "Where the network is: cpu; cuda or mps, a GPU, beside which gaps are filled by neighbours and indices "
+        "computed too; auto, a GPU where there is one. Results are the same within rounding.",
     )
     longest_gap: bool = param(
         False, "Also write the longest time between two clear dates, days, to `longest_gap.tif` of each tile."
