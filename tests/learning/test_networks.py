@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
+from tests.learning.by_heart import learn_by_heart
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.learning.batches import Standardiser
@@ -305,14 +306,7 @@ def test_it_learns_64_samples_by_heart(name: str) -> None:
     silent = {one: 0.0 for one in type(params).model_fields if "dropout" in one}
     network = build_network(params.model_copy(update=silent), regular(), CLASSES)
     rows, labels = torch.randn(64, 28), torch.randint(CLASSES, (64,))
-    optimizer = torch.optim.Adam(network.parameters(), 0.01)
-    for _ in range(250):
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(network(rows), labels)
-        loss.backward()
-        optimizer.step()
-        if loss < 0.02:
-            break
+    learn_by_heart(network, rows, labels, 250)
     assert (network(rows).argmax(1) == labels).all()
     assert (network.eval()(rows).argmax(1) == labels).float().mean() > 0.9
 

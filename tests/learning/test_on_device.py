@@ -32,7 +32,9 @@ def regular(method: dict[str, Any], steps: int = 12, **more: Any) -> RegularFeat
     return RegularFeatures(BANDS, EPOCH + 15 * np.arange(steps), INDICES, filling, **more)
 
 
-def check(device: str, method: dict[str, Any], dates: np.ndarray, share: float, seed: int, pixels: int = 300) -> None:
+def assert_agrees(
+    device: str, method: dict[str, Any], dates: np.ndarray, share: float, seed: int, pixels: int = 300
+) -> None:
     """Both ways of all forms."""
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 9000, (len(dates), 4, pixels)).astype(np.int16)
@@ -64,18 +66,18 @@ DATES = st.lists(st.integers(-10, 190), max_size=15).map(lambda dates: np.array(
 @settings(max_examples=60, deadline=None)
 @given(METHODS, DATES, st.floats(0, 1), st.integers(0, 99))
 def test_equals_the_kernel(method: dict[str, Any], dates: np.ndarray, share: float, seed: int) -> None:
-    check("cpu", method, dates, share, seed)
+    assert_agrees("cpu", method, dates, share, seed)
 
 
 def test_parts_are_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_device, "PIXELS", 64)
-    check("cpu", {"method": "linear", "max_gap_days": 40}, np.arange(0, 190, 7), 0.5, 1)
+    assert_agrees("cpu", {"method": "linear", "max_gap_days": 40}, np.arange(0, 190, 7), 0.5, 1)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that torch can use (cuda)")
 @pytest.mark.parametrize("method", ["linear", "nearest", "previous"])
 def test_equals_the_kernel_on_a_gpu(method: str) -> None:
-    check("cuda", {"method": method, "max_gap_days": 60}, np.arange(0, 190, 5), 0.5, 0, pixels=100_000)
+    assert_agrees("cuda", {"method": method, "max_gap_days": 60}, np.arange(0, 190, 5), 0.5, 0, pixels=100_000)
 
 
 def test_a_method_that_looks_further_than_neighbours_is_refused() -> None:

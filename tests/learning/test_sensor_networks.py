@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.learning.by_heart import learn_by_heart
 from tests.learning.test_networks import CLASSES, READ_RAW, SMALL, count, regular
 from toolkit.ground.errors import ModelError, ParameterError
 from toolkit.ground.nomenclature import Nomenclature
@@ -138,14 +139,7 @@ def test_it_learns_64_samples_that_neither_sensor_tells_alone(name: str) -> None
     rows, labels = 0.3 * torch.randn(64, len(NAMES)), (signs[:, 0] == signs[:, 1]).long()
     rows[:, FIRST] += signs[:, :1]
     rows[:, SECOND] += signs[:, 1:]
-    optimizer = torch.optim.Adam(network.parameters(), 0.01)
-    for _ in range(200):
-        optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(network(rows), labels)
-        loss.backward()
-        optimizer.step()
-        if loss < 0.02:
-            break
+    learn_by_heart(network, rows, labels, 200)
     assert (network(rows).argmax(1) == labels).all()
 
 

@@ -57,7 +57,7 @@ def series(draw: st.DrawFn, regular: bool = False, most: int = 12) -> tuple:
     return dates, outputs, values, rng.random((len(dates), pixels)) < draw(st.floats(0, 1))
 
 
-def check(filled: np.ndarray, case: tuple, wanted: Any, allowed: float = 1e-2) -> None:
+def assert_equals(filled: np.ndarray, case: tuple, wanted: Any, allowed: float = 1e-2) -> None:
     """`wanted` takes dates, values and validity of a pixel and band, and the output days."""
     dates, outputs, values, validity = case
     assert filled.dtype == np.float32 and filled.shape == (len(outputs), *values.shape[1:])
@@ -75,20 +75,20 @@ def by(fill: Any, case: tuple, **settings: Any) -> np.ndarray:
 @settings(max_examples=100, deadline=None)
 @given(series())
 def test_nearest_and_previous_equal_their_definitions(case: tuple) -> None:
-    check(by(fill_nearest, case), case, obvious.nearest, 1e-9)
-    check(by(fill_previous, case), case, obvious.previous, 1e-9)
+    assert_equals(by(fill_nearest, case), case, obvious.nearest, 1e-9)
+    assert_equals(by(fill_previous, case), case, obvious.previous, 1e-9)
 
 
 @settings(max_examples=100, deadline=None)
 @given(series())
 def test_akima_equals_its_definition(case: tuple) -> None:
-    check(by(fill_akima, case), case, obvious.akima)
+    assert_equals(by(fill_akima, case), case, obvious.akima)
 
 
 @settings(max_examples=100, deadline=None)
 @given(series(), st.sampled_from([0.01, 1.0, 100.0, 1e5]))
 def test_whittaker_equals_the_system_of_all_days(case: tuple, smoothing: float) -> None:
-    check(
+    assert_equals(
         by(fill_whittaker, case, smoothing=smoothing),
         case,
         lambda *given: obvious.whittaker(*given, smoothing=smoothing),
@@ -100,7 +100,7 @@ def test_whittaker_equals_the_system_of_all_days(case: tuple, smoothing: float) 
 @given(series(regular=True), st.sampled_from([(3, 0), (3, 1), (5, 2), (7, 3), (9, 4)]))
 def test_savitzky_golay_equals_the_fitted_polynomials(case: tuple, shape: tuple[int, int]) -> None:
     window, order = shape
-    check(
+    assert_equals(
         by(fill_savitzky_golay, case, window=window, order=order),
         case,
         lambda *given: obvious.savitzky_golay(*given, window=window, order=order),
@@ -118,8 +118,8 @@ def test_mean_and_median_equal_numpy_s(case: tuple) -> None:
 
         return wanted
 
-    check(by(fill_composite, case, statistic="mean"), case, composite(np.mean))
-    check(by(fill_composite, case, statistic="median"), case, composite(np.median))
+    assert_equals(by(fill_composite, case, statistic="mean"), case, composite(np.mean))
+    assert_equals(by(fill_composite, case, statistic="median"), case, composite(np.median))
 
 
 @settings(max_examples=100, deadline=None)
