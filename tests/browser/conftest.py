@@ -38,13 +38,6 @@ BASE_MAP = re.compile(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser on a busy machine may miss a click: what fails in one is tried once more, and counted as rerun."""
-    for item in items:
-        if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @dataclass
 class Seen:
     """What a page asked for outside this machine, and what went wrong in it."""
