@@ -7,6 +7,7 @@ cluster: {kind: slurm, workers: 32, threads: 32, memory_gb: 128, queue: normal, 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -107,6 +108,7 @@ def _started(params: ClusterParams, memory_gb: float) -> Any:
             memory_limit=None,  # blocks are cut to fit; a process ended amid one would only do it again
             dashboard_address="127.0.0.1:0",
             host="127.0.0.1",
+            silence_logs=logging.ERROR,  # a process that is slow to end is no news to who called a verb
         )
     cluster = _jobqueue(params.kind)(
         cores=params.threads,
