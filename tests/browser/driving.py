@@ -103,6 +103,18 @@ def eventually(page: Page, holds: Callable[[], Any], seconds: float = 20) -> Non
     assert found
 
 
+def click_map(view: Any, right: int, down: int, answered: Callable[[], Any]) -> None:
+    """Click so far from the middle of a map, again until it answers: a map that still moves takes no click."""
+    box = view.bounding_box()
+
+    def clicked() -> Any:
+        view.click(position={"x": box["width"] / 2 + right, "y": box["height"] / 2 + down})
+        view.page.wait_for_timeout(2000)
+        return answered()
+
+    eventually(view.page, clicked, 40)
+
+
 def colours_of(path: Path) -> np.ndarray:
     """(y, x) picture colours as 0xrrggbb."""
     with Image.open(path) as picture:

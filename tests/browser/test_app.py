@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.driving import click_map
+
 TOKEN = "a-token-for-this-test"
 
 
@@ -68,10 +70,7 @@ def test_the_workbench_as_a_page(app: str, open_page: Callable[..., Any], artefa
     page.get_by_role("tab", name="Map", exact=True).click()
     shown = page.locator(".lc-map")
     expect(shown.locator("img.leaflet-tile-loaded[src*='landcover/squares']").first).to_be_visible()
-    box = shown.locator(".leaflet-container").bounding_box()
-    assert box
-    page.mouse.click(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2 - 40)
-    expect(shown.locator(".lc-inspector canvas")).to_be_visible()
+    click_map(shown.locator(".leaflet-container"), 60, -40, shown.locator(".lc-inspector canvas").count)
     page.wait_for_timeout(1000)
     page.screenshot(path=artefacts / "workbench.png")
     assert set(seen.squares) == {200}

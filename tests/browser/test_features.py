@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.driving import errors_in, open_cells, run_all
+from tests.browser.driving import click_map, errors_in, open_cells, run_all
 
 MINE = '''from toolkit import external_feature
 from toolkit.ground.params import param
@@ -48,8 +48,7 @@ def test_features_are_chosen_and_tried(
     expect(head).to_contain_text("longest gap", timeout=60_000)
     expect(shown.locator("img.leaflet-image-layer")).to_be_visible(timeout=60_000)
     first = head.inner_text()
-    shown.locator(".leaflet-container").click(position={"x": 300, "y": 130})
-    expect(head).not_to_have_text(first)
+    click_map(shown.locator(".leaflet-container"), -40, 20, lambda: head.inner_text() != first)
     for method in ("whittaker", "previous"):
         shown.get_by_role("button", name=method).click()
     names = shown.locator(".lc-names > span:not(.lc-key)")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.driving import colours_of, errors_in, eventually, open_cells, output_of, run_all
+from tests.browser.driving import click_map, colours_of, errors_in, eventually, open_cells, output_of, run_all
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.map_products import postprocess
 from toolkit.experiment.verbs import classify, mosaic
@@ -192,11 +192,9 @@ def centre_tile(one: Locator) -> tuple[str, int, int] | None:
 
 
 def test_pixel_inspector_answers_a_click(opened: Callable[..., Any], artefacts: Path) -> None:
-    page, seen, _, shown = opened()
-    box = shown.locator(".leaflet-container").first.bounding_box()
-    assert box
-    page.mouse.click(box["x"] + box["width"] / 2 + 15, box["y"] + box["height"] / 2 - 20)
+    _, seen, _, shown = opened()
     inspector = shown.locator(".lc-inspector")
+    click_map(shown.locator(".leaflet-container").first, 15, -20, inspector.locator("canvas").count)
     expect(inspector).to_contain_text(re.compile(r"\d\.\d{4} E \d+\.\d{4} N · 31T\w+ row \d+, column \d+"))
     expect(inspector).to_contain_text("clear dates")
     expect(inspector.locator("canvas")).to_be_visible()

@@ -96,7 +96,16 @@ def look_at(view: L.Map, bounds: Iterable[Bounds], height: int = 560) -> None:
     """Move a map so that it shows all of these bounds; without any it stays where it is."""
     bounds = list(bounds)
     if bounds:
-        view.center, view.zoom = view_of(around(bounds), WIDTH, height - 40)
+        move_to(view, *view_of(around(bounds), WIDTH, height - 40))
+
+
+def move_to(view: L.Map, centre: tuple[float, float], zoom: int) -> None:
+    """Move a map to a place, latitude and longitude.
+
+    Both in one message: between two, Leaflet moves by whole pixels of the old zoom, which are kilometres of the new.
+    """
+    with view.hold_sync():
+        view.center, view.zoom = centre, zoom
 
 
 def around(bounds: Iterable[Bounds]) -> Bounds:

@@ -10,7 +10,7 @@ import ipywidgets as W
 
 from toolkit.ground.errors import ParameterError
 from toolkit.widgets.layer_list import Guard, LayerList
-from toolkit.widgets.leaflet import BASE_MAPS, STREETS, base_layer, new_map, on_click
+from toolkit.widgets.leaflet import BASE_MAPS, STREETS, base_layer, move_to, new_map, on_click
 from toolkit.widgets.map_rasters import Rasters, Way
 
 MAP, SWIPE, BESIDE = "Map", "Swipe", "Side by side"
@@ -88,7 +88,7 @@ class Comparison:
 
     def _begin_beside(self) -> None:
         self.second = new_map(height=int(self._view.layout.height.removesuffix("px")))
-        self.second.center, self.second.zoom = self._view.center, self._view.zoom
+        move_to(self.second, self._view.center, self._view.zoom)
         self._make(self.second)
         self._lay_second()
         on_click(self.second, self._click)

@@ -32,6 +32,7 @@ from toolkit.widgets.leaflet import (
     base_layer,
     grid_bounds,
     look_at,
+    move_to,
     new_map,
     on_click,
     place_markers,
@@ -156,9 +157,9 @@ class ClassMap(Panel):
         if tile in grids:
             look_at(self.map, [grid_bounds(grids[tile])], HEIGHT)
             return
-        self.map.center = parse_place(text)
-        self.map.zoom = max(self.map.zoom, 14)
-        self._inspect(*self.map.center)
+        place = parse_place(text)
+        move_to(self.map, place, max(self.map.zoom, 14))
+        self._inspect(*place)
 
     def figure(self) -> StaticFigure:
         """The view as a figure with legend, scale bar and attribution; the base map is not part of it.
