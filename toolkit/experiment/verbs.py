@@ -268,7 +268,7 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         )
         write_vrt([tile / "classes.tif" for tile in tiles], folder.map().with_suffix(".vrt"), experiment.nomenclature)
         note_maps(experiment, record, folder.mapping)
-        return f"{len(tiles)} tiles in {folder.map()}"
+        return f"{len(tiles)} tiles in {folder.map().relative_to(folder.root)}"
 
     perform(experiment, mosaic_step(experiment), work, overwrite=overwrite, observer=observer)
     return folder.map()
