@@ -192,6 +192,9 @@ def _add_fuse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders or experiment files, two at least")
     parser.add_argument("--method", default="majority", choices=("majority", "dempster_shafer", "mean_probability"))
     parser.add_argument("--mass", default="precision", choices=("precision", "recall", "oa", "kappa"))
+    parser.add_argument(
+        "--compatibility", default="none", choices=("none", "otb"), help="otb: as the Orfeo ToolBox and iota2 fuse"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace another map in the folder")
     parser.set_defaults(command=_fuse)
 
@@ -283,8 +286,9 @@ def _map_with(options: argparse.Namespace) -> None:
 
 def _fuse(options: argparse.Namespace) -> None:
     path = toolkit.fuse(
-        options.runs, options.folder, method=options.method, mass=options.mass, overwrite=options.overwrite
-    )
+        options.runs, options.folder, method=options.method, mass=options.mass, compatibility=options.compatibility,
+        overwrite=options.overwrite,
+    )  # fmt: skip
     print(f"map     {shown(path)}")
 
 
