@@ -6,13 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 import toolkit
 from toolkit.experiment.printing import Printer, accuracy_line, bar_of, more_accuracies, shown
 from toolkit.ground.errors import LandcoverError
+from toolkit.ground.option_text import value_of
 from toolkit.ground.params import default_of, kind_of, leaves
 
 if TYPE_CHECKING:
@@ -64,10 +63,6 @@ HELP = {
     "cross-validate": "leave out one tile (or one value of a field) after the other",
     "tune": "try parameters of the learning on folds of the train samples; goes on with a stopped or longer tuning",
 }
-
-
-TABLES = ("TABLE", "VALUES")
-"""Kinds of values that are written `1=5,2=7`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -224,31 +219,13 @@ def _add_option(parser: Any, path: str, field: Any) -> None:
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
-    """Dotted path -> value of every parameter given; lists are written `a,b`, tables `1=5,2=7`, none `none`."""
+    """Dotted path -> value of every parameter given."""
     from toolkit.experiment.config import ExperimentParams
 
     given = vars(options)
     fields = leaves(ExperimentParams)
     texts = {path: text for path, text in given.items() if isinstance(text, str)}
-    return {path: _value(texts[path], field.annotation) for path, field in fields if path in texts}
-
-
-def _value(text: str, annotation: Any) -> Any:
-    """What a text means for a parameter declared so."""
-    kind = kind_of(annotation)
-    if text.strip().lower() == "none" and type(None) in get_args(annotation):
-        return None
-    if text.strip().lower() == "none" and kind in ("LIST", *TABLES):
-        return [] if kind == "LIST" else {}
-    if kind == "TEXT":
-        return text
-    if kind in TABLES and not text.startswith("{"):
-        text = f"{{{text.replace('=', ': ')}}}"
-    try:
-        value = yaml.safe_load(f"[{text}]" if kind == "LIST" and not text.startswith("[") else text)
-    except yaml.YAMLError:  # such as the patterns `*_20180711,B[24]_*`, which mean something else to YAML
-        value = [part.strip() for part in text.split(",")] if kind == "LIST" else text
-    return [value] if kind == "LIST" and not isinstance(value, list) else value
+    return {path: value_of(texts[path], field.annotation) for path, field in fields if path in texts}
 
 
 def _print_features(options: argparse.Namespace) -> None:
