@@ -113,10 +113,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "experiment", type=Path, nargs="?", help="experiment file (YAML), for its features and classes"
     )
     networks.set_defaults(command=_print_networks)
-    planned = verbs.add_parser("plan", help="what classify will read, write and take, before it begins")
-    planned.add_argument("experiment", type=Path, help="experiment file (YAML)")
-    planned.add_argument("--no-time", action="store_true", help="do not work on a few blocks to tell the time")
-    planned.set_defaults(command=_print_plan)
+    what = "what classify will read, write and take, before it begins"
+    _add_plan(verbs.add_parser("plan", help=what, allow_abbrev=False), command)
     _add_map(verbs.add_parser("map", help="classify any tiles with a saved model", allow_abbrev=False), command)
     _add_fuse(verbs.add_parser("fuse", help="fuse the maps of several runs into one", allow_abbrev=False))
     for name, sections in SECTIONS.items():
@@ -161,6 +159,14 @@ def _add_app(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8888, help="port on this machine; the next free one if it is taken")
     parser.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
     parser.set_defaults(command=_serve_app)
+
+
+def _add_plan(parser: argparse.ArgumentParser, command: str) -> None:
+    parser.add_argument("experiment", type=Path, help="experiment file (YAML)")
+    parser.add_argument("--no-time", action="store_true", help="do not work on a few blocks to tell the time")
+    if command == "plan":
+        _add_parameters(parser, ("series", *SECTIONS["classify"]))
+    parser.set_defaults(command=_print_plan)
 
 
 def _add_map(parser: argparse.ArgumentParser, command: str) -> None:
@@ -243,10 +249,9 @@ def _print_networks(options: argparse.Namespace) -> None:
 
 
 def _print_plan(options: argparse.Namespace) -> None:
-    from toolkit.experiment.config import Experiment
     from toolkit.experiment.plan import plan
 
-    print(plan(Experiment.load(options.experiment), time=not options.no_time))
+    print(plan(_experiment_of(options), time=not options.no_time))
 
 
 def _map_with(options: argparse.Namespace) -> None:
@@ -269,13 +274,18 @@ def _fuse(options: argparse.Namespace) -> None:
     print(f"map     {shown(path)}")
 
 
-def _run_verb(options: argparse.Namespace) -> None:
+def _experiment_of(options: argparse.Namespace) -> Experiment:
+    """The experiment of the file, with the parameters given on the command line."""
     from toolkit.experiment.config import Experiment
 
     experiment = Experiment.load(options.experiment)
-    changes = _changes(options)
-    if changes:
+    if changes := _changes(options):
         experiment.set(changes)
+    return experiment
+
+
+def _run_verb(options: argparse.Namespace) -> None:
+    experiment = _experiment_of(options)
     printer, name = Printer(), options.verb.replace("-", "_")
     arguments = {"by": options.by} if name == "cross_validate" else {}
     if options.background:
