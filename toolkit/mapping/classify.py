@@ -17,7 +17,7 @@ from toolkit.ground.crews import Crew, LocalCrew
 from toolkit.ground.grid import Block
 from toolkit.ground.ledger import key_of
 from toolkit.ground.memory import MemoryPace, PeakWatch, resident
-from toolkit.ground.parts import PartSize, Say, in_parts, join_maps
+from toolkit.ground.parts import WHOLE_BLOCKS, PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
 from toolkit.learning.checkpoint import Model
@@ -56,9 +56,6 @@ BY_THE_NETWORK |= {MARGIN: outputs.MARGIN, ENTROPY: outputs.ENTROPY}
 
 FEW_DATES, SIDE = 3, 64
 """Dates, and pixels a side, that are worked on to see what a process takes before its first block."""
-
-WHOLE_BLOCKS = (1 << 30, 1 << 30)
-"""The size of parts where a block is not divided."""
 
 
 def layers_of(params: MappingParams) -> tuple[str, ...]:
@@ -240,7 +237,7 @@ def classify_tile(
         series, stack, model, folder, allotment, tiling,
         key=key, layers=layers, precision=precision, progress=progress, say=say,
     )  # fmt: skip
-    with local_crew(job, allotment, params) if crew is None else _given(crew) as crew:
+    with local_crew(job.work, allotment, params) if crew is None else _given(crew) as crew:
         ((_, results),) = stream_all([job], crew)
     return write_maps(results, series, model, folder, precision_tags(precision) | dict(tags or {}), layers)
 
@@ -268,9 +265,12 @@ def precision_tags(precision: Stored) -> dict[str, str]:
 
 
 @contextmanager
-def local_crew(job: StreamJob, allotment: Allotment, params: MappingParams) -> Iterator[LocalCrew]:
-    """Threads of this process that classify a tile within `params.memory_gb`."""
-    work: BlockClassifier = job.work  # type: ignore[assignment]
+def local_crew(work: Any, allotment: Allotment, params: MappingParams) -> Iterator[LocalCrew]:
+    """Threads of this process that work on the blocks of a tile within `params.memory_gb`.
+
+    Args:
+        work: on a block; its `part` says how much of it is worked on at a time, its `buffers` are kept.
+    """
 
     def shrink(why: str) -> None:
         work.part.halve(work.part.size, why)
