@@ -23,9 +23,9 @@ from toolkit.ground.parts import PartSize
 from toolkit.learning import on_device
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.on_device import goes_beside
-from toolkit.mapping import classify, memory, mosaic
+from toolkit.mapping import classify, mosaic
 from toolkit.mapping.classify import ALWAYS, BlockClassifier, classify_tile
-from toolkit.mapping.memory import Allotment, MappingParams, allot, bytes_a_pixel, part_bytes
+from toolkit.mapping.memory import Allotment, MappingParams, allot, part_bytes
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
 from toolkit.products import raster
@@ -322,11 +322,6 @@ def test_a_coarser_tile_covers_its_own_ground(tmp_path: Path) -> None:
     window = from_bounds((500000, 4999800, 500200, 5000000), 10, "EPSG:32631")
     found = mosaic.merge_tiles(window, [coarse, fine], grids)
     assert np.array_equal(found["classes"], np.kron(classes, np.ones((2, 2), dtype=np.uint8)))
-
-
-def test_memory_of_a_pixel_holds_its_series_and_features(series: TileSeries) -> None:
-    """2 dates of 2 bands of int16 and a validity each; 4 features of float32; the results."""
-    assert bytes_a_pixel(series, STACK) == memory.WORK_COPIES * (2 * (2 * 2 + 1) + 4 * 4 + memory.RESULT_BYTES)
 
 
 def test_memory_estimate_is_not_below_the_peak(series: TileSeries, model: Model) -> None:
