@@ -9,6 +9,7 @@ from pathlib import Path
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.steps import BY_OVERWRITE
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
@@ -58,7 +59,7 @@ def fuse(
     if path.exists() and not overwrite:
         if {name: text for name, text in _tags_of(path).items() if name.startswith("FUSION_")} == tags:
             return path
-        raise RunFolderError(f"{path} was made otherwise; name another folder, or replace it: overwrite=True")
+        raise RunFolderError(f"{path} was made otherwise; name another folder, or replace it: {BY_OVERWRITE}")
     believed = method == "dempster_shafer"
     matrices = [Assessment.load(member.validation).matrix for member in members] if believed else []
     fuse_maps(
