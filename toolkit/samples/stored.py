@@ -40,7 +40,7 @@ class RowWriter:
         order = np.argsort(rows)
         for run in np.split(order, np.flatnonzero(np.diff(rows[order]) != 1) + 1) if len(rows) else ():
             self._file.seek(self._begin + 4 * self.width * int(rows[run[0]]))
-            left = memoryview(np.ascontiguousarray(features[run], dtype=np.float32)).cast("B")
+            left = np.ascontiguousarray(features[run], dtype=np.float32).data.cast("B")
             while left:
                 left = left[self._file.write(left) :]
 
