@@ -25,7 +25,7 @@ from toolkit.learning.training import train_network
 from toolkit.mapping.classify import classify_tile
 from toolkit.mapping.memory import MappingParams
 from toolkit.products.raster import grid_of
-from toolkit.samples.extraction import PIXEL, extract
+from toolkit.samples.extraction import PIXEL, PixelFeatures, extract
 from toolkit.samples.store import SampleStore
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -60,7 +60,7 @@ def open_tile(demo: Path, folder: Path) -> Tile:
     with rasterio.open(demo / "truth.tif") as truth:
         pixels["code"] = truth.read(1)[pixels["row"] + row, pixels["col"] + col]
     store = SampleStore(folder / "samples")
-    extract(series, experiment.stack, pixels, store, key="bench")
+    extract(PixelFeatures(series, experiment.stack, pixels["row"], pixels["col"]), pixels, store, key="bench")
     store.finish(experiment.stack.names, "bench")
     found = store.load()
     result = train_network(
@@ -210,7 +210,7 @@ def at_points(path: Path, points: list[tuple[float, float]]) -> np.ndarray:
 
 def ours_samples(tile: Tile, pixels: np.ndarray) -> np.ndarray:
     store = SampleStore(tile.folder / "extracted")
-    extract(tile.series, tile.stack, pixels, store, key="bench")
+    extract(PixelFeatures(tile.series, tile.stack, pixels["row"], pixels["col"]), pixels, store, key="bench")
     return np.load(store.folder / tile.series.tile / "features.npy")
 
 

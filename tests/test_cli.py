@@ -166,6 +166,19 @@ def test_a_list_may_have_one_value(tiny_demo: Path) -> None:
     assert (saved.series.tiles, saved.series.bands) == (("31TCJ",), ("B2", "B4"))
 
 
+def test_texts_stay_texts_though_they_look_like_numbers(tiny_demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Experiment] = []
+    monkeypatch.setattr("toolkit.classify", lambda experiment, **_: taken.append(experiment) or {})
+    lines = "0, 1e3, yes, 'module load a, b', [c, d], echo x: y"
+    arguments = ["--cluster.prologue", lines, "--cluster.account", "012", "--mapping.ensemble", "2018"]
+    assert main(["classify", str(tiny_demo), *arguments]) == 0
+    cluster, mapping = taken[0].cluster, taken[0].mapping
+    assert cluster.prologue == ("0", "1e3", "yes", "'module load a", "b'", "[c", "d]", "echo x: y")
+    assert (cluster.account, mapping.ensemble) == ("012", ("2018",))
+    assert main(["classify", str(tiny_demo), "--cluster.prologue", "0, yes, 'module load a, b'"]) == 0
+    assert taken[1].cluster.prologue == ("0", "yes", "module load a, b")
+
+
 def test_none_takes_an_optional_value_away(tiny_demo: Path) -> None:
     edit(tiny_demo, lambda content: content["series"].update(area=[0, 40, 5, 45]))
     edit(tiny_demo, lambda content: content["ground_truth"].update(layer="nowhere"))

@@ -6,13 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 import toolkit
 from toolkit.experiment.printing import Printer, accuracy_line, bar_of, more_accuracies, shown
 from toolkit.ground.errors import LandcoverError
+from toolkit.ground.option_text import value_of
 from toolkit.ground.params import default_of, kind_of, leaves
 
 if TYPE_CHECKING:
@@ -66,10 +65,6 @@ HELP = {
 }
 
 
-TABLES = ("TABLE", "VALUES")
-"""Kinds of values that are written `1=5,2=7`."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for a mistake in data or parameters."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -118,10 +113,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         "experiment", type=Path, nargs="?", help="experiment file (YAML), for its features and classes"
     )
     networks.set_defaults(command=_print_networks)
-    planned = verbs.add_parser("plan", help="what classify will read, write and take, before it begins")
-    planned.add_argument("experiment", type=Path, help="experiment file (YAML)")
-    planned.add_argument("--no-time", action="store_true", help="do not work on a few blocks to tell the time")
-    planned.set_defaults(command=_print_plan)
+    what = "what classify will read, write and take, before it begins"
+    _add_plan(verbs.add_parser("plan", help=what, allow_abbrev=False), command)
     _add_map(verbs.add_parser("map", help="classify any tiles with a saved model", allow_abbrev=False), command)
     _add_fuse(verbs.add_parser("fuse", help="fuse the maps of several runs into one", allow_abbrev=False))
     for name, sections in SECTIONS.items():
@@ -168,6 +161,14 @@ def _add_app(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_serve_app)
 
 
+def _add_plan(parser: argparse.ArgumentParser, command: str) -> None:
+    parser.add_argument("experiment", type=Path, help="experiment file (YAML)")
+    parser.add_argument("--no-time", action="store_true", help="do not work on a few blocks to tell the time")
+    if command == "plan":
+        _add_parameters(parser, ("series", *SECTIONS["classify"]))
+    parser.set_defaults(command=_print_plan)
+
+
 def _add_map(parser: argparse.ArgumentParser, command: str) -> None:
     """The command that needs no experiment."""
     parser.add_argument("model", type=Path, help="folder of a saved model")
@@ -192,6 +193,9 @@ def _add_fuse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="run folders or experiment files, two at least")
     parser.add_argument("--method", default="majority", choices=("majority", "dempster_shafer", "mean_probability"))
     parser.add_argument("--mass", default="precision", choices=("precision", "recall", "oa", "kappa"))
+    parser.add_argument(
+        "--compatibility", default="none", choices=("none", "otb"), help="otb: as the Orfeo ToolBox and iota2 fuse"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace another map in the folder")
     parser.set_defaults(command=_fuse)
 
@@ -221,31 +225,13 @@ def _add_option(parser: Any, path: str, field: Any) -> None:
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
-    """Dotted path -> value of every parameter given; lists are written `a,b`, tables `1=5,2=7`, none `none`."""
+    """Dotted path -> value of every parameter given."""
     from toolkit.experiment.config import ExperimentParams
 
     given = vars(options)
     fields = leaves(ExperimentParams)
     texts = {path: text for path, text in given.items() if isinstance(text, str)}
-    return {path: _value(texts[path], field.annotation) for path, field in fields if path in texts}
-
-
-def _value(text: str, annotation: Any) -> Any:
-    """What a text means for a parameter declared so."""
-    kind = kind_of(annotation)
-    if text.strip().lower() == "none" and type(None) in get_args(annotation):
-        return None
-    if text.strip().lower() == "none" and kind in ("LIST", *TABLES):
-        return [] if kind == "LIST" else {}
-    if kind == "TEXT":
-        return text
-    if kind in TABLES and not text.startswith("{"):
-        text = f"{{{text.replace('=', ': ')}}}"
-    try:
-        value = yaml.safe_load(f"[{text}]" if kind == "LIST" and not text.startswith("[") else text)
-    except yaml.YAMLError:  # such as the patterns `*_20180711,B[24]_*`, which mean something else to YAML
-        value = [part.strip() for part in text.split(",")] if kind == "LIST" else text
-    return [value] if kind == "LIST" and not isinstance(value, list) else value
+    return {path: value_of(texts[path], field.annotation) for path, field in fields if path in texts}
 
 
 def _print_features(options: argparse.Namespace) -> None:
@@ -263,10 +249,9 @@ def _print_networks(options: argparse.Namespace) -> None:
 
 
 def _print_plan(options: argparse.Namespace) -> None:
-    from toolkit.experiment.config import Experiment
     from toolkit.experiment.plan import plan
 
-    print(plan(Experiment.load(options.experiment), time=not options.no_time))
+    print(plan(_experiment_of(options), time=not options.no_time))
 
 
 def _map_with(options: argparse.Namespace) -> None:
@@ -283,18 +268,24 @@ def _map_with(options: argparse.Namespace) -> None:
 
 def _fuse(options: argparse.Namespace) -> None:
     path = toolkit.fuse(
-        options.runs, options.folder, method=options.method, mass=options.mass, overwrite=options.overwrite
-    )
+        options.runs, options.folder, method=options.method, mass=options.mass, compatibility=options.compatibility,
+        overwrite=options.overwrite,
+    )  # fmt: skip
     print(f"map     {shown(path)}")
 
 
-def _run_verb(options: argparse.Namespace) -> None:
+def _experiment_of(options: argparse.Namespace) -> Experiment:
+    """The experiment of the file, with the parameters given on the command line."""
     from toolkit.experiment.config import Experiment
 
     experiment = Experiment.load(options.experiment)
-    changes = _changes(options)
-    if changes:
+    if changes := _changes(options):
         experiment.set(changes)
+    return experiment
+
+
+def _run_verb(options: argparse.Namespace) -> None:
+    experiment = _experiment_of(options)
     printer, name = Printer(), options.verb.replace("-", "_")
     arguments = {"by": options.by} if name == "cross_validate" else {}
     if options.background:

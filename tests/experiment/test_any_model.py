@@ -113,6 +113,12 @@ def test_command_says_what_does_not_fit(
     assert "19 days (2019-01-01 to 2019-06-30)" in error and "trained on 37" in error
     assert main([*command, "--start", "soon", "--folder", str(tmp_path / "n")]) == 2
     assert "'soon' is not a day" in capsys.readouterr().err
+    assert not (tmp_path / "m" / "experiment.yml").exists(), "mended, the same folder may be named again"
+    assert main([*command, "--start", "2019-01-01", "--folder", str(tmp_path / "m")]) == 0
+    capsys.readouterr()
+    other = [*command, "--start", "2019-01-01", "--folder", str(tmp_path / "m"), "--mapping.margin", "true"]
+    assert main(other) == 2
+    assert "of another map; name another folder" in (said := capsys.readouterr().err) and "--overwrite" in said
 
 
 @pytest.mark.parametrize(
@@ -174,7 +180,7 @@ def test_another_experiment_in_the_folder_is_not_replaced(trained: Experiment, e
     folder.mkdir()
     shutil.copy(trained.path, folder / "experiment.yml")
     before = (folder / "experiment.yml").read_text()
-    with pytest.raises(ParameterError, match="is there already"):
+    with pytest.raises(ParameterError, match="is there already, of another map"):
         apply_model(saved(trained), elsewhere, "s2_demo", ["31TCJ"], start="2019-01-01", folder=folder)
     assert (folder / "experiment.yml").read_text() == before
 

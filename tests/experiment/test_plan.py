@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from toolkit import Experiment, classify
 from toolkit.cli import main
 from toolkit.experiment.plan import Plan, plan
 from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
-from toolkit.mapping.forecast import BLOCK_BYTES, TileForecast
+from toolkit.mapping.forecast import BLOCK_BYTES, TileForecast, probe
 from toolkit.mapping.memory import Allotment
 
 
@@ -81,6 +82,43 @@ def test_the_time_is_left_out_where_it_is_not_asked_for(
     assert "not probed" in capsys.readouterr().out
     assert main(["plan", str(experiment.path)]) == 0
     assert "about" in capsys.readouterr().out
+
+
+def test_the_time_is_of_the_precision_that_the_map_will_be_in(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(experiment, "31TCJ")
+    probed: list[str] = []
+    once = probe
+
+    def spy(*arguments: Any) -> float:
+        probed.append(arguments[-1])
+        return once(*arguments)
+
+    monkeypatch.setattr("toolkit.experiment.plan.probe", spy)
+    assert "bfloat16" not in repr(plan(experiment))
+    experiment.set({"mapping.precision": "bfloat16"})
+    assert repr(plan(experiment)).endswith(", in bfloat16")
+    assert probed == ["float32", "bfloat16"]
+
+
+def test_a_plan_may_be_asked_with_other_parameters(experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    forget(experiment, "31TCJ")
+    arguments = ["--no-time", "--mapping.memory_gb", "3", "--mapping.workers", "1"]
+    assert main(["plan", str(experiment.path), *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "3.0 GB at most" in text and "workers    1\n" in text
+
+
+def test_tiles_of_a_block_each_keep_one_worker_busy() -> None:
+    allotment = Allotment(4, (300, 300), True, 10**8, 64, 1.0, 1e-5)
+    tile = TileForecast("31TCJ", 91, 10**8, 1.0, 300 * 300, 70, 1, (300, 300), allotment)
+    tiles = tuple(replace(tile, tile=str(number)) for number in range(6))
+    here = Plan("demo", tiles, (), 1, 10**9, 10**12, 10**13, here=True, seconds_a_pixel=1e-5)
+    assert here.seconds == pytest.approx(6 * 0.9), "threads work on one tile after the other"
+    assert replace(here, processes=4).seconds == pytest.approx(6 * 0.9 / 6), "a cluster on all at once"
+    five = replace(here, tiles=(replace(tile, pixels=5 * 90_000, blocks=5),))
+    assert five.seconds == pytest.approx(2 * 0.9), "four blocks, then one"
 
 
 def test_a_country_is_added_up() -> None:

@@ -101,7 +101,8 @@ def test_a_killed_extraction_goes_on_to_the_same_samples(
         return compute(self, block)
 
     monkeypatch.setattr(extraction.PixelFeatures, "__call__", counted)
-    monkeypatch.setattr(extraction, "BLOCK", 32)
+    monkeypatch.setattr(extraction, "MOST_SAMPLES", 40)
+    monkeypatch.setattr(extraction, "SMALLEST_PART", 400)
     experiment.set({"mapping.workers": 1})
     clean(experiment)
     sample(experiment)

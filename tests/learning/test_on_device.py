@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from toolkit.features.regular import RegularFeatures
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ParameterError
 from toolkit.learning import on_device
-from toolkit.learning.on_device import features_on_device
+from toolkit.learning.on_device import FEWEST, PIXELS, DeviceStrips, bytes_on_device, features_on_device
 from toolkit.series.matrix import MatrixForm, from_bfloat16
 from toolkit.series.methods import GapFilling
 
@@ -96,3 +97,39 @@ def test_order_is_the_stack_s() -> None:
     dates = EPOCH + np.arange(0, 50, 10)
     found, _ = features_on_device(features, torch.from_numpy(values), torch.from_numpy(validity), dates)
     assert np.allclose(found.numpy(), stack.compute(values, validity, dates)[0], rtol=1e-4, atol=1e-2)
+
+
+GPU, MB = torch.device("cuda"), 10**6
+FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore words")
+
+
+def test_as_many_pixels_as_a_device_has_memory_for() -> None:
+    free = [800 * MB]
+    strips = DeviceStrips(lambda _: free[0])
+    assert strips.pixels(GPU, 10_000) == 40_000, "half of what is free"
+    free[0] = 20 * MB
+    assert strips.pixels(GPU, 10_000) == FEWEST
+    free[0] = 80_000 * MB
+    assert strips.pixels(GPU, 10_000) == PIXELS
+    assert DeviceStrips().pixels(torch.device("cpu"), 10_000) == PIXELS, "nobody tells"
+
+
+def test_fewer_pixels_where_that_was_too_much() -> None:
+    said: list[str] = []
+    strips = DeviceStrips(lambda _: 800 * MB, said.append)
+    assert strips.halve(40_000, FULL) and strips.pixels(GPU, 10_000) == 20_000
+    assert strips.halve(40_000, FULL) and strips.pixels(GPU, 10_000) == 20_000, "another worker that failed with it"
+    assert (
+        "40,000 pixels (CUDA out of memory. Tried to allocate 2.00 GiB.): 20,000 at once" in said[0] and len(said) == 1
+    )
+    assert not strips.halve(20_000, MemoryError()), "that of the computer"
+    assert strips.halve(1500, FULL) and strips.pixels(GPU, 10_000) == FEWEST
+    assert not strips.halve(FEWEST, FULL), "nothing fits then"
+    assert copy(strips).pixels(torch.device("cpu"), 10_000) == PIXELS, "another process, another GPU"
+
+
+def test_bytes_of_a_pixel_on_a_device_are_those_of_the_arrays() -> None:
+    """No less than images, filled bands and features; what torch takes in between is counted by its arrays."""
+    stack = FeatureStack(BANDS, tuple(str(day) for day in regular({"method": "linear"}).days), INDICES)
+    least = 30 * (2 * 4 + 1) + 4 * 12 * 4 + 2 * 4 * 12 * (4 + 6)
+    assert least < bytes_on_device(stack, 30) < 8 * least

@@ -17,7 +17,15 @@ from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import from_bounds
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
-from toolkit.mapping.fusion import combine_beliefs, fuse_maps, masses_of, mean_probability, vote
+from toolkit.mapping.fusion import (
+    combine_as_otb,
+    combine_beliefs,
+    fuse_maps,
+    masses_of,
+    mean_probability,
+    vote,
+    vote_as_otb,
+)
 from toolkit.mapping.rasters import map_writer
 
 NAMES = Nomenclature("three", tuple(LandCoverClass(code, f"class {code}", "#112233") for code in (1, 3, 7)))
@@ -77,6 +85,61 @@ def test_a_map_that_nobody_believes_has_no_say() -> None:
     assert found.tolist() == [3, 0] and belief.tolist() == [40, 0]
 
 
+def test_beliefs_as_otb_by_hand() -> None:
+    """Three maps of two classes: 1 is given with masses 0.8 and 0.4, 3 with 0.6 or 0.7.
+
+    Pixel 0: 0.8 x 0.4 x (1 - 0.6) = 0.128 for class 1, 0.2 x 0.6 x 0.6 = 0.072 for 3, 0.2 x 0.6 x 0.4 = 0.048 for any:
+    class 1 with 0.128 / 0.248 = 52 %. Pixel 1, without the first map: 0.4 x 0.4 = 0.16 for 1, 0.6 x 0.6 = 0.36 for 3
+    and 0.6 x 0.4 = 0.24 for any: class 3 with 47 %. Pixel 2: all say 3, and agreeing makes it 0.7 x 0.5 x 0.6 = 0.21
+    against 0.3 x 0.5 x 0.4 = 0.06, 78 %, where Dempster's rule has 0.94.
+    """
+    masses = np.zeros((3, 256))
+    masses[:, 1], masses[:, 3] = (0.8, 0.4, 0.5), (0.7, 0.5, 0.6)
+    classes = np.array([[1, 0, 3], [1, 1, 3], [3, 3, 3]], dtype=np.uint8)
+    found, belief = combine_as_otb(classes, masses)
+    assert found.tolist() == [1, 3, 3] and belief.tolist() == [52, 47, 78]
+    assert combine_beliefs(classes, masses)[1][2] == 94
+
+
+def test_two_doubtful_maps_that_agree_are_less_believed_as_otb() -> None:
+    masses = np.full((3, 256), 0.45)
+    masses[2] = 0.5
+    classes = np.array([[1], [1], [3]], dtype=np.uint8)
+    assert combine_beliefs(classes, masses)[0] == 1 and combine_as_otb(classes, masses)[0] == 3
+
+
+def test_what_otb_leaves_undecided_has_no_class() -> None:
+    masses = np.full((2, 256), 0.6)
+    masses[:, 7] = 0
+    classes = np.array([[1, 1, 7, 7, 0, 7], [3, 1, 7, 1, 0, 0]], dtype=np.uint8)
+    found, belief = combine_as_otb(classes, masses)
+    assert found.tolist() == [0, 1, 0, 1, 0, 0] and belief.tolist() == [0, 69, 0, 60, 0, 0]
+    sure = combine_as_otb(np.array([[1, 1], [3, 1]], dtype=np.uint8), np.ones((2, 256)))
+    assert sure[0].tolist() == [0, 1] and sure[1].tolist() == [0, 100], "two that are sure contradict each other"
+
+
+@given(CLASSES, arrays(np.float64, (4, 3), elements=st.floats(0.01, 0.99)))
+def test_beliefs_as_otb(classes: np.ndarray, weights: np.ndarray) -> None:
+    masses = np.zeros((4, 256))
+    masses[:, [1, 3, 7]] = weights
+    found, belief = combine_as_otb(classes, masses)
+    for pixel in range(classes.shape[1]):
+        words = [(int(code), float(masses[which, code])) for which, code in enumerate(classes[:, pixel]) if code]
+        of = {code: np.prod([m if one == code else 1 - m for one, m in words]) for code, _ in words}
+        ranked = sorted(of.values(), reverse=True)
+        if not ranked or (len(ranked) > 1 and np.isclose(ranked[0], ranked[1], rtol=1e-9, atol=0)):
+            continue
+        total = sum(ranked) + np.prod([1 - m for _, m in words])
+        assert of[int(found[pixel])] == ranked[0]
+        assert belief[pixel] == pytest.approx(100 * ranked[0] / total, abs=0.51)
+
+
+def test_vote_as_otb() -> None:
+    classes = np.array([[1, 1, 0, 0, 0], [1, 3, 0, 7, 0], [3, 7, 7, 7, 0]], dtype=np.uint8)
+    found, share = vote_as_otb(classes)
+    assert found.tolist() == [1, 0, 0, 7, 0] and share.tolist() == [67, 0, 0, 67, 0]
+
+
 def test_mean_probability() -> None:
     given = np.array([[[60, 0, 0], [40, 0, 100], [0, 0, 0]], [[10, 0, 0], [20, 0, 0], [70, 0, 0]]], dtype=np.uint8)
     found, mean = mean_probability(given, NAMES.codes)
@@ -126,4 +189,6 @@ def test_refusals(tmp_path: Path) -> None:
         fuse_maps([one, other], tmp_path / "out", NAMES)
     with pytest.raises(ParameterError, match="2 maps, 0 matrices"):
         fuse_maps([one, one], tmp_path / "out", NAMES, method="dempster_shafer")
+    with pytest.raises(ParameterError, match="no fusion by mean_probability"):
+        fuse_maps([one, one], tmp_path / "out", NAMES, method="mean_probability", compatibility="otb")
     assert not (tmp_path / "out").exists()

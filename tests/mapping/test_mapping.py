@@ -6,6 +6,7 @@ import json
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,10 @@ from toolkit.ground.grid import Block, blocks, from_bounds
 from toolkit.ground.parts import PartSize
 from toolkit.learning import on_device
 from toolkit.learning.checkpoint import Model
-from toolkit.learning.on_device import goes_beside
-from toolkit.mapping import classify, memory, mosaic
+from toolkit.learning.on_device import DeviceStrips, goes_beside
+from toolkit.mapping import classify, mosaic
 from toolkit.mapping.classify import ALWAYS, BlockClassifier, classify_tile
-from toolkit.mapping.memory import Allotment, MappingParams, allot, bytes_a_pixel, part_bytes
+from toolkit.mapping.memory import Allotment, MappingParams, allot, part_bytes
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
 from toolkit.products import raster
@@ -324,11 +325,6 @@ def test_a_coarser_tile_covers_its_own_ground(tmp_path: Path) -> None:
     assert np.array_equal(found["classes"], np.kron(classes, np.ones((2, 2), dtype=np.uint8)))
 
 
-def test_memory_of_a_pixel_holds_its_series_and_features(series: TileSeries) -> None:
-    """2 dates of 2 bands of int16 and a validity each; 4 features of float32; the results."""
-    assert bytes_a_pixel(series, STACK) == memory.WORK_COPIES * (2 * (2 * 2 + 1) + 4 * 4 + memory.RESULT_BYTES)
-
-
 def test_memory_estimate_is_not_below_the_peak(series: TileSeries, model: Model) -> None:
     """Of what Python and numpy hold; torch's and GDAL's own memory are measured."""
     work, block = BlockClassifier(series, STACK, model), Block(0, 0, 400, 400)
@@ -427,6 +423,35 @@ def test_features_beside_the_network_make_the_same_map(
     for layer in ("classes", "validity", "longest_gap"):
         np.testing.assert_array_equal(found[layer], wanted[layer])
     assert np.abs(found["confidence"].astype(int) - wanted["confidence"]).max() <= 1
+
+
+@pytest.mark.parametrize("free", [None, 30 * 10**6])
+def test_a_gpu_s_memory_that_runs_out_makes_strips_smaller_and_not_blocks(
+    free: int | None, series: TileSeries, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = Block(0, 0, 300, 200)
+    wanted = BlockClassifier(series, STACK, model)(block)
+    monkeypatch.setattr(classify, "_computes_beside", lambda *_: True)
+    given: list[int] = []
+    compute = on_device.features_on_device
+
+    def short(regular: Any, values: torch.Tensor, *more: Any) -> Any:
+        given.append(values.shape[2])
+        if values.shape[2] > 5000:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute(regular, values, *more)
+
+    monkeypatch.setattr(on_device, "features_on_device", short)
+    said: list[str] = []
+    part = PartSize((512, 512), say=said.append)
+    work = BlockClassifier(series, STACK, model, part=part, on_device=DeviceStrips(lambda _: free, said.append))
+    found = work(block)
+    assert all(np.array_equal(found[layer], wanted[layer]) for layer in wanted)
+    assert part.size == (512, 512) and all("the GPU's memory did not suffice" in text for text in said)
+    assert given[0] == (60_000 if free is None else max(given)) and given[-1] <= 5000 and len(said) in (1, 4)
+    before = len(given)
+    work(block)
+    assert max(given[before:]) <= 5000, "what was learnt is kept"
 
 
 def test_what_a_device_cannot_compute_is_computed_on_the_processor() -> None:

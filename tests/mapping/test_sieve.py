@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,8 +12,9 @@ from rasterio.features import sieve as gdal_sieve
 from scipy import ndimage
 
 from toolkit.mapping.regions import number_regions
-from toolkit.mapping.sieve import NEIGHBOURS, OSO_GROUPS, absorption, padding_of, sieve, sieve_round, within_groups
+from toolkit.mapping.sieve import NEIGHBOURS, OSO_GROUPS, absorption, padding_of, sieve, within_groups
 
+sieve_round = partial(sieve, rounds=1)
 SHAPES = {4: ndimage.generate_binary_structure(2, 1), 8: ndimage.generate_binary_structure(2, 2)}
 
 
@@ -122,6 +125,22 @@ def test_same_as_the_plain_rules(seed: int, pixels: int, connectivity: int, rule
     assert np.array_equal(sieve_round(classes, pixels, connectivity, allowed), wanted)
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), pixels=st.integers(2, 12), connectivity=st.sampled_from([4, 8]), rules=RULES)
+def test_rounds_are_those_of_the_plain_rules(
+    seed: int, pixels: int, connectivity: int, rules: dict[int, tuple[int, ...]]
+) -> None:
+    """Regions are numbered once, and those that are left small are looked at again; the plain rules begin anew."""
+    classes, allowed = scene(seed, (16, 19)), absorption(rules)
+    wanted = classes
+    for rounds in range(1, 4):
+        wanted = by_plain_rules(wanted, pixels, connectivity, allowed)
+        assert np.array_equal(sieve(classes, pixels, connectivity, allowed, rounds=rounds), wanted)
+    while not np.array_equal(after := by_plain_rules(wanted, pixels, connectivity, allowed), wanted):
+        wanted = after
+    assert np.array_equal(sieve(classes, pixels, connectivity, allowed), wanted)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
@@ -129,18 +148,19 @@ def test_same_as_the_plain_rules(seed: int, pixels: int, connectivity: int, rule
     pixels=st.integers(1, 8),
     connectivity=st.sampled_from([4, 8]),
     rules=RULES,
+    rounds=st.integers(1, 3),
 )
 def test_blocks_of_any_size_give_the_whole(
-    seed: int, size: int, pixels: int, connectivity: int, rules: dict[int, tuple[int, ...]]
+    seed: int, size: int, pixels: int, connectivity: int, rules: dict[int, tuple[int, ...]], rounds: int
 ) -> None:
     classes, allowed = scene(seed), absorption(rules)
-    whole = sieve_round(classes, pixels, connectivity, allowed)
-    padding = padding_of(pixels)
+    whole = sieve(classes, pixels, connectivity, allowed, rounds=rounds)
+    padding = padding_of(pixels, rounds)
     wide = np.pad(classes, padding)
     for row in range(0, classes.shape[0], size):
         for col in range(0, classes.shape[1], size):
             window = wide[row : row + size + 2 * padding, col : col + size + 2 * padding]
-            part = sieve_round(window, pixels, connectivity, allowed)
+            part = sieve(window, pixels, connectivity, allowed, rounds=rounds)
             inner = part[padding : part.shape[0] - padding, padding : part.shape[1] - padding]
             assert np.array_equal(inner, whole[row : row + size, col : col + size])
 

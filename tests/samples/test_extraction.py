@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -6,13 +7,15 @@ import shapely
 
 from tests.conftest import write_theia
 from toolkit.features.stack import FeatureParams, FeatureStack
-from toolkit.ground.errors import SampleError
-from toolkit.ground.grid import Block, from_bounds
+from toolkit.ground.errors import RunFolderError, SampleError
+from toolkit.ground.grid import Block, blocks, from_bounds
+from toolkit.ground.parts import PartSize
 from toolkit.products.raster import close_rasters
 from toolkit.products.theia import find_theia
 from toolkit.samples import extraction
-from toolkit.samples.extraction import extract, locate_pixels
-from toolkit.samples.store import SampleStore, reserve
+from toolkit.samples.extraction import PixelFeatures, extract, locate_pixels
+from toolkit.samples.store import SampleStore
+from toolkit.samples.stored import RowWriter
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
 GRID = from_bounds((0, 0, 100, 100), 10, "EPSG:32631")
@@ -67,8 +70,7 @@ def series(tmp_path: Path) -> TileSeries:
     close_rasters()
 
 
-def test_samples_are_the_map_s_features(series: TileSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extraction, "BLOCK", 16)
+def test_samples_are_the_map_s_features(series: TileSeries, tmp_path: Path) -> None:
     left, _, _, top = series.grid.boundingbox
     shapes = [
         shapely.box(left + 33, top - 177, left + 218, top - 61),
@@ -77,7 +79,8 @@ def test_samples_are_the_map_s_features(series: TileSeries, tmp_path: Path, monk
     pixels = locate_pixels(shapes, np.array([7, 8]), np.array([1, 2], dtype=np.uint8), series.grid)
     stack = FeatureStack(series.bands, ("2018-01-01", "2018-04-01"), ("ndvi",))
     store = SampleStore(tmp_path / "samples")
-    extract(series, stack, pixels, store, key="k", workers=2)
+    work = PixelFeatures(series, stack, pixels["row"], pixels["col"])
+    extract(work, pixels, store, list(blocks(series.grid.shape, 16)), key="k")
     store.finish(stack.names, "k")
     values, validity = series.read(Block(0, 0, 40, 40))
     whole, clear = stack.compute(values, validity, series.dates)
@@ -98,7 +101,7 @@ def test_store_chooses_and_refuses(series: TileSeries, tmp_path: Path) -> None:
     store = SampleStore(tmp_path / "samples")
     with pytest.raises(SampleError, match="run `sample` first"):
         store.load()
-    extract(series, stack, pixels, store, key="k")
+    extract(PixelFeatures(series, stack, pixels["row"], pixels["col"]), pixels, store, key="k")
     store.finish(stack.names, "k")
     assert store.is_made_from("k") and not store.is_made_from("other")
     choose = np.zeros(len(pixels), dtype=bool)
@@ -114,15 +117,53 @@ def test_store_chooses_and_refuses(series: TileSeries, tmp_path: Path) -> None:
     assert not (tmp_path / "samples" / "31TCJ" / "features.npy").exists()
 
 
-def test_file_at_its_full_size_has_no_holes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a full disk a hole would end the process when it is written to."""
-    for fallocate in (True, False):
-        path = tmp_path / f"{fallocate}.npy"
-        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(3000, 100))
-        if not fallocate:
-            monkeypatch.delattr("os.posix_fallocate", raising=False)
-        reserve(path)
-        assert path.stat().st_blocks * 512 >= path.stat().st_size
-        mapped[5] = 7
-        mapped.flush()
-        assert np.load(path)[5, 0] == 7
+def test_rows_are_written_in_any_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    wanted = rng.random((300, 7)).astype(np.float32)
+    order = np.concatenate([np.arange(100, 150), rng.permutation(np.r_[0:100, 150:300])])
+    with RowWriter(tmp_path / "rows.npy", 300, 7) as target:
+        for rows in (order[:0], *np.split(order, [60, 200])):
+            target.write(rows, wanted[rows].astype(np.float64))
+    assert np.array_equal(np.load(tmp_path / "rows.npy"), wanted)
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(
+    series: TileSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RowWriter, "write", full)
+    work, pixels = everywhere(series)
+    with pytest.raises(RunFolderError, match="full"):
+        extract(work, pixels, SampleStore(tmp_path / "samples"), key="k")
+    assert not list((tmp_path / "samples").rglob("features*"))
+
+
+def everywhere(series: TileSeries) -> tuple[PixelFeatures, np.ndarray]:
+    """All pixels of a tile."""
+    pixels = locate_pixels([series.grid.extent.geom], np.array([7]), np.array([3], dtype=np.uint8), series.grid)
+    stack = FeatureStack(series.bands, ("2018-01-01", "2018-04-01"), ("ndvi",))
+    return PixelFeatures(series, stack, pixels["row"], pixels["col"]), pixels
+
+
+@pytest.mark.parametrize("part", [(40, 40), (7, 40), (5, 9)])
+def test_samples_do_not_depend_on_parts_nor_on_memory_that_runs_out(
+    series: TileSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("toolkit.ground.parts.SMALLEST_PART", 4)
+    work, pixels = everywhere(series)
+    extract(work, pixels, SampleStore(tmp_path / "whole"), key="k")
+    wanted = np.load(tmp_path / "whole" / "31TCJ" / "features.npy")
+
+    class Short(PixelFeatures):
+        def _part(self, block: Block) -> dict[str, np.ndarray]:
+            if block.height * block.width > 20:
+                raise MemoryError
+            return super()._part(block)
+
+    for kind in (PixelFeatures, Short):
+        divided = kind(series, work.features.stack, pixels["row"], pixels["col"], PartSize(part))
+        extract(divided, pixels, SampleStore(tmp_path / kind.__name__), [Block(0, 0, 40, 40)], key="k")
+        assert np.array_equal(np.load(tmp_path / kind.__name__ / "31TCJ" / "features.npy"), wanted)
+    assert divided.part.size[0] * divided.part.size[1] <= 20

@@ -21,8 +21,9 @@ def filled(folder: Path, dates: dict[str, int], samples: int = 7) -> tuple[Sampl
         pixels = np.zeros(samples, dtype=PIXEL)
         pixels["code"], pixels["polygon"] = 1 + np.arange(samples) % 3, np.arange(samples)
         put[tile] = rng.random((samples, 1 + 3 * count)).astype(np.float32)
-        with store.writing(tile, pixels, 1 + 3 * count) as features:
-            features[:] = put[tile]
+        with store.writing(tile, pixels, 1 + 3 * count) as target:
+            for rows in (np.arange(1, samples), np.array([0])):
+                target.write(rows, put[tile][rows])
         store.write_clear(tile, np.arange(samples, dtype=np.uint16), "key")
     store.finish(NAMES, "key")
     return store, put

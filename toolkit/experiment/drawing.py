@@ -9,16 +9,20 @@ import numpy as np
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.sampling_memory import allot_samples, ready
 from toolkit.experiment.stages import ground_truth_file
 from toolkit.experiment.steps import Reporter
 from toolkit.experiment.tiles import working_crs
 from toolkit.ground.grid import outline
+from toolkit.ground.parts import PartSize
+from toolkit.ground.streaming import Progress
 from toolkit.ground_truth.cleaning import clean_polygons
 from toolkit.ground_truth.cleaning_report import CleaningReport
 from toolkit.ground_truth.polygons import GroundTruth
-from toolkit.mapping.memory import workers_within
-from toolkit.samples.extraction import BLOCK, extract, locate_pixels
+from toolkit.mapping.classify import local_crew
+from toolkit.samples.extraction import PixelFeatures, extract, locate_pixels, sample_blocks
 from toolkit.samples.store import SampleStore
+from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
 
@@ -92,7 +96,20 @@ def extract_over_tiles(
     for place, one in enumerate(series):
         if len(pixels[one.tile]) and not store.has(one.tile, key):
             progress = reporter.progress(step, f"extracting {one.tile}", (place, len(series)))
-            workers = workers_within(one, stack, experiment.mapping, BLOCK)
-            extract(one, stack, pixels[one.tile], store, key=key, workers=workers, progress=progress)
+            _extract_within(experiment, one, pixels[one.tile], store, key, progress)
     store.finish(stack.names, key, stack.definitions)
     return store
+
+
+def _extract_within(
+    experiment: Experiment, series: TileSeries, pixels: np.ndarray, store: SampleStore, key: str, progress: Progress
+) -> None:
+    """Extract the samples of a tile within `mapping.memory_gb`."""
+    params, tiling = experiment.mapping, FileTiling.of(series)
+    work = PixelFeatures(series, experiment.stack, pixels["row"], pixels["col"])
+    among = sample_blocks(work, tiling)
+    allotment = allot_samples(work, among, tiling, params.bytes, ready(work), params.most_workers)
+    work.part = PartSize(allotment.part, tiling.finest)
+    work.buffers.edges.most_bytes = allotment.lines_bytes
+    with local_crew(work, allotment, params) as crew:
+        extract(work, pixels, store, among, key=key, crew=crew, progress=progress)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.steps import BY_OVERWRITE
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.streaming import Progress, no_progress
-from toolkit.mapping.fusion import FusionMethod, Mass, fuse_maps
+from toolkit.mapping.fusion import Compatibility, FusionMethod, Mass, fuse_maps
 from toolkit.mapping.layers import CLASSES, CONFIDENCE
 from toolkit.mapping.stac import write_item
 from toolkit.products.raster import close_rasters, grid_of, open_raster
@@ -28,6 +29,7 @@ def fuse(
     *,
     method: FusionMethod = "majority",
     mass: Mass = "precision",
+    compatibility: Compatibility = "none",
     overwrite: bool = False,
     progress: Progress = no_progress,
 ) -> Path:
@@ -38,30 +40,31 @@ def fuse(
         method: `majority`; `dempster_shafer`, which weighs each map by what its validation measured; or
             `mean_probability`, which needs `mapping.probabilities` in each.
         mass: what of the validation is believed: `precision` or `recall` of the class, or `oa` or `kappa` of the map.
+        compatibility: `otb` fuses to the pixel as the Orfeo ToolBox does, and iota2 with it, by the first two methods.
         overwrite: replace another map in the folder.
 
     Returns:
         Path of the class map.
 
     Raises:
-        ParameterError: fewer than two maps, or other classes or grids.
+        ParameterError: fewer than two maps, other classes or grids, or a method that the Orfeo ToolBox has not.
         RunFolderError: a run has no mosaic, no validation or no probabilities, or another map is in the folder.
     """
     members, folder = [_run_folder(run) for run in runs], Path(folder)
     for member in members:
         _check_has(member, method)
     nomenclature = _common_classes(members)
-    tags = _tags(members, method, mass)
+    tags = _tags(members, method, mass, compatibility)
     path = folder / f"{CLASSES}.tif"
     if path.exists() and not overwrite:
-        if _tags_of(path).items() >= tags.items():
+        if {name: text for name, text in _tags_of(path).items() if name.startswith("FUSION_")} == tags:
             return path
-        raise RunFolderError(f"{path} was made otherwise; name another folder, or replace it: overwrite=True")
+        raise RunFolderError(f"{path} was made otherwise; name another folder, or replace it: {BY_OVERWRITE}")
     believed = method == "dempster_shafer"
     matrices = [Assessment.load(member.validation).matrix for member in members] if believed else []
     fuse_maps(
         [member.mapping for member in members], folder, nomenclature, method=method, matrices=matrices, mass=mass,
-        tags=tags, progress=progress,
+        compatibility=compatibility, tags=tags, progress=progress,
     )  # fmt: skip
     try:
         grid = grid_of(path)
@@ -127,11 +130,14 @@ def _classes_of(path: Path) -> Nomenclature:
     return Nomenclature(path.stem, tuple(classes))
 
 
-def _tags(members: Sequence[RunFolder], method: FusionMethod, mass: Mass) -> dict[str, str]:
+def _tags(
+    members: Sequence[RunFolder], method: FusionMethod, mass: Mass, compatibility: Compatibility
+) -> dict[str, str]:
     """Provenance: the method, and each member with the fingerprint of what it was made from."""
     made = [f"{one.root.name} {_tags_of(one.map()).get('PARAMETERS', '?')}" for one in members]
     believed = {"FUSION_MASS": mass} if method == "dempster_shafer" else {}
-    return {"FUSION_METHOD": method, "FUSION_MEMBERS": "; ".join(made), **believed}
+    rules = {} if compatibility == "none" else {"FUSION_COMPATIBILITY": compatibility}
+    return {"FUSION_METHOD": method, "FUSION_MEMBERS": "; ".join(made), **believed, **rules}
 
 
 def _tags_of(path: Path) -> dict[str, str]:

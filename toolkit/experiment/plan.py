@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -18,15 +18,18 @@ from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.printing import size_in_words
 from toolkit.experiment.provenance import Manifest
 from toolkit.experiment.stages import classify_step
-from toolkit.experiment.steps import standing
+from toolkit.experiment.steps import record_of, standing
 from toolkit.experiment.tiles import open_series
 from toolkit.ground.clusters import ClusterParams
 from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.ground.memory import free_memory, resident
 from toolkit.ground.streaming import Progress, no_progress
-from toolkit.mapping.classify import layers_of, more_bytes
+from toolkit.learning.ensemble import AnyModel
+from toolkit.learning.precision import Stored
+from toolkit.mapping.classify import layers_of, more_bytes, precision_of
 from toolkit.mapping.forecast import TileForecast, forecast_tile, probe
 from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
+from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
 SPARE = 1.05
@@ -53,6 +56,8 @@ class Plan:
     """Whether the work is done on this machine."""
     seconds_a_pixel: float | None = None
     """Of one worker, by a probe; None where there was none."""
+    precision: Stored = "float32"
+    """In which the probe was made, as the map would be."""
 
     @property
     def workers(self) -> int:
@@ -81,7 +86,9 @@ class Plan:
         """Of the whole, about; None where there was no probe."""
         if self.seconds_a_pixel is None or not self.tiles:
             return None
-        return self.seconds_a_pixel * self.pixels / self.workers
+        if self.processes > 1:  # blocks of the next tiles are on their way before a tile is done
+            return self.seconds_a_pixel * self.pixels / min(self.workers, sum(one.blocks for one in self.tiles))
+        return self.seconds_a_pixel * sum(one.pixels / one.blocks * one.rounds for one in self.tiles)
 
     def check(self) -> None:
         """Refuse what cannot end well.
@@ -126,7 +133,7 @@ class Plan:
             ("workers", f"{self.workers}{processes}"),
             ("memory", f"{size_in_words(self.memory)} at most, {size_in_words(self.memory_needed)} for blocks{free}"),
             ("disk", f"{size_in_words(self.disk)} of {size_in_words(self.disk_free)} free"),
-            ("time", _time(self.seconds) if self.seconds is not None else "not probed"),
+            ("time", _time(self.seconds, self.precision) if self.seconds is not None else "not probed"),
         ]
 
     def __repr__(self) -> str:
@@ -156,21 +163,17 @@ def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_p
     up_to_date = _up_to_date(experiment)
     waiting = [tile for tile in experiment.series.tiles if tile not in up_to_date]
     series = open_series(experiment, progress, waiting) if waiting else []
-    probed = None
     found = plan_of(experiment, series, up_to_date)
     if time and series and ((experiment.chosen_model or folder.model) / "model.json").exists():
         model = load_model(experiment)
         model.check_features(experiment.stack.names, definitions=experiment.stack.definitions)
+        precision = _precision(experiment, series[0], model)
+        layers = layers_of(experiment.mapping)
         with tempfile.TemporaryDirectory(prefix=".probe.", dir=_existing(experiment.folder)) as aside:
-            probed = probe(
-                series[0],
-                experiment.stack,
-                model,
-                found.tiles[0],
-                Path(aside) / "blocks",
-                layers_of(experiment.mapping),
-            )
-    return Plan(**{**vars(found), "seconds_a_pixel": probed})
+            blocks = Path(aside) / "blocks"
+            probed = probe(series[0], experiment.stack, model, found.tiles[0], blocks, layers, precision)
+        found = replace(found, seconds_a_pixel=probed, precision=precision)
+    return found
 
 
 def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[str, ...] = ()) -> Plan:
@@ -200,6 +203,16 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
     return found
 
 
+def _precision(experiment: Experiment, series: TileSeries, model: AnyModel) -> Stored:
+    """The precision that a tile would be classified in: what its blocks are begun in, else by a trial."""
+    folder, step = RunFolder(experiment.folder), classify_step(experiment, series.tile)
+    key = record_of(experiment, step, Manifest(folder.manifest).records()).key
+    return precision_of(
+        experiment.mapping.precision, series, experiment.stack, model, folder.tile(series.tile), FileTiling.of(series),
+        key=key,
+    )  # fmt: skip
+
+
 def is_here(cluster: ClusterParams) -> bool:
     """Whether the work is done on this machine."""
     return cluster.kind in ("none", "local")
@@ -227,7 +240,8 @@ def _decoding(tile: TileForecast) -> str:
     return f"each tile of a file {tile.decoded:.1f} times; {open_}"
 
 
-def _time(seconds: float) -> str:
+def _time(seconds: float, precision: Stored) -> str:
+    kind = "" if precision == "float32" else f", in {precision}"
     if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    return f"about {seconds / 60:,.0f} min" if seconds < 5400 else f"about {seconds / 3600:,.1f} h"
+        return f"about {max(1, round(seconds))} s{kind}"
+    return (f"about {seconds / 60:,.0f} min" if seconds < 5400 else f"about {seconds / 3600:,.1f} h") + kind

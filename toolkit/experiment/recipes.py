@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.experiment.config import Experiment
+from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.parameters import ExperimentParams
-from toolkit.experiment.steps import Observer
+from toolkit.experiment.steps import BY_OVERWRITE, Observer
 from toolkit.experiment.verbs import classify, mosaic
-from toolkit.ground.errors import ModelError, ParameterError, did_you_mean
+from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, did_you_mean
 from toolkit.ground.params import build
 from toolkit.learning.card import ModelCard
 
@@ -82,9 +83,19 @@ def apply_model(
         content["learning"] = {"network": {**card.network, "file": _beside(network_file, folder)}}
     path = folder / "experiment.yml"
     experiment = Experiment(build(ExperimentParams, content, f"the recipe of {model}"), path)
-    if not path.exists() or Experiment.load(path).params != experiment.params:
+    is_new = not path.exists()
+    if is_new or Experiment.load(path).params != experiment.params:
+        if not (is_new or overwrite):
+            raise ParameterError(
+                f"{path} is there already, of another map; name another folder, or replace it: {BY_OVERWRITE}"
+            )
         experiment.save(overwrite=overwrite)
-    classify(experiment, overwrite=overwrite, observer=observer)
+    try:
+        classify(experiment, overwrite=overwrite, observer=observer)
+    except LandcoverError:
+        if is_new and not RunFolder(experiment.folder).mapping.exists():  # mended, the same folder may be named again
+            path.unlink(missing_ok=True)
+        raise
     return mosaic(experiment, overwrite=overwrite, observer=observer)
 
 

@@ -118,7 +118,9 @@ class TileFeatures:
             seen |= inner((values != NODATA).any(axis=(0, 1)), self.stack.padding)
         return features, clear, seen, inner(validity, self.stack.padding)
 
-    def read_pixels(self, row: np.ndarray, col: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def read_pixels(
+        self, row: np.ndarray, col: np.ndarray, buffer: SeriesBuffer | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Features of pixels near each other: (feature, pixel) float32, and clear dates (pixel,) uint16.
 
         The window around them is read; gaps are filled for these pixels only, unless external features need all.
@@ -131,9 +133,9 @@ class TileFeatures:
         if self.stack.external:
             features, clear = self.read(window)
             return features[:, row, col], clear[row, col]
-        values, validity = self.series.read(window)
+        values, validity = self.series.read(window, buffer)
         own = self.stack.alone.compute(values[:, :, row, col], validity[:, row, col], self.series.dates)
-        beside = [(one[:, :, row, col], valid[:, row, col]) for one, valid in self._beside(window)]
+        beside = [(one[:, :, row, col], valid[:, row, col]) for one, valid in self._beside(window, buffer)]
         return self._joined(*own, beside) if beside else own
 
     def _beside(self, block: Block, buffer: SeriesBuffer | None = None) -> list[Read]:

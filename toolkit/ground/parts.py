@@ -21,6 +21,9 @@ LOG = logging.getLogger(__name__)
 SMALLEST_PART = 64 * 64
 """Pixels of a part that is not halved any more: where it does not fit, nothing does."""
 
+WHOLE_BLOCKS = (1 << 30, 1 << 30)
+"""The size of parts where a block is not divided."""
+
 Say = Callable[[str], None]
 
 Join = Callable[[Block, Sequence[tuple[Block, Arrays]]], Arrays]

@@ -45,6 +45,14 @@ def fits(n_bytes: int, device: torch.device) -> bool:
     return n_bytes < 0.8 * free
 
 
+def free_on(device: torch.device) -> int | None:
+    """Bytes that could be taken on a GPU now, those that torch keeps for itself too; None where nobody tells."""
+    if device.type != "cuda":
+        return None
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
+
+
 SMALL_BATCH = 2048
 """Samples below which a second thread brings little, and beside a busy neighbour makes every step wait."""
 

@@ -8,7 +8,10 @@ gathers. The values are the kernel's within rounding.
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,13 +22,81 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import REFLECTANCE_SCALE
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
+from toolkit.learning.devices import free_on
 from toolkit.series.arithmetic import DIFFERENCE_LEAST, DIFFERENCE_SCALE, SMALLEST, Code, Program
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.methods import WAYS
 
-PIXELS = 65536
-"""Pixels at once: 37 dates of 10 bands take 97 MB."""
+LOG = logging.getLogger(__name__)
+
+PIXELS, FEWEST = 65536, 1024
+"""Pixels at once at most, beyond which a GPU is not faster; and at least."""
+FREE_SHARE = 0.5
+"""Share of the free memory of a device that pixels are given: other workers begin at the same time."""
+
+FEATURE_COPIES = 3
+"""How often features are on a device at the peak: as computed, standardised, and in their place."""
+
+Free = Callable[[torch.device], int | None]
+"""Free bytes of a device, None where nobody tells."""
+
+
+class DeviceStrips:
+    """How many pixels a device is given at once: as its free memory allows, and half as many where that was too much.
+
+    Shared by the workers of a process; in another it begins anew.
+
+    Args:
+        free: is asked before each part of a block.
+        say: is told in words when there will be fewer.
+    """
+
+    def __init__(self, free: Free = free_on, say: Callable[[str], None] | None = None) -> None:
+        self._free, self._say = free, say
+        self._most, self._lock = 1 << 62, threading.Lock()
+
+    def pixels(self, device: torch.device, each: int) -> int:
+        """Pixels at once, where each takes so many bytes."""
+        free, most = self._free(device), min(PIXELS, self._most)
+        return most if free is None else min(most, max(FEWEST, int(FREE_SHARE * free) // each))
+
+    def halve(self, failed: int, error: BaseException) -> bool:
+        """Give fewer than the number that failed; whether that is the mend, and possible.
+
+        Several workers may fail at once; the number is then halved once.
+        """
+        if not isinstance(error, torch.OutOfMemoryError):
+            return False
+        with self._lock:
+            if self._most < failed:
+                return True
+            if failed <= FEWEST:
+                return False
+            self._most = max(FEWEST, failed // 2)
+            words = str(error).splitlines()[0]
+            text = (
+                f"the GPU's memory did not suffice for {failed:,} pixels ({words}): {self._most:,} at once from now on"
+            )
+        LOG.warning(text)
+        if self._say:
+            self._say(text)
+        return True
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+
+
+def bytes_on_device(stack: FeatureStack, dates: int) -> int:
+    """Memory that a pixel takes on a device at the peak, its images, its filled series and its features together."""
+    bands, days, results = len(stack.on_grid.bands), len(stack.on_grid.days), stack.on_grid.program.results
+    images = dates * (2 * bands + 1)
+    neighbours = 8 * (4 * dates + 6 * days)
+    filled = 4 * days * (bands + results + 4)
+    return images + neighbours + filled + FEATURE_COPIES * 4 * days * (bands + results)
 
 
 def goes_beside(stack: FeatureStack) -> bool:
@@ -34,15 +105,18 @@ def goes_beside(stack: FeatureStack) -> bool:
 
 
 def strips_on_device(
-    tile: TileFeatures, block: Block, buffer: SeriesBuffer, form: MatrixForm, device: torch.device
+    tile: TileFeatures, block: Block, buffer: SeriesBuffer, form: MatrixForm, device: torch.device, pixels: int = PIXELS
 ) -> Iterator[tuple[slice, torch.Tensor, np.ndarray, np.ndarray, np.ndarray]]:
     """As `TileFeatures.strips_for_map`, with the features on a device, computed there from the images.
+
+    Args:
+        pixels: at once, about; a row of the block at least.
 
     Raises:
         ProductError: a file cannot be read.
     """
     values, validity = tile.series.read(block, buffer)
-    rows = max(1, PIXELS // block.width)
+    rows = max(1, pixels // block.width)
     for top in range(0, block.height, rows):
         strip = slice(top, min(top + rows, block.height))
         images = torch.from_numpy(values[:, :, strip].reshape(*values.shape[:2], -1)).to(device)

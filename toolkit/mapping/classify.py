@@ -17,13 +17,13 @@ from toolkit.ground.crews import Crew, LocalCrew
 from toolkit.ground.grid import Block
 from toolkit.ground.ledger import key_of
 from toolkit.ground.memory import MemoryPace, PeakWatch, resident
-from toolkit.ground.parts import PartSize, Say, in_parts, join_maps
+from toolkit.ground.parts import WHOLE_BLOCKS, PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads
 from toolkit.learning.ensemble import AnyModel
-from toolkit.learning.on_device import goes_beside, strips_on_device
+from toolkit.learning.on_device import DeviceStrips, bytes_on_device, goes_beside, strips_on_device
 from toolkit.learning.precision import Precision, Stored
 from toolkit.mapping.layers import (
     CLASSES,
@@ -41,7 +41,7 @@ from toolkit.mapping.precision import form_of, settle_precision
 from toolkit.mapping.rasters import forget_others, map_writers, write_block
 from toolkit.products.edges import MOST_BYTES
 from toolkit.products.raster import close_rasters, raster_memory, use_raster_memory
-from toolkit.series.buffers import BufferPool, SeriesBuffer
+from toolkit.series.buffers import BufferPool
 from toolkit.series.matrix import MatrixForm
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -56,9 +56,6 @@ BY_THE_NETWORK |= {MARGIN: outputs.MARGIN, ENTROPY: outputs.ENTROPY}
 
 FEW_DATES, SIDE = 3, 64
 """Dates, and pixels a side, that are worked on to see what a process takes before its first block."""
-
-WHOLE_BLOCKS = (1 << 30, 1 << 30)
-"""The size of parts where a block is not divided."""
 
 
 def layers_of(params: MappingParams) -> tuple[str, ...]:
@@ -90,6 +87,8 @@ class BlockClassifier:
     lines_bytes: int = MOST_BYTES
     """Lines at the edges of files' tiles that are kept."""
     buffers: BufferPool = field(default_factory=BufferPool, compare=False, repr=False)
+    on_device: DeviceStrips = field(default_factory=DeviceStrips, compare=False, repr=False)
+    """How many pixels a GPU is given at once."""
 
     def __post_init__(self) -> None:
         self.buffers.edges.most_bytes = self.lines_bytes
@@ -105,29 +104,36 @@ class BlockClassifier:
             use_raster_memory(self.cache_mb, keep_open=self.keep_open)
 
     def _part(self, block: Block) -> Arrays:
+        tile, form = TileFeatures(self.series, self.stack), form_of(self.model, self.precision)
+        with self.buffers.one() as buffer:
+            if not _computes_beside(self.model, self.stack):
+                return self._classified(block, tile.strips_for_map(block, buffer, form), form)
+            device: Any = self.model.device  # type: ignore[union-attr]
+            while True:
+                pixels = self.on_device.pixels(device, bytes_on_device(self.stack, len(self.series.acquisitions)))
+                try:
+                    strips = strips_on_device(tile, block, buffer, form, device, pixels)
+                    return self._classified(block, strips, form)
+                except Exception as error:
+                    if not self.on_device.halve(pixels, error):
+                        raise
+
+    def _classified(self, block: Block, strips: Iterator[Any], form: MatrixForm) -> Arrays:
+        """The layers of a block from its features, strip by strip."""
         shape, names = (block.height, block.width), self.model.nomenclature
         found = {layer: LAYERS[layer].empty(shape, names) for layer in self.layers}
         wanted = {layer: BY_THE_NETWORK[layer] for layer in self.layers if layer in BY_THE_NETWORK}
-        form = form_of(self.model, self.precision)
-        with self.buffers.one() as buffer:
-            for rows, features, clear, seen, validity in self._strips(block, buffer, form):
-                columns, outputs_wanted = features.reshape(len(features), -1), tuple(wanted.values())
-                given = self.model.predict_outputs(columns, outputs_wanted, standardised=not form.plain)
-                for layer, output in wanted.items():
-                    values = given[output].reshape(*given[output].shape[:-1], *seen.shape)
-                    found[layer][..., rows, :] = np.where(seen, values, LAYERS[layer].unseen)
-                found[VALIDITY][rows] = clear
-                if LONGEST_GAP in found:
-                    gap = self.stack.longest_gap(validity, self.series.dates)
-                    found[LONGEST_GAP][rows] = np.where(clear > 0, gap, 0)  # 0 where never seen, as in every layer
+        for rows, features, clear, seen, validity in strips:
+            columns, outputs_wanted = features.reshape(len(features), -1), tuple(wanted.values())
+            given = self.model.predict_outputs(columns, outputs_wanted, standardised=not form.plain)
+            for layer, output in wanted.items():
+                values = given[output].reshape(*given[output].shape[:-1], *seen.shape)
+                found[layer][..., rows, :] = np.where(seen, values, LAYERS[layer].unseen)
+            found[VALIDITY][rows] = clear
+            if LONGEST_GAP in found:
+                gap = self.stack.longest_gap(validity, self.series.dates)
+                found[LONGEST_GAP][rows] = np.where(clear > 0, gap, 0)  # 0 where never seen, as in every layer
         return found
-
-    def _strips(self, block: Block, buffer: SeriesBuffer, form: MatrixForm) -> Iterator[Any]:
-        """The features of a block strip by strip: on a GPU beside the network where they can be."""
-        tile = TileFeatures(self.series, self.stack)
-        if _computes_beside(self.model, self.stack):
-            return strips_on_device(tile, block, buffer, form, self.model.device)  # type: ignore[union-attr]
-        return tile.strips_for_map(block, buffer, form)
 
 
 def _computes_beside(model: AnyModel, stack: FeatureStack) -> bool:
@@ -161,7 +167,7 @@ def map_job(
     part = PartSize(allotment.part, tiling.finest, say)
     work = BlockClassifier(
         series, stack, model, layers, precision, part,
-        allotment.cache_mb, allotment.keep_open, allotment.lines_bytes,
+        allotment.cache_mb, allotment.keep_open, allotment.lines_bytes, on_device=DeviceStrips(say=say),
     )  # fmt: skip
     return StreamJob(
         work, tiling.cover(), folder / ".blocks", _key_of_blocks(key, tiling, precision), progress, series.tile
@@ -240,7 +246,7 @@ def classify_tile(
         series, stack, model, folder, allotment, tiling,
         key=key, layers=layers, precision=precision, progress=progress, say=say,
     )  # fmt: skip
-    with local_crew(job, allotment, params) if crew is None else _given(crew) as crew:
+    with local_crew(job.work, allotment, params) if crew is None else _given(crew) as crew:
         ((_, results),) = stream_all([job], crew)
     return write_maps(results, series, model, folder, precision_tags(precision) | dict(tags or {}), layers)
 
@@ -268,9 +274,12 @@ def precision_tags(precision: Stored) -> dict[str, str]:
 
 
 @contextmanager
-def local_crew(job: StreamJob, allotment: Allotment, params: MappingParams) -> Iterator[LocalCrew]:
-    """Threads of this process that classify a tile within `params.memory_gb`."""
-    work: BlockClassifier = job.work  # type: ignore[assignment]
+def local_crew(work: Any, allotment: Allotment, params: MappingParams) -> Iterator[LocalCrew]:
+    """Threads of this process that work on the blocks of a tile within `params.memory_gb`.
+
+    Args:
+        work: on a block; its `part` says how much of it is worked on at a time, its `buffers` are kept.
+    """
 
     def shrink(why: str) -> None:
         work.part.halve(work.part.size, why)

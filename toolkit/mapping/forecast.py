@@ -14,6 +14,7 @@ from toolkit.ground.grid import Block
 from toolkit.ground.parts import PartSize
 from toolkit.learning.devices import torch_threads
 from toolkit.learning.ensemble import AnyModel
+from toolkit.learning.precision import Stored
 from toolkit.mapping.classify import ALWAYS, BlockClassifier
 from toolkit.mapping.layers import layer_bytes
 from toolkit.mapping.memory import Allotment, allot
@@ -59,6 +60,11 @@ class TileForecast:
         """Disk for the maps, about."""
         return round((MAP_BYTES + self.more) * self.pixels)
 
+    @property
+    def rounds(self) -> int:
+        """How often each of its workers works on a block."""
+        return -(-self.blocks // self.allotment.workers)
+
 
 def forecast_tile(
     series: TileSeries, stack: FeatureStack, budget: int, base: int, most_workers: int, more: int = 0
@@ -94,6 +100,7 @@ def probe(
     forecast: TileForecast,
     folder: Path,
     layers: Sequence[str] = ALWAYS,
+    precision: Stored = "float32",
 ) -> float:
     """Seconds that a pixel takes one worker, from a piece in the middle of some blocks, read to written.
 
@@ -103,7 +110,7 @@ def probe(
     Raises:
         ProductError: a file cannot be read. FeatureError: an external feature fails.
     """
-    work = BlockClassifier(series, stack, model, layers, part=PartSize(forecast.allotment.part))
+    work = BlockClassifier(series, stack, model, layers, precision, PartSize(forecast.allotment.part))
     taken, pixels = 0.0, 0
     allotment = forecast.allotment
     try:

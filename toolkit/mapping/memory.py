@@ -186,22 +186,6 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     return pixels * (series_bytes + read + RESULT_BYTES) + strip + WORKER_BYTES
 
 
-def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
-    """Memory of a pixel whose series and features are both in memory, bytes at the peak: see `read`."""
-    return WORK_COPIES * (_series_bytes(series) + 4 * stack.held(len(series.acquisitions)) + RESULT_BYTES)
-
-
-def workers_within(series: TileSeries, stack: FeatureStack, params: MappingParams, size: int) -> int:
-    """How many blocks of this size, pixels a side, may be sampled at the same time within the memory."""
-    height, width = (min(size, length) + 2 * stack.padding for length in series.grid.shape)
-    fitting = int(max(params.bytes - BASE_BYTES, 0) // (height * width * bytes_a_pixel(series, stack)))
-    return max(1, min(params.most_workers, fitting))
-
-
-BASE_BYTES = 900_000_000
-"""What Python, torch, open files and GDAL's cache take while samples are extracted (0.55 GB, and the cache)."""
-
-
 def _series_bytes(series: TileSeries) -> int:
     """Bytes of the values and validity of a pixel, of all sensors."""
     own = len(series.acquisitions) * (2 * len(series.bands) + 1)

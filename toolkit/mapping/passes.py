@@ -134,7 +134,7 @@ class Chain:
             work,
             list(blocks(grid.shape, one.block)),
             self.path.with_name(f".{self.path.stem}.blocks"),
-            key=f"{self.key} {self.written} {one.block}",
+            key=f"{self.key} {self.written} {one.block} {one.padding}",
             workers=one.workers_within(self.memory_gb, self.workers),
             progress=progress,
         )

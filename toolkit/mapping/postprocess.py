@@ -26,12 +26,15 @@ from toolkit.mapping.passes import Chain, FilterBlock, Pass
 from toolkit.mapping.probabilities import Probabilities, SmoothBlock
 from toolkit.mapping.rasters import NO_CLASS
 from toolkit.mapping.reclassify import Condition, RuleParams, reclassify
-from toolkit.mapping.sieve import OSO_GROUPS, Allowed, absorption, padding_of, sieve_round, within_groups
+from toolkit.mapping.sieve import OSO_GROUPS, Allowed, absorption, padding_of, sieve, within_groups
 from toolkit.mapping.smoothing import LARGEST_WINDOW
 from toolkit.products.raster import close_rasters, grid_of
 
 LARGEST_UNIT = 1000
 """Pixels of a minimal mapping unit at most: blocks have twice as many around them."""
+
+ROUNDS_WITHIN = 128
+"""Pixels of padding up to which a pass over the map makes several rounds of the sieve at once."""
 
 Absorbers = Annotated[dict[int, tuple[int, ...]], AfterValidator(FrozenTable)]
 
@@ -223,8 +226,9 @@ def _sieves(params: SieveParams, pixels: int) -> Iterator[Pass]:
 
 
 def _sieve(words: str, pixels: int, connectivity: int, allowed: Allowed) -> Pass:
-    padding = padding_of(pixels)
-    step = partial(_by_sieve, pixels=pixels, connectivity=connectivity, allowed=allowed)
+    rounds = max(1, ROUNDS_WITHIN // padding_of(pixels))
+    padding = padding_of(pixels, rounds)
+    step = partial(_by_sieve, pixels=pixels, connectivity=connectivity, allowed=allowed, rounds=rounds)
     return Pass(words, lambda source: FilterBlock(source, padding, step), padding, repeats=True)
 
 
@@ -260,5 +264,7 @@ def _by_majority(window: np.ndarray, block: Block, radius: int, undecided: int |
     return majority(window, radius, undecided=undecided)
 
 
-def _by_sieve(window: np.ndarray, block: Block, pixels: int, connectivity: int, allowed: Allowed) -> np.ndarray:
-    return sieve_round(window, pixels, connectivity, allowed)
+def _by_sieve(
+    window: np.ndarray, block: Block, pixels: int, connectivity: int, allowed: Allowed, rounds: int
+) -> np.ndarray:
+    return sieve(window, pixels, connectivity, allowed, rounds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import shapely
@@ -11,16 +11,21 @@ from rasterio.features import rasterize
 
 from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
-from toolkit.ground.grid import Block, blocks
+from toolkit.ground.block_files import Arrays
+from toolkit.ground.crews import Crew
+from toolkit.ground.grid import Block, aligned_blocks, blocks
+from toolkit.ground.parts import SMALLEST_PART, WHOLE_BLOCKS, PartSize, halved, in_parts
 from toolkit.ground.streaming import Progress, no_progress, stream
 from toolkit.samples.store import SampleStore
+from toolkit.series.buffers import BufferPool
+from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
 PIXEL = np.dtype([("row", "i4"), ("col", "i4"), ("polygon", "i8"), ("code", "u1")])
 """A candidate pixel: its place on the tile's grid, the polygon it lies in, and the class code."""
 
 BLOCK = 512
-"""Block of the passes over a tile: whole 512-pixel file tiles are decoded once."""
+"""Pixels a side of the squares in which polygons are burnt."""
 
 
 def locate_pixels(
@@ -64,12 +69,34 @@ def _pixels_in(
     return row + block.row, col + block.col, burnt[row, col].astype(np.int64) - 1
 
 
-class PixelFeatures:
-    """Work on a block for `stream`: the features of the sampled pixels in it."""
+MOST_SAMPLES = 1 << 14
+"""Samples of a block, unless it is very small: their series and features are in memory together, 10 kB each."""
 
-    def __init__(self, series: TileSeries, stack: FeatureStack, row: np.ndarray, col: np.ndarray) -> None:
+
+class PixelFeatures:
+    """Work on a block for `stream`: the features of the sampled pixels in it.
+
+    Args:
+        row, col: of the pixels, (sample,).
+        part: how much of a block is read at a time.
+    """
+
+    def __init__(
+        self,
+        series: TileSeries,
+        stack: FeatureStack,
+        row: np.ndarray,
+        col: np.ndarray,
+        part: PartSize | None = None,
+    ) -> None:
         self.features = TileFeatures(series, stack)
         self.row, self.col = row, col
+        self.part, self.buffers = part or PartSize(WHOLE_BLOCKS), BufferPool()
+
+    @property
+    def width(self) -> int:
+        """Features of a sample."""
+        return self.features.stack.width(len(self.features.series.acquisitions))
 
     def inside(self, block: Block) -> np.ndarray:
         """Positions of the pixels that lie in a block, int64."""
@@ -77,40 +104,70 @@ class PixelFeatures:
         hit = (self.row >= rows.start) & (self.row < rows.stop) & (self.col >= cols.start) & (self.col < cols.stop)
         return np.flatnonzero(hit)
 
-    def __call__(self, block: Block) -> dict[str, np.ndarray]:
+    def __call__(self, block: Block) -> Arrays:
         """`position` (pixel,), `features` (pixel, feature) float32 and `clear` (pixel,) uint16."""
+        return in_parts(self._part, block, self.part, _one_after_the_other)
+
+    def _part(self, block: Block) -> Arrays:
         position = self.inside(block)
-        features, clear = self.features.read_pixels(self.row[position], self.col[position])
+        if not len(position):
+            features, clear = np.empty((self.width, 0), np.float32), np.empty(0, np.uint16)
+        else:
+            with self.buffers.one() as buffer:
+                features, clear = self.features.read_pixels(self.row[position], self.col[position], buffer)
         return {"position": position, "features": np.ascontiguousarray(features.T), "clear": clear}
 
 
+def sample_blocks(work: PixelFeatures, tiling: FileTiling) -> list[Block]:
+    """The blocks of a tile that hold samples: those that fit its files, divided where many samples lie.
+
+    They hang on the files and the samples alone, so that a run goes on with another memory or number of workers.
+    """
+    return [part for block in tiling.cover() for part in _divided(work, block)]
+
+
+def _divided(work: PixelFeatures, block: Block) -> Iterator[Block]:
+    count, shape = len(work.inside(block)), (block.height, block.width)
+    if count > MOST_SAMPLES and block.height * block.width > SMALLEST_PART:
+        for one in aligned_blocks(shape, halved(shape, (1, 1)), (0, 0)):
+            yield from _divided(work, Block(block.row + one.row, block.col + one.col, one.height, one.width))
+    elif count:
+        yield block
+
+
+def _one_after_the_other(block: Block, parts: Sequence[tuple[Block, Arrays]]) -> Arrays:
+    return {name: np.concatenate([arrays[name] for _, arrays in parts]) for name in parts[0][1]}
+
+
 def extract(
-    series: TileSeries,
-    stack: FeatureStack,
+    work: PixelFeatures,
     pixels: np.ndarray,
     store: SampleStore,
+    among: Sequence[Block] | None = None,
     *,
     key: str,
-    workers: int | None = None,
+    crew: Crew | None = None,
     progress: Progress = no_progress,
 ) -> None:
     """Write the samples of a tile into a store, reading only the blocks they lie in, each once.
 
     Args:
+        work: on these pixels.
         pixels: (sample,) array of dtype `PIXEL`.
+        among: the blocks that they lie in; `sample_blocks` where none are given.
         key: fingerprint of everything the features depend on; an extraction that was killed goes on with it.
+        crew: who does the work; a thread a core where nobody is given.
 
     Raises:
         ProductError: a file cannot be read. FeatureError: an external feature fails. RunFolderError: the disk is full.
     """
-    work = PixelFeatures(series, stack, pixels["row"], pixels["col"])
-    wanted = [block for block in blocks(series.grid.shape, BLOCK) if len(work.inside(block))]
-    aside = store.folder / series.tile / ".blocks"
-    results = stream(work, wanted, aside, key=key, workers=workers, progress=progress)
+    series = work.features.series
+    among = sample_blocks(work, FileTiling.of(series)) if among is None else among
+    results = stream(work, among, store.folder / series.tile / ".blocks", key=key, crew=crew, progress=progress)
     clear = np.zeros(len(pixels), dtype=np.uint16)
-    with store.writing(series.tile, pixels, stack.width(len(series.acquisitions))) as features:
+    with store.writing(series.tile, pixels, work.width) as target:
         for _, arrays in results:
-            features[arrays["position"]] = arrays["features"]
+            target.write(arrays["position"], arrays["features"])
             clear[arrays["position"]] = arrays["clear"]
     store.write_clear(series.tile, clear, key)
     results.discard()

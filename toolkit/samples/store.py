@@ -10,7 +10,6 @@ samples/
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +22,7 @@ import numpy as np
 from toolkit.ground.errors import SampleError
 from toolkit.ground.raw_rows import RawRow
 from toolkit.ground.writing import aside, write_text
-from toolkit.samples.stored import StoredFeatures, StoredPart
-
-HOLE = 1 << 24
-"""Bytes written at once where a file is filled by hand."""
+from toolkit.samples.stored import RowWriter, StoredFeatures, StoredPart
 
 CHUNK = 2048
 """Samples copied at once."""
@@ -65,14 +61,10 @@ class SampleStore:
     folder: Path
 
     @contextmanager
-    def writing(self, tile: str, pixels: np.ndarray, features: int) -> Iterator[np.ndarray]:
-        """A memory map (sample, feature) float32 to fill; it is in its place when the block ends well."""
-        with aside(self.folder / tile / "features.npy") as part:
-            shape = (len(pixels), features)
-            mapped = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
-            reserve(part)
-            yield mapped
-            mapped.flush()
+    def writing(self, tile: str, pixels: np.ndarray, features: int) -> Iterator[RowWriter]:
+        """A file (sample, feature) float32 to fill; it is in its place when the block ends well."""
+        with aside(self.folder / tile / "features.npy") as part, RowWriter(part, len(pixels), features) as target:
+            yield target
         _write(self.folder / tile / "pixels.npy", pixels)
 
     def write_clear(self, tile: str, clear: np.ndarray, key: str) -> None:
@@ -206,24 +198,6 @@ def _fill(target: np.ndarray, stored: np.ndarray, chosen: np.ndarray) -> None:
     for start in range(0, len(rows), CHUNK):
         part = rows[start : start + CHUNK]
         target[start : start + len(part), : stored.shape[1]] = stored[part]
-
-
-def reserve(path: Path) -> None:
-    """Fill the holes of a file that was made at its full size.
-
-    Writing into a hole of a mapped file ends the process without a word where the disk is full; here it is an error.
-    """
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-            return
-        head = file.read(4096)
-        for start in range(0, size, HOLE):
-            file.seek(start)
-            file.write(bytes(min(HOLE, size - start)))
-        file.seek(0)
-        file.write(head)
 
 
 def _write(path: Path, array: np.ndarray) -> None:

@@ -1,6 +1,6 @@
-"""Features that stay on disk, read by rows: for samples that memory does not hold.
+"""Features that stay on disk, written and read by rows: for samples that memory does not hold.
 
-The files are read, not mapped: pages of a mapped file count as memory of the process until the system takes them
+The files are not mapped: pages of a mapped file count as memory of the process until the system takes them
 back, and a training would seem to hold all that it has ever seen.
 """
 
@@ -20,6 +20,35 @@ GAP = 64
 """Rows between two wanted ones that are rather read along than skipped by another call."""
 RUN = 1024
 """Rows read by one call at most."""
+
+
+class RowWriter:
+    """A new `.npy` file (row, feature) of float32, whose rows are written in any order.
+
+    Raises:
+        OSError: the disk is full.
+    """
+
+    def __init__(self, path: Path, rows: int, width: int) -> None:
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, width))
+        with path.open("rb") as file:
+            self._begin, self.width = _header(file, path)
+        self._file = path.open("r+b", buffering=0)
+
+    def write(self, rows: np.ndarray, features: np.ndarray) -> None:
+        """Write some rows, (row, feature); neighbours by one call."""
+        order = np.argsort(rows)
+        for run in np.split(order, np.flatnonzero(np.diff(rows[order]) != 1) + 1) if len(rows) else ():
+            self._file.seek(self._begin + 4 * self.width * int(rows[run[0]]))
+            left = np.ascontiguousarray(features[run], dtype=np.float32).data.cast("B")
+            while left:
+                left = left[self._file.write(left) :]
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""Samples within `mapping.memory_gb`: what a worker on blocks of samples takes, and what fits.
+
+As of maps (`mapping/memory.py`): what the process takes is measured, what a worker takes besides is counted from the
+arrays there are, and the peak of the first blocks is held against both. The series of a part lies in memory whole, the
+features of its sampled pixels beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from toolkit.features.reading import TileFeatures
+from toolkit.ground.errors import ParameterError
+from toolkit.ground.grid import Block
+from toolkit.ground.memory import resident
+from toolkit.mapping.classify import FEW_DATES
+from toolkit.mapping.memory import (
+    DECODED_BYTES_A_SECOND,
+    GDAL_SHARE,
+    LINES_SHARE,
+    OPENING_SECONDS,
+    READ_BYTES,
+    SPARE,
+    START_BYTES,
+    WORKER_BYTES,
+    Allotment,
+)
+from toolkit.products.edges import MOST_BYTES
+from toolkit.products.raster import close_rasters, raster_memory
+from toolkit.samples.extraction import PixelFeatures
+from toolkit.series.tiling import FileTiling
+from toolkit.series.timeseries import TileSeries
+
+SAMPLE_COPIES = 4
+"""How often the features of a sample are in memory at the peak: as computed, in their order, joined, and as the bytes
+of a file."""
+
+
+def ready(work: PixelFeatures) -> int:
+    """Bytes that this process takes once all is there that the first samples bring: compiled code, open libraries.
+
+    One pixel of a few dates is worked on for that. External features may want more of them: theirs is an estimate.
+
+    Raises:
+        ProductError: a file cannot be read.
+    """
+    series, stack = work.features.series, work.features.stack
+    if stack.external:
+        return resident() + START_BYTES
+    few = replace(series, acquisitions=series.acquisitions[:FEW_DATES])
+    with raster_memory(1, keep_open=False):
+        TileFeatures(few, stack).read_pixels(work.row[:1], work.col[:1])
+    close_rasters()
+    return resident()
+
+
+def allot_samples(
+    work: PixelFeatures, among: Sequence[Block], tiling: FileTiling, budget: int, base: int, most_workers: int
+) -> Allotment:
+    """Share a budget out so that the samples of a tile are there soonest: few large parts, or several small ones.
+
+    Args:
+        among: the blocks that the samples lie in.
+        budget: bytes that the process may take in all.
+        base: bytes that it takes when it is ready for the first block.
+
+    Raises:
+        ParameterError: the smallest part does not fit.
+    """
+    cache, lines = int(min(256e6, GDAL_SHARE * budget)), int(min(MOST_BYTES, LINES_SHARE * budget))
+    taken = base + cache + lines + int(SPARE * budget)
+    once = tiling.decoded_bytes((1 << 20, 1 << 20))
+    samples = max(len(work.inside(block)) for block in among) * sample_bytes(work)
+    choices = []
+    for part in tiling.part_sizes():
+        decoded = tiling.decoded_bytes(part) / once
+        for keep_open in (True, False):
+            each = part_bytes(work, part) + samples + (tiling.open_bytes if keep_open else 0)
+            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
+            for workers in range(1, most_workers + 1):
+                seconds = (decoded * once / DECODED_BYTES_A_SECOND + opened) / workers
+                choices.append(Allotment(workers, part, keep_open, each, cache // 2**20, decoded, seconds, lines))
+    fitting = [one for one in choices if taken + one.workers * one.worker_bytes <= budget]
+    if fitting:
+        return min(fitting, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))
+    needed = (taken + min(one.worker_bytes for one in choices)) / 1e9
+    raise ParameterError(
+        f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the samples of "
+        f"{work.features.series.tile}, of {tiling.dates} dates; give more"
+    )
+
+
+def part_bytes(work: PixelFeatures, part: tuple[int, int]) -> int:
+    """Memory that reading a part takes at its peak; with external features, that of all its pixels' features too."""
+    stack = work.features.stack
+    height, width = (length + 2 * stack.padding for length in part)
+    dates = len(work.features.series.acquisitions)
+    computed = 4 * stack.held(dates) if stack.external else 0
+    return height * width * (series_bytes(work.features.series) + READ_BYTES + computed) + WORKER_BYTES
+
+
+def sample_bytes(work: PixelFeatures) -> int:
+    """Memory of one sample, its series and its features, at the peak."""
+    series, stack = work.features.series, work.features.stack
+    return series_bytes(series) + 4 * (stack.held(len(series.acquisitions)) + SAMPLE_COPIES * work.width)
+
+
+def series_bytes(series: TileSeries) -> int:
+    """Values and validity of a pixel, of all sensors."""
+    own = len(series.acquisitions) * (2 * len(series.bands) + 1)
+    return own + sum(map(series_bytes, series.others))
