@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,8 +69,18 @@ def test_a_cluster_makes_the_maps_that_threads_make(experiment: Experiment, clus
         path.unlink()
     experiment.set({"cluster": cluster})
     events: list[Event] = []
-    classify(experiment, observer=events.append)
+    told: dict[tuple[str, str], float] = {}
+
+    def note(event: Event) -> None:
+        events.append(event)
+        told.setdefault((event.step, event.state), time.perf_counter())
+
+    classify(experiment, observer=note)
     assert maps(experiment) == by_threads
+    for one in events:
+        if one.state == "done":
+            elapsed = told[one.step, "done"] - told[one.step, "running"]
+            assert one.seconds == pytest.approx(elapsed, abs=0.5), "from its first block to its maps"
     done = [one.step for one in events if one.state == "done"]
     assert sorted(done) == sorted(f"classify {tile}" for tile in experiment.series.tiles)
     assert not list((experiment.folder / "mapping").glob("*/.blocks"))

@@ -6,6 +6,7 @@ waits; a tile whose blocks are all there is written at once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -112,8 +113,8 @@ class _Tiles:
     experiment: Experiment
     overwrite: bool
     reporter: Reporter
-    open: dict[str, tuple[TileSeries, Record]] = field(default_factory=dict)
-    """Those whose blocks are at work."""
+    open: dict[str, tuple[TileSeries, Record, float]] = field(default_factory=dict)
+    """Those whose blocks are at work, and since when (`time.perf_counter`)."""
     precisions: dict[str, Stored] = field(default_factory=dict)
     """In which numbers each is classified."""
 
@@ -137,7 +138,7 @@ class _Tiles:
         for tile, record in waiting:
             (series,) = open_series(experiment, tiles=[tile])
             plan_of(experiment, [series])
-            self.open[tile] = series, record
+            self.open[tile] = series, record, time.perf_counter()
             self.reporter.tell(Event(f"classify {tile}", "running"))
             tiling, stack = FileTiling.of(series), experiment.stack
             progress, say = telling(self.reporter, f"classify {tile}")
@@ -156,7 +157,7 @@ class _Tiles:
 
     def write(self, job: StreamJob, results: BlockResults) -> None:
         """Write the maps of a tile whose blocks are done."""
-        series, began = self.open[job.name]
+        series, began, since = self.open[job.name]
 
         def work(reporter: Reporter, record: Record) -> str:
             if record.key != began.key:
@@ -169,7 +170,10 @@ class _Tiles:
             return outcome(series)
 
         step = classify_step(self.experiment, job.name)
-        perform(self.experiment, step, work, overwrite=self.overwrite, observer=self.reporter.observer, alone=False)
+        perform(
+            self.experiment, step, work,
+            overwrite=self.overwrite, observer=self.reporter.observer, alone=False, since=since,
+        )  # fmt: skip
         del self.open[job.name]
 
     @contextmanager

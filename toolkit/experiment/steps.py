@@ -158,6 +158,7 @@ def perform(
     overwrite: bool = False,
     observer: Observer | None = None,
     alone: bool = True,
+    since: float | None = None,
 ) -> None:
     """Run `work` unless the step is up to date.
 
@@ -169,6 +170,7 @@ def perform(
             or `Stopped`.
         overwrite: replace results that were made with other parameters.
         alone: whether nobody writes in the folder meanwhile, so that what is half written there was left by others.
+        since: time of `time.perf_counter` at which the step began, where that was before `work`.
 
     Raises:
         RunFolderError: there are results made with other parameters, a step it builds on is missing, or another
@@ -179,7 +181,7 @@ def perform(
     if _is_up_to_date(experiment, step, manifest.records()):
         reporter.tell(Event(step.name, "up to date"))
         return
-    start = time.perf_counter()
+    start = time.perf_counter() if since is None else since
     with only_process_in(folder.root):
         wanted = may_run(experiment, step, folder, manifest.records(), overwrite)
         if alone:
