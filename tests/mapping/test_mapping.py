@@ -31,6 +31,7 @@ from toolkit.mapping.rasters import map_writer
 from toolkit.products import raster
 from toolkit.products.raster import grid_of
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.images import BlockImages
 from toolkit.series.methods import LinearParams
 from toolkit.series.tiling import FileTiling, StoredFile
 from toolkit.series.timeseries import TileSeries
@@ -98,15 +99,15 @@ def test_broken_run_goes_on_and_ends_with_the_same_bytes(
 ) -> None:
     monkeypatch.setattr(FileTiling, "block_size", (16, 16))
     unbroken = classify_tile(series, STACK, model, tmp_path / "a", MappingParams(workers=1), key="k")
-    read_block, calls = TileSeries.read, []
+    read_block, calls = TileSeries.images, []
 
-    def fails_at_the_fifth(self: TileSeries, block: Block, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
+    def fails_at_the_fifth(self: TileSeries, block: Block, buffer: SeriesBuffer) -> BlockImages:
         calls.append(block)
         if len(calls) == 1 + 5:  # the first is of a few pixels, to see what the process takes
             raise ProductError("gone")
         return read_block(self, block, buffer)
 
-    monkeypatch.setattr(TileSeries, "read", fails_at_the_fifth)
+    monkeypatch.setattr(TileSeries, "images", fails_at_the_fifth)
     with pytest.raises(ProductError, match="gone"):
         classify_tile(series, STACK, model, tmp_path / "b", MappingParams(workers=1), key="k")
     assert not (tmp_path / "b" / "classes.tif").exists(), "a map appears whole or not at all"
@@ -166,13 +167,13 @@ def test_what_the_first_pixels_bring_is_measured(
     monkeypatch.setattr(classify, "allot", noted)
     monkeypatch.setattr(classify, "resident", lambda: 300_000_000 + len(read_of) * 1_000_000)
     read_of: list[int] = []
-    read_block = TileSeries.read
+    read_block = TileSeries.images
 
-    def counted(self: TileSeries, *arguments: object) -> tuple[np.ndarray, np.ndarray]:
+    def counted(self: TileSeries, *arguments: object) -> BlockImages:
         read_of.append(len(self.acquisitions))
         return read_block(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(TileSeries, "read", counted)
+    monkeypatch.setattr(TileSeries, "images", counted)
     many = replace(series, acquisitions=series.acquisitions * 3)
     classify_tile(many, STACK, model, tmp_path / "a", MappingParams(), key="k")
     assert told == [301_000_000], "measured after a first look"
@@ -222,14 +223,14 @@ def test_as_iota2_a_pixel_that_was_never_clear_is_classified_from_zeros(
     wanted = model.predict(np.zeros((len(stack), 1), dtype=np.float32))
     assert (found["classes"][:5, :5] == wanted[0][0]).all() and (found["confidence"][:5, :5] == wanted[1][0]).all()
 
-    read = TileSeries.read
+    read = BlockImages.strip
 
-    def without_a_pixel(self: TileSeries, block: Block, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
-        values, validity = read(self, block, buffer)
+    def without_a_pixel(self: BlockImages, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        values, validity = read(self, rows)
         values[:, :, 0, 0] = -10000
         return values, validity
 
-    monkeypatch.setattr(TileSeries, "read", without_a_pixel)
+    monkeypatch.setattr(BlockImages, "strip", without_a_pixel)
     found = BlockClassifier(series, stack, model)(Block(0, 0, 40, 40))
     assert found["classes"][0, 0] == 0 and found["classes"][0, 1] == wanted[0][0], "never measured: outside the image"
 

@@ -177,13 +177,11 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     """Memory that reading a part and computing its features takes at its peak, files and their tiles aside."""
     height, width = (length + 2 * stack.padding for length in part)
     pixels, held = height * width, 4 * stack.held(len(series.acquisitions))
-    series_bytes = _series_bytes(series)
+    on_grid = _series_bytes(series)
     if stack.external:
-        return int(WORK_COPIES * pixels * (series_bytes + held + RESULT_BYTES)) + WORKER_BYTES
-    strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + series_bytes + RESULT_BYTES)
-    # A 20 m band of a prepared series is read with all its dates before it comes to 10 m.
-    read = READ_BYTES + (len(series.acquisitions) // 2 if series.prepared else 0)
-    return pixels * (series_bytes + read + RESULT_BYTES) + strip + WORKER_BYTES
+        return int(WORK_COPIES * pixels * (on_grid + held + RESULT_BYTES)) + WORKER_BYTES
+    strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + on_grid + RESULT_BYTES)
+    return int(pixels * (_image_bytes(series) + READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
 
 
 def bytes_a_pixel(series: TileSeries, stack: FeatureStack) -> float:
@@ -206,3 +204,10 @@ def _series_bytes(series: TileSeries) -> int:
     """Bytes of the values and validity of a pixel, of all sensors."""
     own = len(series.acquisitions) * (2 * len(series.bands) + 1)
     return own + sum(map(_series_bytes, series.others))
+
+
+def _image_bytes(series: TileSeries) -> float:
+    """The same while coarse bands are in their own pixels."""
+    on_grid = len(series.bands) - len(series.ratios)
+    own = len(series.acquisitions) * (2 * (on_grid + sum(ratio**-2 for ratio in series.ratios.values())) + 1)
+    return own + sum(map(_image_bytes, series.others))

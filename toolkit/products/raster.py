@@ -133,20 +133,34 @@ def read_window(
         ProductError: the file cannot be read there, most often because it is cut short.
     """
     dataset = open_raster(path)
+    shape = (dataset.count, height, width) if all_bands else (height, width)
+    array = np.empty(shape, dtype=dataset.dtypes[0])
+    read_into(array, path, row, col, fill)
+    return array
+
+
+def read_into(out: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+    """As `read_window`, into an array or a view of one.
+
+    Args:
+        out: (y, x), or (band, y, x) for all bands, of the file's own type.
+
+    Raises:
+        ProductError: as of `read_window`.
+    """
+    dataset = open_raster(path)
+    height, width = out.shape[-2:]
     rows = slice(max(row, 0), min(row + height, dataset.height))
     cols = slice(max(col, 0), min(col + width, dataset.width))
-    shape = (dataset.count, height, width) if all_bands else (height, width)
+    if (rows.stop - rows.start, cols.stop - cols.start) != (height, width):
+        out[...] = fill
     if rows.start >= rows.stop or cols.start >= cols.stop:
-        return np.full(shape, fill, dtype=dataset.dtypes[0])
+        return
+    inside = out[..., rows.start - row : rows.stop - row, cols.start - col : cols.stop - col]
     try:
-        inside = dataset.read(None if all_bands else 1, window=Window.from_slices(rows, cols))
+        dataset.read(1 if out.ndim == 2 else None, window=Window.from_slices(rows, cols), out=inside)
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
-    if inside.shape == shape:
-        return inside
-    array = np.full(shape, fill, dtype=inside.dtype)
-    array[..., rows.start - row : rows.stop - row, cols.start - col : cols.stop - col] = inside
-    return array
 
 
 def read_thinned(path: Path, most: int, area: Area = None, *, like: tuple[int, int] | None = None) -> np.ndarray:
