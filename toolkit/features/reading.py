@@ -140,9 +140,9 @@ class TileFeatures:
         return [one.read(block, buffer.beside(place) if buffer else None) for place, one in enumerate(self._others)]
 
     @property
-    def _others(self) -> tuple[TileSeries, ...]:
+    def _others(self) -> list[TileSeries]:
         """The series of the further sensors that features are made of."""
-        return self.series.others[: len(self.stack.others)]
+        return [self.series.others[place] for place in range(len(self.stack.others))]
 
     def _joined(self, features: np.ndarray, clear: np.ndarray, beside: Sequence[Read]) -> Read:
         """Features of the first sensor with those of the others, and its clear dates: 0 where another has none."""

@@ -112,6 +112,8 @@ class Allotment:
     """Whether files stay open between blocks."""
     worker_bytes: int
     """What each worker is expected to take."""
+    files_bytes: int
+    """What open files take, which all workers share."""
     cache_mb: int
     """GDAL's cache of tiles."""
     decoded: float
@@ -120,6 +122,11 @@ class Allotment:
     """By which choices are compared; not a forecast."""
     lines_bytes: int = MOST_BYTES
     """Lines at the edges of files' tiles that are kept: see `products/edges.py`."""
+
+    @property
+    def bytes(self) -> int:
+        """What all workers are expected to take."""
+        return self.workers * self.worker_bytes + self.files_bytes
 
 
 def allot(
@@ -145,10 +152,10 @@ def allot(
     lines = int(min(MOST_BYTES, LINES_SHARE * budget)) if any(one.keeps_lines for one in tiling.files) else 0
     taken = base + cache + lines + int(SPARE * budget)
     every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more)]
-    choices = [one for one in every if taken + one.workers * one.worker_bytes <= budget]
+    choices = [one for one in every if taken + one.bytes <= budget]
     if choices:
-        return min(choices, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))
-    needed = (taken + min(one.worker_bytes for one in every)) / 1e9
+        return min(choices, key=lambda one: (one.seconds_a_pixel, one.bytes))
+    needed = (taken + min(one.bytes for one in every)) / 1e9
     raise ParameterError(
         f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the {tiling.dates} dates "
         f"and {len(stack)} features of the smallest part of a block; give more"
@@ -164,12 +171,12 @@ def _choices(
     for part in tiling.part_sizes():
         decoded = tiling.decoded_bytes(part)
         for keep_open in (True, False):
-            worker = part_bytes(series, stack, part) + kept + (tiling.open_bytes if keep_open else 0)
+            worker, files = part_bytes(series, stack, part) + kept, tiling.open_bytes if keep_open else 0
             opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
             seconds = decoded / rate + opened + 1 / COMPUTED_PIXELS_A_SECOND
             for workers in range(1, most_workers + 1):
                 yield Allotment(
-                    workers, part, keep_open, worker, int(cache // 2**20), decoded / once, seconds / workers
+                    workers, part, keep_open, worker, files, int(cache // 2**20), decoded / once, seconds / workers
                 )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.products.raster import open_raster, read_into
+from toolkit.products.raster import read_into, shared_raster
 
 MOST_BYTES = 64 * 2**20
 """Lines kept: of three rows of tiles of a Sentinel-2 tile with 70 dates, they take 57 MB."""
@@ -68,14 +68,18 @@ class EdgeStore:
         Raises:
             ProductError: the file cannot be read there.
         """
-        dataset = open_raster(path)
-        rows, cols = dataset.block_shapes[0]
+        with shared_raster(path) as dataset:
+            rows, cols = dataset.block_shapes[0]
+            file = _FileWindow(path, rows, cols, dataset.height, dataset.width)
+            height, width = whole.shape[0] - 2, whole.shape[1] - 2
+            inside = row >= 0 and col >= 0 and row + height <= file.height and col + width <= file.width
+            if not inside or (file.cols >= file.width and file.rows < FEW_ROWS):
+                read_into(whole, path, row - 1, col - 1, fill)
+            else:
+                self._read_tiles(whole, file, row, col, fill)
+
+    def _read_tiles(self, whole: np.ndarray, file: _FileWindow, row: int, col: int, fill: float) -> None:
         height, width = whole.shape[0] - 2, whole.shape[1] - 2
-        inside = row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width
-        if not inside or (cols >= dataset.width and rows < FEW_ROWS):
-            read_into(whole, path, row - 1, col - 1, fill)
-            return
-        file = _FileWindow(path, rows, cols, dataset.height, dataset.width)
         for line in (whole[0], whole[-1], whole[:, 0], whole[:, -1]):  # beyond the file; tiles fill all the rest
             line[:] = fill
         for i, j in file.tiles(row - 1, col - 1, height + 2, width + 2):

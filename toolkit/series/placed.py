@@ -14,7 +14,7 @@ from toolkit.ground.grid import Block
 from toolkit.products.edges import EdgeStore
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile
-from toolkit.products.raster import open_raster, read_into, read_window
+from toolkit.products.raster import read_into, read_window, shared_raster
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.resampling import REACH, Method, upsample_dates
 
@@ -93,13 +93,13 @@ def read_coarse(
 @contextmanager
 def _stored(band: BandFile, placed: PlacedFile, out: np.ndarray) -> Iterator[np.ndarray]:
     """Room for what a file holds: `out` itself where that is reflectance already, else brought into it afterwards."""
-    dtype = open_raster(placed.path).dtypes[0]
-    if dtype == out.dtype and band.is_reflectance:
-        yield out
-        return
-    stored = np.empty(out.shape, dtype)
-    yield stored
-    out[...] = band.to_reflectance(stored)
+    with shared_raster(placed.path) as dataset:
+        stored = out
+        if dataset.dtypes[0] != out.dtype or not band.is_reflectance:
+            stored = np.empty(out.shape, dataset.dtypes[0])
+        yield stored
+    if stored is not out:
+        out[...] = band.to_reflectance(stored)
 
 
 def read_native(band: BandFile, placed: PlacedFile, window: Block) -> np.ndarray:
@@ -121,8 +121,9 @@ def read_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: SeriesBu
     ratio = int(placed.scale)
     (top, height), (left, width) = coarse_span(row, block.height, ratio), coarse_span(col, block.width, ratio)
     room = SeriesBuffer() if buffer is None else buffer
-    stored = room.array("mask", (height, width), open_raster(placed.path).dtypes[0])
-    read_into(stored, placed.path, top, left, fill=0)
+    with shared_raster(placed.path) as dataset:
+        stored = room.array("mask", (height, width), dataset.dtypes[0])
+        read_into(stored, placed.path, top, left, fill=0)
     clear = mask.is_clear(stored, out=room.array("usable", (height, width), bool))
     rows, cols = row - top * ratio, col - left * ratio
     fine = clear.repeat(ratio, axis=0).repeat(ratio, axis=1) if ratio > 1 else clear
