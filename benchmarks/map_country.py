@@ -42,7 +42,7 @@ SIDE = 10980
 TILING = FileTiling(
     (StoredFile(512, 512, 524288),) * 4 + (StoredFile(1024, 1024, 524288, 2),) * 6, 500, (SIDE, SIDE), (0, 0)
 )
-ALLOTMENT = Allotment(1, (1024, 1024), True, 2_000_000_000, 256, 1.0, 1e-5)
+ALLOTMENT = Allotment(1, (1024, 1024), True, 2_000_000_000, 0, 256, 1.0, 1e-5)
 
 
 class Instant:

@@ -29,6 +29,7 @@ from toolkit.learning.checkpoint import Model
 from toolkit.learning.precision import Stored
 from toolkit.mapping import classify
 from toolkit.mapping.memory import MappingParams
+from toolkit.series.images import BlockImages
 from toolkit.series.timeseries import TileSeries
 
 
@@ -45,7 +46,8 @@ class Stages:
     """Seconds that threads spend in each stage, all threads together."""
 
     WATCHED = (
-        ("read", TileSeries, "read"),
+        ("read", TileSeries, "images"),
+        ("20 m to 10 m", BlockImages, "strip"),
         ("gaps and features", FeatureStack, "compute"),
         ("network", Model, "predict_outputs"),
         ("write blocks", block_files.np, "savez"),

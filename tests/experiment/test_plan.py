@@ -122,7 +122,7 @@ def test_tiles_of_a_block_each_keep_one_worker_busy() -> None:
 
 
 def test_a_country_is_added_up() -> None:
-    allotment = Allotment(32, (1024, 1024), True, 2_000_000_000, 256, 1.0, 1e-5)
+    allotment = Allotment(32, (1024, 1024), True, 2_000_000_000, 0, 256, 1.0, 1e-5)
     tile = TileForecast("31TCJ", 910, 30_000_000_000, 1.0, 10980**2, 70, 121, (1024, 1024), allotment)
     country = Plan(
         "country", tuple(replace(tile, tile=str(number)) for number in range(1000)), (), 32, 10**12, 10**12, 10**13,

@@ -115,13 +115,14 @@ def test_memory_that_is_short_for_everything_is_an_error() -> None:
 
 def test_a_buffer_is_used_again_and_given_back_when_it_is_too_large() -> None:
     buffer = SeriesBuffer()
-    values, validity = buffer.arrays(3, 2, (40, 50))
-    assert values.shape == (3, 2, 40, 50) and validity.shape == (3, 40, 50) and values.dtype == np.int16
-    again, _ = buffer.arrays(3, 2, (40, 30))
+    values = buffer.array("values", (3, 2, 40, 50), np.int16)
+    assert values.shape == (3, 2, 40, 50) and values.dtype == np.int16
+    again = buffer.array("values", (3, 2, 40, 30), np.int16)
     assert np.shares_memory(values, again)
+    assert not np.shares_memory(values, buffer.array("clear", (3, 40, 50), bool))
     before = buffer.nbytes
-    buffer.arrays(3, 2, (10, 10))
-    assert buffer.nbytes < before / 10
+    buffer.array("values", (3, 2, 10, 10), np.int16)
+    assert buffer.nbytes < before / 2
 
 
 def test_a_pool_keeps_as_many_buffers_as_are_used() -> None:

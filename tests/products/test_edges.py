@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 
 from toolkit.products import edges
 from toolkit.products.edges import EdgeStore
-from toolkit.products.raster import close_rasters, read_window
+from toolkit.products.raster import close_rasters, read_into, read_window
 
 SHAPE, TILE = (75, 90), 16
 
@@ -33,6 +33,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     close_rasters()
 
 
+def with_ring(store: EdgeStore, path: Path, row: int, col: int, height: int, width: int, fill: int) -> np.ndarray:
+    whole = np.full((height + 2, width + 2), 12345, np.int16)  # whatever was there before
+    store.read_into(whole, path, row, col, fill)
+    return whole
+
+
 windows = st.tuples(st.integers(-20, 80), st.integers(-20, 95), st.integers(1, 60), st.integers(1, 60), st.booleans())
 
 
@@ -46,22 +52,22 @@ def test_as_if_read_at_once(path: Path, wanted: list[tuple[int, int, int, int, b
             height = min(-(-height // TILE) * TILE, max(1, SHAPE[0] - row))
             width = min(-(-width // TILE) * TILE, max(1, SHAPE[1] - col))
         expected = read_window(path, row - 1, col - 1, height + 2, width + 2, -10000)
-        assert np.array_equal(store.read(path, row, col, height, width, -10000), expected)
+        assert np.array_equal(with_ring(store, path, row, col, height, width, -10000), expected)
 
 
 def test_a_tile_is_decoded_twice_at_most(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[int, int, int, int]] = []
 
-    def counted(path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
-        read.append((row, col, height, width))
-        return read_window(path, row, col, height, width, fill)
+    def counted(out: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+        read.append((row, col, *out.shape))
+        read_into(out, path, row, col, fill)
 
-    monkeypatch.setattr(edges, "read_window", counted)
+    monkeypatch.setattr(edges, "read_into", counted)
     store, tiles = EdgeStore(), 0
     for row in range(0, SHAPE[0], TILE):
         for col in range(0, SHAPE[1], TILE):
             height, width = min(TILE, SHAPE[0] - row), min(TILE, SHAPE[1] - col)
-            found = store.read(path, row, col, height, width, -1)
+            found = with_ring(store, path, row, col, height, width, -1)
             assert np.array_equal(found, read_window(path, row - 1, col - 1, height + 2, width + 2, -1))
             tiles += 1
     assert len(read) < 2 * tiles
@@ -71,17 +77,17 @@ def test_a_tile_is_decoded_twice_at_most(path: Path, monkeypatch: pytest.MonkeyP
 def test_parts_of_a_tile_decode_that_tile_and_no_other(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[tuple[int, int]] = []
 
-    def counted(path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
-        first, last = (row // TILE, col // TILE), ((row + height - 1) // TILE, (col + width - 1) // TILE)
+    def counted(out: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+        first, last = (row // TILE, col // TILE), ((row + out.shape[0] - 1) // TILE, (col + out.shape[1] - 1) // TILE)
         assert first == last, "a window of several tiles"
         decoded.append(first)
-        return read_window(path, row, col, height, width, fill)
+        read_into(out, path, row, col, fill)
 
-    monkeypatch.setattr(edges, "read_window", counted)
+    monkeypatch.setattr(edges, "read_into", counted)
     store, half = EdgeStore(), TILE // 2
     for row in range(0, 64, half):
         for col in range(0, 64, half):
-            found = store.read(path, row, col, half, half, -1)
+            found = with_ring(store, path, row, col, half, half, -1)
             assert np.array_equal(found, read_window(path, row - 1, col - 1, half + 2, half + 2, -1))
     inner = [decoded.count((i, j)) for i in range(4) for j in range(4)]
     assert max(inner) <= 4 + 1, "once for each part, and once for its lines"
@@ -90,7 +96,7 @@ def test_parts_of_a_tile_decode_that_tile_and_no_other(path: Path, monkeypatch: 
 def test_few_lines_are_kept_and_none_travels(path: Path) -> None:
     store = EdgeStore(most_bytes=1000)
     for row in range(0, 64, TILE):
-        store.read(path, row, 16, TILE, TILE, -1)
+        with_ring(store, path, row, 16, TILE, TILE, -1)
     assert 0 < store._bytes <= 1000
     assert sum(one.nbytes for one in store._kept.values()) == store._bytes
     assert not pickle.loads(pickle.dumps(store))._kept  # noqa: S301

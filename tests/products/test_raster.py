@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,16 @@ import pytest
 from tests.conftest import write_tif
 from toolkit.ground.errors import ProductError
 from toolkit.products import raster
-from toolkit.products.raster import check_whole, close_rasters, grid_of, open_raster, read_window
+from toolkit.products.raster import (
+    check_whole,
+    close_rasters,
+    grid_of,
+    open_raster,
+    read_into,
+    read_window,
+    shared_raster,
+    use_raster_memory,
+)
 
 
 @pytest.fixture
@@ -23,6 +33,14 @@ def test_window_inside_and_beyond_the_edges(tif: Path) -> None:
     beyond = read_window(tif, -1, 4, 3, 4, fill=-1)
     assert beyond.tolist() == [[-1, -1, -1, -1], [4, 5, -1, -1], [10, 11, -1, -1]]
     assert (read_window(tif, 100, 100, 2, 2, fill=7) == 7).all()
+
+
+def test_a_view_is_read_into(tif: Path) -> None:
+    whole = np.full((5, 7), 99, np.int16)
+    read_into(whole[1:4, 2:6], tif, -1, 4, fill=-1)
+    assert whole[1:4, 2:6].tolist() == read_window(tif, -1, 4, 3, 4, fill=-1).tolist()
+    whole[1:4, 2:6] = 99
+    assert (whole == 99).all()
 
 
 def test_grid(tif: Path) -> None:
@@ -111,6 +129,48 @@ def test_a_threads_handles_stay_within_its_share(tif: Path, tmp_path: Path, monk
     assert open_raster(copies[2]) is handles[2]
     open_raster(copies[0])
     assert handles[3].closed and not handles[2].closed, "the one used longest ago goes first"
+
+
+def test_a_shared_handle_is_of_one_thread_at_a_time(tif: Path) -> None:
+    users: list[int] = []
+
+    def use(_: int) -> object:
+        with shared_raster(tif) as dataset, shared_raster(tif) as again:
+            assert dataset is again, "the same thread may ask for it once more"
+            users.append(1)
+            assert sum(users) == 1
+            read_into(np.empty((5, 6), np.int16), tif, 0, 0, fill=0)
+            users.append(-1)
+            return dataset
+
+    with ThreadPoolExecutor(4) as pool:
+        handles = set(pool.map(use, range(40)))
+    (dataset,) = handles
+    assert not dataset.closed, "it is kept open for the next"
+    close_rasters()
+    assert dataset.closed
+
+
+def test_shared_handles_are_closed_where_memory_is_short_but_for_those_in_use(tif: Path, tmp_path: Path) -> None:
+    other = tmp_path / "b.tif"
+    other.write_bytes(tif.read_bytes())
+    use_raster_memory(64, keep_open=False)
+    try:
+        with shared_raster(tif) as first:
+            with shared_raster(other) as second:
+                assert not first.closed
+            assert second.closed and not first.closed
+    finally:
+        use_raster_memory(raster.GDAL_CACHE, keep_open=True)
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(tif: Path, tmp_path: Path) -> None:
+    late = tmp_path / "late.tif"
+    with pytest.raises(ProductError, match="does not exist"), shared_raster(late):
+        pass
+    late.write_bytes(tif.read_bytes())
+    with shared_raster(late) as dataset:
+        assert dataset.shape == (5, 6)
 
 
 def test_too_many_open_files_is_told_as_what_it_is(tif: Path, monkeypatch: pytest.MonkeyPatch) -> None:

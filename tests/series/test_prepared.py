@@ -88,6 +88,10 @@ def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | No
     assert values.dtype == wanted.dtype and validity.dtype == valid.dtype
     assert np.array_equal(values, wanted)
     assert np.array_equal(validity, valid)
+    for one in (series, replace(series, prepared=None)):
+        strips = [(some.copy(), seen.copy()) for _, some, seen in one.images(block, SeriesBuffer()).strips(7)]
+        for whole, parts in zip((wanted, valid), zip(*strips, strict=True), strict=True):
+            assert np.array_equal(np.concatenate(parts, axis=-2), whole), "a few rows at a time"
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -113,6 +117,16 @@ def test_any_window_is_that_of_the_files(
     block = Block(row, col, height, width)
     assert series.prepared.has(block, method)
     assert_same(series, block)
+
+
+def test_where_nothing_was_ever_measured_or_clouded_is_in_it_too(tmp_path: Path) -> None:
+    value = np.full((SIZE, SIZE), 500)
+    value[:, :140] = -10000
+    for date in CORNERS:
+        write_theia(tmp_path / "products", date, value=value, cloud=np.zeros((SIZE, SIZE), bool), size=SIZE)
+    series = prepare(open_tile(tmp_path / "products"), tmp_path / "s2_31TCJ.zarr")
+    assert series.prepared is not None
+    assert_same(series, Block(0, 0, SIZE, SIZE))
 
 
 def test_memory_is_used_again(prepared: TileSeries) -> None:

@@ -6,9 +6,18 @@ from hypothesis import strategies as st
 from rasterio.warp import Resampling, reproject
 
 from toolkit.series import resampling
-from toolkit.series.resampling import REACH, upsample, upsample_dates
+from toolkit.series.resampling import REACH, upsample_dates
 
 NODATA = -10000
+
+
+def upsample(
+    coarse: np.ndarray, ratio: int, skip: tuple[int, int], shape: tuple[int, int], method: str, nodata: int
+) -> np.ndarray:
+    """One date of one band, (y, x)."""
+    fine = np.empty((1, 1, *shape), dtype=np.int16)
+    upsample_dates(coarse[None], ratio, skip, method, nodata, fine, 0)
+    return fine[0, 0]
 
 
 def up(coarse: np.ndarray, method: str, ratio: int = 2) -> np.ndarray:
@@ -114,10 +123,11 @@ def test_twice_as_fine_in_whole_numbers_is_the_same_blend(
     fine = np.full((2, 3, *shape), 7, np.int16)
     upsample_dates(coarse, 2, skip, "bilinear", NODATA, fine, 1)
     assert (fine[:, [0, 2]] == 7).all()
-    own = [(skip[axis] + np.arange(shape[axis])) // 2 + 1 for axis in (0, 1)]
     for date, made in zip(coarse, fine[:, 1], strict=True):
         blended = np.empty(shape, np.int16)
-        taps = [one for axis in (0, 1) for one in resampling._taps(2, skip[axis], shape[axis], "bilinear", 1)]
+        *row_taps, own_row = resampling._taps(2, skip[0], shape[0], "bilinear")
+        *col_taps, own_col = resampling._taps(2, skip[1], shape[1], "bilinear")
+        taps, own = (*row_taps, *col_taps), (own_row, own_col)
         resampling._blend(date, *taps, blended)
         resampling._mend_around_nodata(date, *taps, *own, NODATA, blended)
         assert np.array_equal(made, blended)

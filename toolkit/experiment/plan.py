@@ -67,7 +67,7 @@ class Plan:
     @property
     def memory_needed(self) -> int:
         """Bytes that the work is expected to take besides what this process takes already."""
-        each = max((one.allotment.workers * one.allotment.worker_bytes for one in self.tiles), default=0)
+        each = max((one.allotment.bytes for one in self.tiles), default=0)
         return self.processes * (each + START_BYTES) if self.tiles else 0
 
     @property

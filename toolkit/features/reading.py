@@ -92,13 +92,12 @@ class TileFeatures:
             beside = self._beside(block, buffer)
             yield slice(0, block.height), *self._computed(values, validity, beside, self.place(block), form)
             return
-        values, validity = self.series.read(block, buffer)
-        beside = self._beside(block, buffer)
-        rows = max(1, strip_pixels(self.stack, len(values)) // block.width)
-        for top in range(0, block.height, rows):
-            strip = slice(top, min(top + rows, block.height))
-            others = [(one[:, :, strip], valid[:, strip]) for one, valid in beside]
-            yield strip, *self._computed(values[:, :, strip], validity[:, strip], others, None, form)
+        images = [self.series.images(block, buffer)]
+        images += [one.images(block, buffer.beside(place)) for place, one in enumerate(self._others)]
+        rows = max(1, strip_pixels(self.stack, len(self.series.acquisitions)) // block.width)
+        for (strip, values, validity), *others in zip(*(one.strips(rows) for one in images), strict=True):
+            beside = [(one, valid) for _, one, valid in others]
+            yield strip, *self._computed(values, validity, beside, None, form)
 
     def _computed(
         self,
@@ -140,8 +139,12 @@ class TileFeatures:
 
     def _beside(self, block: Block, buffer: SeriesBuffer | None = None) -> list[Read]:
         """What the further sensors saw of a block."""
-        others = [self.series.others[place] for place in range(len(self.stack.others))]
-        return [one.read(block, buffer.beside(place) if buffer else None) for place, one in enumerate(others)]
+        return [one.read(block, buffer.beside(place) if buffer else None) for place, one in enumerate(self._others)]
+
+    @property
+    def _others(self) -> list[TileSeries]:
+        """The series of the further sensors that features are made of."""
+        return [self.series.others[place] for place in range(len(self.stack.others))]
 
     def _joined(self, features: np.ndarray, clear: np.ndarray, beside: Sequence[Read]) -> Read:
         """Features of the first sensor with those of the others, and its clear dates: 0 where another has none."""

@@ -115,16 +115,13 @@ def strips_on_device(
     Raises:
         ProductError: a file cannot be read.
     """
-    values, validity = tile.series.read(block, buffer)
-    rows = max(1, pixels // block.width)
-    for top in range(0, block.height, rows):
-        strip = slice(top, min(top + rows, block.height))
-        images = torch.from_numpy(values[:, :, strip].reshape(*values.shape[:2], -1)).to(device)
-        usable = torch.from_numpy(validity[:, strip].reshape(len(validity), -1)).to(device)
-        stack = tile.stack
+    stack, rows = tile.stack, max(1, pixels // block.width)
+    for strip, values, validity in tile.series.images(block, buffer).strips(rows):
+        images = torch.from_numpy(values.reshape(*values.shape[:2], -1)).to(device)
+        usable = torch.from_numpy(validity.reshape(len(validity), -1)).to(device)
         features, clear = features_on_device(stack.on_grid, images, usable, tile.series.dates, form, stack.kept)
         counts = clear.cpu().numpy().astype(np.uint16).reshape(-1, block.width)
-        yield strip, features, counts, counts > 0, validity[:, strip]
+        yield strip, features, counts, counts > 0, validity
 
 
 @torch.inference_mode()

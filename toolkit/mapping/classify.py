@@ -288,7 +288,7 @@ def local_crew(work: Any, allotment: Allotment, params: MappingParams) -> Iterat
     # One thread for the network in each worker: the workers are the parallelism.
     with torch_threads(1), raster_memory(allotment.cache_mb, keep_open=allotment.keep_open), PeakWatch() as watch:
         pace = MemoryPace(
-            params.bytes, params.most_workers, allotment.worker_bytes, watch,
+            params.bytes, params.most_workers, allotment.bytes // allotment.workers, watch,
             shrink=shrink, changed=work.buffers.keep,
         )  # fmt: skip
         with LocalCrew(params.most_workers, pace=pace) as crew:

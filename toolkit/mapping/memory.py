@@ -112,6 +112,8 @@ class Allotment:
     """Whether files stay open between blocks."""
     worker_bytes: int
     """What each worker is expected to take."""
+    files_bytes: int
+    """What open files take, which all workers share."""
     cache_mb: int
     """GDAL's cache of tiles."""
     decoded: float
@@ -120,6 +122,11 @@ class Allotment:
     """By which choices are compared; not a forecast."""
     lines_bytes: int = MOST_BYTES
     """Lines at the edges of files' tiles that are kept: see `products/edges.py`."""
+
+    @property
+    def bytes(self) -> int:
+        """What all workers are expected to take."""
+        return self.workers * self.worker_bytes + self.files_bytes
 
 
 def allot(
@@ -145,10 +152,10 @@ def allot(
     lines = int(min(MOST_BYTES, LINES_SHARE * budget)) if any(one.keeps_lines for one in tiling.files) else 0
     taken = base + cache + lines + int(SPARE * budget)
     every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more)]
-    choices = [one for one in every if taken + one.workers * one.worker_bytes <= budget]
+    choices = [one for one in every if taken + one.bytes <= budget]
     if choices:
-        return min(choices, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))
-    needed = (taken + min(one.worker_bytes for one in every)) / 1e9
+        return min(choices, key=lambda one: (one.seconds_a_pixel, one.bytes))
+    needed = (taken + min(one.bytes for one in every)) / 1e9
     raise ParameterError(
         f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the {tiling.dates} dates "
         f"and {len(stack)} features of the smallest part of a block; give more"
@@ -164,12 +171,12 @@ def _choices(
     for part in tiling.part_sizes():
         decoded = tiling.decoded_bytes(part)
         for keep_open in (True, False):
-            worker = part_bytes(series, stack, part) + kept + (tiling.open_bytes if keep_open else 0)
+            worker, files = part_bytes(series, stack, part) + kept, tiling.open_bytes if keep_open else 0
             opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
             seconds = decoded / rate + opened + 1 / COMPUTED_PIXELS_A_SECOND
             for workers in range(1, most_workers + 1):
                 yield Allotment(
-                    workers, part, keep_open, worker, int(cache // 2**20), decoded / once, seconds / workers
+                    workers, part, keep_open, worker, files, int(cache // 2**20), decoded / once, seconds / workers
                 )
 
 
@@ -177,16 +184,21 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     """Memory that reading a part and computing its features takes at its peak, files and their tiles aside."""
     height, width = (length + 2 * stack.padding for length in part)
     pixels, held = height * width, 4 * stack.held(len(series.acquisitions))
-    series_bytes = _series_bytes(series)
+    on_grid = _series_bytes(series)
     if stack.external:
-        return int(WORK_COPIES * pixels * (series_bytes + held + RESULT_BYTES)) + WORKER_BYTES
-    strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + series_bytes + RESULT_BYTES)
-    # A 20 m band of a prepared series is read with all its dates before it comes to 10 m.
-    read = READ_BYTES + (len(series.acquisitions) // 2 if series.prepared else 0)
-    return pixels * (series_bytes + read + RESULT_BYTES) + strip + WORKER_BYTES
+        return int(WORK_COPIES * pixels * (on_grid + held + RESULT_BYTES)) + WORKER_BYTES
+    strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + on_grid + RESULT_BYTES)
+    return int(pixels * (_image_bytes(series) + READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
 
 
 def _series_bytes(series: TileSeries) -> int:
     """Bytes of the values and validity of a pixel, of all sensors."""
     own = len(series.acquisitions) * (2 * len(series.bands) + 1)
     return own + sum(map(_series_bytes, series.others))
+
+
+def _image_bytes(series: TileSeries) -> float:
+    """The same while coarse bands are in their own pixels."""
+    on_grid = len(series.bands) - len(series.ratios)
+    own = len(series.acquisitions) * (2 * (on_grid + sum(ratio**-2 for ratio in series.ratios.values())) + 1)
+    return own + sum(map(_image_bytes, series.others))

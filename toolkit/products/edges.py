@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.products.raster import open_raster, read_window
+from toolkit.products.raster import read_into, shared_raster
 
 MOST_BYTES = 64 * 2**20
 """Lines kept: of three rows of tiles of a Sentinel-2 tile with 70 dates, they take 57 MB."""
@@ -58,27 +58,37 @@ class EdgeStore:
         self._kept: OrderedDict[tuple[Path, int, int], TileEdges] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, path: Path, row: int, col: int, height: int, width: int, fill: float) -> np.ndarray:
-        """The window with a ring of one pixel around it, as `read_window` gives it: (height + 2, width + 2).
+    def read_into(self, whole: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+        """A window with a ring of one pixel around it: as `read_into` from one row and column before.
+
+        Args:
+            whole: (height + 2, width + 2), of the file's own type.
+            row, col: where the window begins, without the ring.
 
         Raises:
             ProductError: the file cannot be read there.
         """
-        dataset = open_raster(path)
-        rows, cols = dataset.block_shapes[0]
-        inside = row >= 0 and col >= 0 and row + height <= dataset.height and col + width <= dataset.width
-        if not inside or (cols >= dataset.width and rows < FEW_ROWS):
-            return read_window(path, row - 1, col - 1, height + 2, width + 2, fill)
-        file = _FileWindow(path, rows, cols, dataset.height, dataset.width)
-        whole = np.full((height + 2, width + 2), fill, dtype=dataset.dtypes[0])
+        with shared_raster(path) as dataset:
+            rows, cols = dataset.block_shapes[0]
+            file = _FileWindow(path, rows, cols, dataset.height, dataset.width)
+            height, width = whole.shape[0] - 2, whole.shape[1] - 2
+            inside = row >= 0 and col >= 0 and row + height <= file.height and col + width <= file.width
+            if not inside or (file.cols >= file.width and file.rows < FEW_ROWS):
+                read_into(whole, path, row - 1, col - 1, fill)
+            else:
+                self._read_tiles(whole, file, row, col, fill)
+
+    def _read_tiles(self, whole: np.ndarray, file: _FileWindow, row: int, col: int, fill: float) -> None:
+        height, width = whole.shape[0] - 2, whole.shape[1] - 2
+        for line in (whole[0], whole[-1], whole[:, 0], whole[:, -1]):  # beyond the file; tiles fill all the rest
+            line[:] = fill
         for i, j in file.tiles(row - 1, col - 1, height + 2, width + 2):
             top, left, tall, wide = file.tile(i, j)
             place = top - row + 1, left - col + 1
             if top < row + height and top + tall > row and left < col + width and left + wide > col:
                 self._lay_tile(whole, file, i, j, place, fill)
             else:  # it is met by the ring alone
-                _lay(whole, self._edges(file, i, j, fill), *place, tall, wide)
-        return whole
+                _lay(whole, self._edges(file, i, j, whole.dtype, fill), *place, tall, wide)
 
     def _lay_tile(
         self, whole: np.ndarray, file: _FileWindow, i: int, j: int, place: tuple[int, int], fill: float
@@ -90,13 +100,15 @@ class EdgeStore:
         inner = slice(rows.start - place[0], rows.stop - place[0]), slice(cols.start - place[1], cols.stop - place[1])
         with self._lock:
             known = (file.path, i, j) in self._kept
+        target = whole[rows, cols]
         if known:  # a part of the tile is less to copy
-            size = rows.stop - rows.start, cols.stop - cols.start
-            whole[rows, cols] = read_window(file.path, top + inner[0].start, left + inner[1].start, *size, fill)
+            read_into(target, file.path, top + inner[0].start, left + inner[1].start, fill)
             return
-        tile = read_window(file.path, top, left, tall, wide, fill)
+        tile = target if target.shape == (tall, wide) else np.empty((tall, wide), whole.dtype)
+        read_into(tile, file.path, top, left, fill)
         self._keep((file.path, i, j), TileEdges.of(tile))
-        whole[rows, cols] = tile[inner]
+        if tile is not target:
+            target[...] = tile[inner]
 
     def clear(self) -> None:
         """Forget all lines; the files may be others the next time."""
@@ -104,14 +116,16 @@ class EdgeStore:
             self._kept.clear()
             self._bytes = 0
 
-    def _edges(self, window: _FileWindow, i: int, j: int, fill: float) -> TileEdges:
+    def _edges(self, window: _FileWindow, i: int, j: int, dtype: np.dtype, fill: float) -> TileEdges:
         key = window.path, i, j
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         top, left, tall, wide = window.tile(i, j)
-        edges = TileEdges.of(read_window(window.path, top, left, tall, wide, fill))
+        tile = np.empty((tall, wide), dtype)
+        read_into(tile, window.path, top, left, fill)
+        edges = TileEdges.of(tile)
         self._keep(key, edges)
         return edges
 

@@ -21,11 +21,13 @@ class MaskFile:
     bits: int = ANY_BIT
     values: frozenset[int] = frozenset()
 
-    def is_clear(self, mask: np.ndarray) -> np.ndarray:
-        """Usable pixels of a mask array of any shape, bool."""
+    def is_clear(self, mask: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Usable pixels of a mask array of any shape, bool; in `out`, where that is given."""
         if self.values:
-            return ~np.isin(mask, list(self.values))
-        return (mask & mask.dtype.type(self.bits & np.iinfo(mask.dtype).max)) == 0
+            return np.logical_not(np.isin(mask, list(self.values)), out=out)
+        most = np.iinfo(mask.dtype).max
+        some = mask if self.bits & most == most else mask & mask.dtype.type(self.bits & most)
+        return np.equal(some, 0, out=out)
 
 
 THEIA_MASKS = {

@@ -23,9 +23,14 @@ class BandFile:
     nodata: float = NODATA
     """The value that means "not measured", whether or not the file declares it."""
 
+    @property
+    def is_reflectance(self) -> bool:
+        """Whether the stored values are what `to_reflectance` makes of them."""
+        return self.scale * REFLECTANCE_SCALE == 1 and self.offset == 0 and self.nodata == NODATA
+
     def to_reflectance(self, values: np.ndarray) -> np.ndarray:
         """Stored values as int16 of reflectance x 10000, with `NODATA` where nothing was measured."""
-        if self.scale * REFLECTANCE_SCALE == 1 and self.offset == 0 and self.nodata == NODATA:
+        if self.is_reflectance:
             return values.astype(np.int16, copy=False)
         scaled = np.round((values * self.scale + self.offset) * REFLECTANCE_SCALE)
         limits = np.iinfo(np.int16)

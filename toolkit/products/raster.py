@@ -1,7 +1,8 @@
 """Read windows of raster files, whatever product they belong to.
 
-Files stay open between blocks (each thread has its own handles, for GDAL's are not shared), up to a bound. GDAL's
-own memory of blocks read is bounded too: by default it takes a share of the machine's, whatever the toolkit may use.
+Files stay open between blocks, up to a bound. GDAL's handles serve one thread at a time: either each thread has its
+own (`open_raster`), or they take turns (`shared_raster`). GDAL's own memory of blocks read is bounded too: by default
+it takes a share of the machine's, whatever the toolkit may use.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +49,23 @@ OTHER_FILES = 256
 """Files left to the rest of the process: the notebook's sockets, libraries, results being written."""
 
 _kept: int | None = None
-"""Handles that a thread may keep where memory is short; None for as many as there may be."""
+"""Handles that may be kept where memory is short; None for as many as there may be."""
 
 Area = tuple[float, float, float, float] | None
 """West, south, east, north in degrees; None for all there is."""
 
 _open = threading.local()
+
+
+class _SharedFile:
+    """A file's handle, of which one thread at a time has the lock."""
+
+    def __init__(self) -> None:
+        self.lock, self.users, self.dataset = threading.RLock(), 0, None
+
+
+_shared: OrderedDict[Path, _SharedFile] = OrderedDict()
+_sharing = threading.Lock()
 
 
 def open_raster(path: Path) -> DatasetReader:
@@ -70,12 +83,51 @@ def open_raster(path: Path) -> DatasetReader:
         return files[path]
     while len(files) >= _share():
         files.popitem(last=False)[1].close()
+    files[path] = dataset = _opened(path)
+    return dataset
+
+
+@contextmanager
+def shared_raster(path: Path) -> Iterator[DatasetReader]:
+    """The process's handle on the file, which no other thread uses meanwhile; it is kept open for the next.
+
+    Of a series, whose files are many, each worker needs each for a moment only. One that has to wait is a file behind
+    the other from then on, and finds what both need, the tiles around their blocks, in GDAL's cache.
+
+    Raises:
+        ProductError: absent, or not a raster that can be read.
+    """
+    with _sharing:
+        file = _shared.setdefault(path, _SharedFile())
+        _shared.move_to_end(path)
+        file.users += 1
     try:
-        dataset = rasterio.open(path)
+        with file.lock:
+            if file.dataset is None:
+                _ask_for_files()
+                file.dataset = _opened(path)
+            yield file.dataset
+    finally:
+        with _sharing:
+            file.users -= 1
+            most = max(16, _room() // 2) if _kept is None else _kept
+            _close_shared(len(_shared) - most)
+
+
+def _close_shared(count: int) -> None:
+    """Close so many of the shared handles that nobody uses now, those used longest ago first."""
+    idle = (path for path, file in _shared.items() if not file.users)
+    for path in list(islice(idle, max(0, count))):
+        dataset = _shared.pop(path).dataset
+        if dataset is not None:
+            dataset.close()
+
+
+def _opened(path: Path) -> DatasetReader:
+    try:
+        return rasterio.open(path)
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
-    files[path] = dataset
-    return dataset
 
 
 def use_raster_memory(cache_mb: int, *, keep_open: bool) -> None:
@@ -84,8 +136,8 @@ def use_raster_memory(cache_mb: int, *, keep_open: bool) -> None:
     Args:
         cache_mb: what GDAL keeps of tiles decoded, over all files; a `GDAL_CACHEMAX` of the user's own stands.
         keep_open: whether files stay open between blocks. GDAL keeps a tile of each that does: half a megabyte where
-            tiles have 512 x 512 pixels, so that a year of one tile takes half a gigabyte in each thread. To open them
-            anew costs half a millisecond each.
+            tiles have 512 x 512 pixels, so that a year of one tile takes a gigabyte. To open them anew costs half a
+            millisecond each.
     """
     global _kept
     _kept = None if keep_open else 1
@@ -95,18 +147,21 @@ def use_raster_memory(cache_mb: int, *, keep_open: bool) -> None:
 
 @contextmanager
 def raster_memory(cache_mb: int, *, keep_open: bool) -> Iterator[None]:
-    """As `use_raster_memory`, while the block runs."""
+    """As `use_raster_memory`, while the block runs; no shared handle stays open after it."""
     use_raster_memory(cache_mb, keep_open=keep_open)
     try:
         yield
     finally:
         use_raster_memory(GDAL_CACHE, keep_open=True)
+        close_rasters()
 
 
 def close_rasters() -> None:
-    """Close this thread's handles."""
+    """Close this thread's handles, and the shared ones that nobody uses now."""
     while getattr(_open, "files", None):
         _open.files.popitem()[1].close()
+    with _sharing:
+        _close_shared(len(_shared))
 
 
 def grid_of(path: Path) -> GeoBox:
@@ -133,20 +188,38 @@ def read_window(
         ProductError: the file cannot be read there, most often because it is cut short.
     """
     dataset = open_raster(path)
+    shape = (dataset.count, height, width) if all_bands else (height, width)
+    array = np.empty(shape, dtype=dataset.dtypes[0])
+    _read(dataset, array, path, row, col, fill)
+    return array
+
+
+def read_into(out: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+    """As `read_window`, by a shared handle, into an array or a view of one.
+
+    Args:
+        out: (y, x), of the file's own type.
+
+    Raises:
+        ProductError: as of `read_window`.
+    """
+    with shared_raster(path) as dataset:
+        _read(dataset, out, path, row, col, fill)
+
+
+def _read(dataset: DatasetReader, out: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+    height, width = out.shape[-2:]
     rows = slice(max(row, 0), min(row + height, dataset.height))
     cols = slice(max(col, 0), min(col + width, dataset.width))
-    shape = (dataset.count, height, width) if all_bands else (height, width)
+    if (rows.stop - rows.start, cols.stop - cols.start) != (height, width):
+        out[...] = fill
     if rows.start >= rows.stop or cols.start >= cols.stop:
-        return np.full(shape, fill, dtype=dataset.dtypes[0])
+        return
+    inside = out[..., rows.start - row : rows.stop - row, cols.start - col : cols.stop - col]
     try:
-        inside = dataset.read(None if all_bands else 1, window=Window.from_slices(rows, cols))
+        dataset.read(1 if out.ndim == 2 else None, window=Window.from_slices(rows, cols), out=inside)
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
-    if inside.shape == shape:
-        return inside
-    array = np.full(shape, fill, dtype=inside.dtype)
-    array[..., rows.start - row : rows.stop - row, cols.start - col : cols.stop - col] = inside
-    return array
 
 
 def read_thinned(path: Path, most: int, area: Area = None, *, like: tuple[int, int] | None = None) -> np.ndarray:
@@ -216,7 +289,12 @@ def _share() -> int:
     """Handles that this thread may keep: its part of what the process may open."""
     if _kept is not None:
         return _kept
-    return min(OPEN_FILES, max(16, (_limit() - OTHER_FILES) // threading.active_count()))
+    return min(OPEN_FILES, max(16, _room() // 2 // threading.active_count()))
+
+
+def _room() -> int:
+    """Files that the process may open to read images and maps; half of them for shared handles."""
+    return _limit() - OTHER_FILES
 
 
 def _ask_for_files() -> None:

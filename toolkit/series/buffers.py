@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from toolkit.products.edges import EdgeStore
 
 
 class SeriesBuffer:
-    """Room for the values and validity of one block; grown where a larger one comes.
+    """Room for the arrays of one block; grown where a larger one comes.
 
     Args:
         edges: lines of files' tiles that this and other buffers share.
@@ -21,40 +23,28 @@ class SeriesBuffer:
 
     def __init__(self, edges: EdgeStore | None = None) -> None:
         self.edges = edges
-        self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)
-        self._scratch: dict[str, np.ndarray] = {}
+        self._rooms: dict[str, np.ndarray] = {}
         self._beside: dict[int, SeriesBuffer] = {}
 
     def beside(self, place: int) -> SeriesBuffer:
         """Room for the series of a further sensor of the same block, by its place among them."""
         return self._beside.setdefault(place, SeriesBuffer(self.edges))
 
-    def arrays(self, dates: int, bands: int, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """Values (date, band, y, x) int16 and validity (date, y, x) bool, filled with what was there before.
+    def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+        """An array by its name, filled with what was there before.
 
         Room for more than twice as much is given back: blocks have become smaller then.
         """
-        pixels = shape[0] * shape[1]
-        values, validity = dates * bands * pixels, dates * pixels
-        if not values <= self._values.size <= 2 * values or self._validity.size < validity:
-            self._values, self._validity = np.empty(0, np.int16), np.empty(0, bool)  # before there is more of it
-            self._values, self._validity = np.empty(values, np.int16), np.empty(validity, bool)
-        return (
-            self._values[:values].reshape(dates, bands, *shape),
-            self._validity[:validity].reshape(dates, *shape),
-        )
-
-    def scratch(self, name: str, size: int) -> np.ndarray:
-        """Room of so many bytes at least for what is read on the way to the values, uint8."""
-        if not size <= self._scratch.get(name, np.empty(0, np.uint8)).size <= 2 * size:
-            self._scratch.pop(name, None)
-            self._scratch[name] = np.empty(size, np.uint8)
-        return self._scratch[name]
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if name not in self._rooms or not size <= self._rooms[name].size <= 2 * size:
+            self._rooms.pop(name, None)  # before there is more of it
+            self._rooms[name] = np.empty(size, np.uint8)
+        return self._rooms[name][:size].view(dtype).reshape(shape)
 
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        own = self._values.nbytes + self._validity.nbytes + sum(one.nbytes for one in self._scratch.values())
+        own = sum(one.nbytes for one in self._rooms.values())
         return own + sum(one.nbytes for one in self._beside.values())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from toolkit.ground.grid import Block
 from toolkit.products.edges import EdgeStore
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile
-from toolkit.products.raster import read_window
-from toolkit.series.resampling import REACH, Method, upsample
+from toolkit.products.raster import read_into, read_window, shared_raster
+from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.resampling import REACH, Method, upsample_dates
 
 
 @dataclass(frozen=True)
@@ -28,23 +31,75 @@ class PlacedFile:
     """Grid pixels for one pixel of the file: 1, 2 (20 m on 10 m), or 0.5 (10 m on 20 m)."""
 
 
+@dataclass(frozen=True)
+class CoarseWindow:
+    """The pixels of a band coarser than the grid that a block of the grid is made of."""
+
+    around: Block
+    """In the band's own pixels, with those around that interpolation looks at."""
+    ratio: int
+    """Pixels of the grid for one of them along each axis."""
+    reach: int
+    """How many are around on each side."""
+    skip: tuple[int, int]
+    """Rows and columns of the grid between the edge of the first that is not around, and the block."""
+
+    @classmethod
+    def of(cls, block: Block, ratio: int, method: Method) -> CoarseWindow:
+        """That of a block which is counted from the band's first pixel on."""
+        top, height = coarse_span(block.row, block.height, ratio)
+        left, width = coarse_span(block.col, block.width, ratio)
+        reach, skip = REACH[method], (block.row - top * ratio, block.col - left * ratio)
+        return cls(Block(top, left, height, width).padded(reach), ratio, reach, skip)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, those around included."""
+        return self.around.height, self.around.width
+
+
+def coarse_window(placed: PlacedFile, block: Block, method: Method) -> CoarseWindow:
+    """The pixels of a file coarser than the grid that a block is made of."""
+    from_file = Block(block.row - placed.row, block.col - placed.col, block.height, block.width)
+    return CoarseWindow.of(from_file, int(placed.scale), method)
+
+
 def read_band(
-    band: BandFile, placed: PlacedFile, block: Block, method: Method, edges: EdgeStore | None = None
-) -> np.ndarray:
-    """A band over a block of the grid, int16 (y, x)."""
-    row, col = block.row - placed.row, block.col - placed.col
+    band: BandFile, placed: PlacedFile, block: Block, method: Method, out: np.ndarray, edges: EdgeStore | None = None
+) -> None:
+    """Read a band over a block of the grid into int16 (y, x), C-contiguous."""
     if placed.scale == 1:
-        return band.to_reflectance(read_window(placed.path, row, col, block.height, block.width, band.nodata))
-    ratio, reach = int(placed.scale), REACH[method]
-    (top, height), (left, width) = coarse_span(row, block.height, ratio), coarse_span(col, block.width, ratio)
-    window = (top - reach, left - reach, height + 2 * reach, width + 2 * reach)
-    if edges is not None and reach == 1:
-        read = edges.read(placed.path, top, left, height, width, band.nodata)
-    else:
-        read = read_window(placed.path, *window, fill=band.nodata)
-    coarse = band.to_reflectance(read)
-    skip = (row - top * ratio, col - left * ratio)
-    return upsample(coarse, ratio, skip, (block.height, block.width), method, NODATA)
+        with _stored(band, placed, out) as stored:
+            read_into(stored, placed.path, block.row - placed.row, block.col - placed.col, band.nodata)
+        return
+    window = coarse_window(placed, block, method)
+    coarse = np.empty(window.shape, np.int16)
+    read_coarse(band, placed, window, coarse, edges)
+    upsample_dates(coarse[None], window.ratio, window.skip, method, NODATA, out[None, None], 0)
+
+
+def read_coarse(
+    band: BandFile, placed: PlacedFile, window: CoarseWindow, out: np.ndarray, edges: EdgeStore | None = None
+) -> None:
+    """Read a band that is coarser than the grid into int16 of the window's shape, in its own pixels."""
+    row, col = window.around.row, window.around.col
+    with _stored(band, placed, out) as stored:
+        if edges is not None and window.reach == 1:
+            edges.read_into(stored, placed.path, row + 1, col + 1, band.nodata)
+        else:
+            read_into(stored, placed.path, row, col, band.nodata)
+
+
+@contextmanager
+def _stored(band: BandFile, placed: PlacedFile, out: np.ndarray) -> Iterator[np.ndarray]:
+    """Room for what a file holds: `out` itself where that is reflectance already, else brought into it afterwards."""
+    with shared_raster(placed.path) as dataset:
+        stored = out
+        if dataset.dtypes[0] != out.dtype or not band.is_reflectance:
+            stored = np.empty(out.shape, dataset.dtypes[0])
+        yield stored
+    if stored is not out:
+        out[...] = band.to_reflectance(stored)
 
 
 def read_native(band: BandFile, placed: PlacedFile, window: Block) -> np.ndarray:
@@ -54,14 +109,22 @@ def read_native(band: BandFile, placed: PlacedFile, window: Block) -> np.ndarray
     )
 
 
-def read_mask(mask: MaskFile, placed: PlacedFile, block: Block) -> np.ndarray:
-    """Usable pixels of a mask over a block of the grid, bool (y, x); beyond the mask's edge all are usable."""
+def read_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: SeriesBuffer | None = None) -> np.ndarray:
+    """Usable pixels of a mask over a block of the grid, bool (y, x); beyond the mask's edge all are usable.
+
+    Args:
+        buffer: memory to use; what is returned may lie in it, until the next mask is read.
+    """
     row, col = block.row - placed.row, block.col - placed.col
     if placed.scale < 1:
         return _read_finer_mask(mask, placed, block)
     ratio = int(placed.scale)
     (top, height), (left, width) = coarse_span(row, block.height, ratio), coarse_span(col, block.width, ratio)
-    clear = mask.is_clear(read_window(placed.path, top, left, height, width, fill=0))
+    room = SeriesBuffer() if buffer is None else buffer
+    with shared_raster(placed.path) as dataset:
+        stored = room.array("mask", (height, width), dataset.dtypes[0])
+        read_into(stored, placed.path, top, left, fill=0)
+    clear = mask.is_clear(stored, out=room.array("usable", (height, width), bool))
     rows, cols = row - top * ratio, col - left * ratio
     fine = clear.repeat(ratio, axis=0).repeat(ratio, axis=1) if ratio > 1 else clear
     return fine[rows : rows + block.height, cols : cols + block.width]

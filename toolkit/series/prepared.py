@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
-from numba import njit
 from odc.geo.geobox import GeoBox
 
 from toolkit.ground.bands import NODATA
@@ -31,7 +30,8 @@ from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, describe, is_aligned, offset, resolution
 from toolkit.ground.params import Params, param
 from toolkit.series.buffers import SeriesBuffer
-from toolkit.series.placed import coarse_span
+from toolkit.series.images import BlockImages
+from toolkit.series.placed import CoarseWindow
 from toolkit.series.resampling import REACH, Method, upsample_dates
 from toolkit.series.shards import ShardedArray
 
@@ -143,33 +143,45 @@ class PreparedTile:
         coarsest = max((ratio for ratio, _ in self.bands.values()), default=1)
         return not self._beyond(block, (REACH[method] + 1) * coarsest if coarsest > 1 else 0)
 
-    def read(
+    def images(
         self,
         acquisitions: Sequence[Acquisition],
         bands: Sequence[str],
         block: Block,
         method: Method,
         buffer: SeriesBuffer,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Values and validity over a block: as `TileSeries.read`.
+        *,
+        on_grid: bool,
+    ) -> BlockImages:
+        """Images over a block: as `TileSeries.images`.
 
         Raises:
             ProductError: a file is not there or damaged.
         """
+        here = Block(block.row + self.row, block.col + self.col, block.height, block.width)
+        chosen, dates = self._chosen(acquisitions), len(acquisitions)
+        arrays = [self.bands[name] for name in bands]
+        windows = {b: CoarseWindow.of(here, ratio, method) for b, (ratio, _) in enumerate(arrays) if ratio > 1}
         shape = (block.height, block.width)
-        values, validity = buffer.arrays(len(acquisitions), len(bands), shape)
-        chosen = self._chosen(acquisitions)
-        window = Block(block.row + self.row, block.col + self.col, *shape)
-        self.validity.read(window, validity.view(np.uint8), chosen, self._scratch(self.validity, buffer))
-        for b, name in enumerate(bands):
-            ratio, array = self.bands[name]
-            if ratio == 1:
-                array.read(window, values[:, b], chosen, self._scratch(array, buffer))
-            else:
-                coarse, skip = self._coarse(array, ratio, window, REACH[method], chosen, buffer, len(acquisitions))
-                upsample_dates(coarse, ratio, skip, method, NODATA, values, b)
-        _only_measured(values, validity.view(np.uint8), NODATA)
-        return values, validity
+        images = BlockImages.room(dates, len(bands), shape, {} if on_grid else windows, method, buffer)
+
+        def read(array: ShardedArray, window: Block, out: np.ndarray) -> None:
+            scratch = buffer.array(f"chunk of {array.scratch_bytes}", (array.scratch_bytes,), np.uint8)
+            array.read(window, out, chosen, scratch)
+
+        read(self.validity, here, images.clear.view(np.uint8))
+        for b, (_, array) in enumerate(arrays):
+            if b not in windows:
+                read(array, here, images.values[:, images.on_grid.index(b)])
+                continue
+            window = windows[b]
+            coarse = (
+                images.coarse[b] if b in images.coarse else buffer.array("coarse", (dates, *window.shape), np.int16)
+            )
+            read(array, window.around, coarse)
+            if on_grid:
+                upsample_dates(coarse, window.ratio, window.skip, method, NODATA, images.values, b)
+        return images
 
     def files(self) -> list[Path]:
         """All files of values."""
@@ -178,29 +190,6 @@ class PreparedTile:
     def arrays(self) -> list[ShardedArray]:
         """The arrays of all bands, and that of the validity."""
         return [*(array for _, array in self.bands.values()), self.validity]
-
-    def _coarse(
-        self,
-        array: ShardedArray,
-        ratio: int,
-        window: Block,
-        reach: int,
-        chosen: slice | np.ndarray,
-        buffer: SeriesBuffer,
-        dates: int,
-    ) -> tuple[np.ndarray, tuple[int, int]]:
-        """The coarse pixels that a window needs, (date, y, x), and the fine ones to skip: as `upsample_dates` takes."""
-        top, height = coarse_span(window.row, window.height, ratio)
-        left, width = coarse_span(window.col, window.width, ratio)
-        around = Block(top, left, height, width).padded(reach)
-        size = 2 * dates * around.height * around.width
-        coarse = buffer.scratch("coarse", size)[:size].view(np.int16).reshape(dates, around.height, around.width)
-        array.read(around, coarse, chosen, self._scratch(array, buffer))
-        return coarse, (window.row - top * ratio, window.col - left * ratio)
-
-    @staticmethod
-    def _scratch(array: ShardedArray, buffer: SeriesBuffer) -> np.ndarray:
-        return buffer.scratch(f"chunk of {array.scratch_bytes}", array.scratch_bytes)
 
     def _placed(self, series: TileSeries) -> PreparedTile:
         row, col = offset(series.grid, self.grid)
@@ -273,15 +262,3 @@ def sources_of(acquisition: Acquisition, base: Path) -> Sources:
 
 def _fingerprint(content: Any) -> str:
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=8).hexdigest()
-
-
-@njit(nogil=True, cache=True)
-def _only_measured(values, validity, nodata):  # type: ignore[no-untyped-def]
-    """Take from the validity (date, y, x) what has no value in a band of (date, band, y, x)."""
-    dates, bands, height, _ = values.shape
-    for t in range(dates):
-        for b in range(bands):
-            for y in range(height):
-                line, valid = values[t, b, y], validity[t, y]
-                for x in range(line.size):
-                    valid[x] &= np.uint8(line[x] != nodata)

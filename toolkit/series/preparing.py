@@ -36,6 +36,9 @@ LEDGERS = ".blocks"
 """Folder of the ledgers, while it is being written."""
 LAST = "spatial_ref"
 """The array that is made last: where it is, all are."""
+WHOLE: Any = {"write_empty_chunks": True}
+"""Chunks of nothing but the fill value are written too: what is not there is lost, not empty. It is a setting of the
+array as it is open, not of the file."""
 
 
 def prepare_tile(
@@ -100,7 +103,7 @@ class ShardWriter:
                 row = block.row + (self.plan.row - placed.row) // self.array.ratio
                 col = block.col + (self.plan.col - placed.col) // self.array.ratio
                 values[t] = read_native(band, placed, Block(row, col, *shape[1:]))
-        target = zarr.open_array(self.folder / self.array.name, mode="r+")
+        target = zarr.open_array(self.folder / self.array.name, mode="r+").with_config(WHOLE)
         target[:, rows, cols] = values
         return {}
 
@@ -168,7 +171,7 @@ def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, An
             compressors=[packing(typesize=one.bytes), Crc32cCodec()],
             dimension_names=("date", f"y{suffix}", f"x{suffix}"),
             attributes={**meaning, "grid_mapping": LAST},
-            config={"write_empty_chunks": True},  # a file that is not there is lost, not empty
+            config=WHOLE,
         )  # fmt: skip
         if f"y{suffix}" not in group:
             for axis, name in enumerate((f"y{suffix}", f"x{suffix}")):

@@ -7,6 +7,7 @@ none either. Cubic is the convolution of Keys (1981), IEEE ASSP 29, with a = -0.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -15,25 +16,6 @@ from numba import njit
 Method = Literal["nearest", "bilinear", "cubic"]
 REACH = {"nearest": 0, "bilinear": 1, "cubic": 2}
 """Coarse pixels needed beyond the window on each side."""
-
-
-def upsample(
-    coarse: np.ndarray, ratio: int, skip: tuple[int, int], shape: tuple[int, int], method: Method, nodata: int
-) -> np.ndarray:
-    """Fine pixels out of a coarse window.
-
-    Args:
-        coarse: (y, x) int16, with `REACH[method]` pixels more than needed on each side.
-        ratio: fine pixels a coarse pixel, along each axis.
-        skip: fine rows and columns between the first inner coarse pixel's edge and the first fine pixel wanted.
-        shape: fine rows and columns wanted.
-
-    Returns:
-        (y, x) int16.
-    """
-    fine = np.empty((1, 1, *shape), dtype=np.int16)
-    upsample_dates(coarse[None], ratio, skip, method, nodata, fine, 0)
-    return fine[0, 0]
 
 
 def upsample_dates(
@@ -49,17 +31,16 @@ def upsample_dates(
 
     Args:
         coarse: (date, y, x) int16, with `REACH[method]` pixels more than needed on each side.
-        ratio, skip: as of `upsample`.
+        ratio: fine pixels a coarse pixel, along each axis.
+        skip: fine rows and columns between the first inner coarse pixel's edge and the first fine pixel wanted.
         fine: (date, band, y, x) int16, C-contiguous; one of its bands is written.
     """
-    reach, shape = REACH[method], fine.shape[2:]
-    row_first, row_weights = _taps(ratio, skip[0], shape[0], method, reach)
-    col_first, col_weights = _taps(ratio, skip[1], shape[1], method, reach)
+    height, width = fine.shape[2:]
+    row_first, row_weights, own_row = _taps(ratio, skip[0], height, method)
+    col_first, col_weights, own_col = _taps(ratio, skip[1], width, method)
     if method == "nearest":
         fine[:, band] = coarse[:, row_first[:, None], col_first]
         return
-    own_row = (skip[0] + np.arange(shape[0])) // ratio + reach
-    own_col = (skip[1] + np.arange(shape[1])) // ratio + reach
     coarse = np.ascontiguousarray(coarse)
     if method == "bilinear" and ratio == 2:
         _double(coarse, skip[0], skip[1], fine, band)
@@ -69,19 +50,24 @@ def upsample_dates(
     _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band)
 
 
-def _taps(ratio: int, skip: int, length: int, method: Method, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """First coarse index and weights of every fine position along an axis: (fine,) int64, (fine, tap) float32.
+@lru_cache(64)
+def _taps(ratio: int, skip: int, length: int, method: Method) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every fine position along an axis: first coarse index, weights, and the index of the coarse pixel around it.
 
     Weights come from the place within the coarse pixel alone, so they are the same bits wherever a window starts.
+
+    Returns:
+        (fine,) int64, (fine, tap) float32, (fine,) int64; not to be written into.
     """
     own, place = np.divmod(skip + np.arange(length), ratio)
+    reach = REACH[method]
     if method == "nearest":
-        return own + reach, np.ones((length, 1), dtype=np.float32)
+        return own, np.ones((length, 1), dtype=np.float32), own
     centre = (place + 0.5) / ratio - 0.5
     first = np.floor(centre).astype(np.int64) - (reach - 1)
     distance = np.abs(centre[:, None] - (first[:, None] + np.arange(2 * reach)))
     weights = np.maximum(0, 1 - distance) if method == "bilinear" else _keys(distance)
-    return own + reach + first, weights.astype(np.float32)
+    return own + reach + first, weights.astype(np.float32), own + reach
 
 
 def _keys(distance: np.ndarray) -> np.ndarray:
@@ -124,8 +110,9 @@ def _blend_dates(coarse, row_first, row_weights, col_first, col_weights, fine, b
 
 @njit(nogil=True, cache=True)
 def _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band):  # type: ignore[no-untyped-def]
+    first, end = row_first[0], row_first[-1] + row_weights.shape[1]
     for t in range(fine.shape[0]):
-        if _any_of(coarse[t].ravel(), nodata):
+        if _any_of(coarse[t, first:end].ravel(), nodata):
             _mend_around_nodata(
                 coarse[t], row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine[t, band]
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +23,9 @@ from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
 from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.images import BlockImages, only_measured
 from toolkit.series.methods import LINEAR, GapFilling
-from toolkit.series.placed import PlacedFile, read_band, read_mask
+from toolkit.series.placed import CoarseWindow, PlacedFile, coarse_window, read_band, read_coarse, read_mask
 from toolkit.series.prepared import PreparedTile
 from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
@@ -195,18 +197,49 @@ class TileSeries:
         Raises:
             ProductError: a file cannot be read.
         """
+        images = self.images(block, buffer or SeriesBuffer(), on_grid=True)
+        only_measured(images.values, images.clear.view(np.uint8), NODATA)
+        return images.values, images.clear
+
+    def images(self, block: Block, buffer: SeriesBuffer, *, on_grid: bool = False) -> BlockImages:
+        """Images over a block, to be looked at a few rows at a time.
+
+        Args:
+            on_grid: bring all bands onto the grid at once.
+
+        Raises:
+            ProductError: a file cannot be read.
+        """
         if self.prepared is not None and self.prepared.has(block, self.resampling):
-            return self.prepared.read(self.acquisitions, self.bands, block, self.resampling, buffer or SeriesBuffer())
+            return self.prepared.images(self.acquisitions, self.bands, block, self.resampling, buffer, on_grid=on_grid)
+        windows = {} if on_grid else self._windows(block)
         shape = (block.height, block.width)
-        values, validity = (buffer or SeriesBuffer()).arrays(len(self.acquisitions), len(self.bands), shape)
-        validity[:] = True
+        images = BlockImages.room(len(self.acquisitions), len(self.bands), shape, windows, self.resampling, buffer)
+        images.clear[:] = True
         for t, acquisition in enumerate(self.acquisitions):
             for mask, placed in acquisition.masks:
-                validity[t] &= read_mask(mask, placed, block)
-            for b, (band, placed) in enumerate(acquisition.bands):
-                values[t, b] = read_band(band, placed, block, self.resampling, buffer.edges if buffer else None)
-                validity[t] &= values[t, b] != NODATA
-        return values, validity
+                images.clear[t] &= read_mask(mask, placed, block, buffer)
+            for place, band in enumerate(images.on_grid):
+                read_band(*acquisition.bands[band], block, self.resampling, images.values[t, place], buffer.edges)
+            for band, window in windows.items():
+                read_coarse(*acquisition.bands[band], window, images.coarse[band][t], buffer.edges)
+        return images
+
+    @cached_property
+    def ratios(self) -> dict[int, int]:
+        """Place of a band -> pixels of the grid for one of its own along each axis, of the bands that are stored in
+        coarser pixels, the same on all dates."""
+        found = {}
+        for band in range(len(self.bands)):
+            places = {(file.scale, file.row, file.col) for file in (one.bands[band][1] for one in self.acquisitions)}
+            if len(places) == 1 and (scale := places.pop()[0]) > 1:
+                found[band] = int(scale)
+        return found
+
+    def _windows(self, block: Block) -> dict[int, CoarseWindow]:
+        """The coarse pixels that a block is made of, of the bands in `ratios`."""
+        first = self.acquisitions[0].bands
+        return {band: coarse_window(first[band][1], block, self.resampling) for band in self.ratios}
 
     def __repr__(self) -> str:
         dates = self.dates
