@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import yaml
 
 import toolkit
+from toolkit.experiment.launching import obey_once, processes_launched
 from toolkit.experiment.printing import Printer, accuracy_line, bar_of, more_accuracies, shown
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.params import default_of, kind_of, leaves
@@ -72,10 +73,9 @@ TABLES = ("TABLE", "VALUES")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for a mistake in data or parameters."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = _parser(arguments[0] if arguments else "").parse_args(arguments)
-        options.command(options)
+        return obey_once(lambda: _obey(given))
     except LandcoverError as error:
         print(f"\nlandcover: {error}", file=sys.stderr)
         return 2
@@ -90,6 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"\nlandcover: {error.strerror or error}{place}; mend the file or folder, then start again", file=sys.stderr
         )
         return 2
+
+
+def _obey(arguments: list[str]) -> int:
+    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    options.command(options)
     return 0
 
 
@@ -292,7 +297,8 @@ def _run_verb(options: argparse.Namespace) -> None:
     from toolkit.experiment.config import Experiment
 
     experiment = Experiment.load(options.experiment)
-    changes = _changes(options)
+    launched = processes_launched() if "learning" in SECTIONS[options.verb] else None
+    changes = ({"learning.processes": launched} if launched else {}) | _changes(options)
     if changes:
         experiment.set(changes)
     printer, name = Printer(), options.verb.replace("-", "_")
