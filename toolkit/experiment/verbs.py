@@ -23,7 +23,7 @@ from toolkit.experiment.drawing import (
     sources_of,
     train_first,
 )
-from toolkit.experiment.events import Event
+from toolkit.experiment.events import PAUSED, Event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.items import note_maps
 from toolkit.experiment.map_products import postprocess
@@ -223,7 +223,7 @@ class EpochProgress(Callback):
         """Say once that the training is paused."""
         if not self._paused:
             self._paused = True
-            self._tell(run, f"paused in epoch {self._epoch} of {run.params.epochs}")
+            self._tell(run, f"{PAUSED} epoch {self._epoch} of {run.params.epochs}")
 
     def _tell(self, run: TrainingRun, words: str) -> None:
         before, parts = self._part
