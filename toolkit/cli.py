@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import toolkit
+from toolkit.experiment.launching import obey_once, processes_launched
 from toolkit.experiment.printing import Printer, accuracy_line, bar_of, more_accuracies, shown
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.option_text import value_of
@@ -67,10 +68,9 @@ HELP = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0, or 2 for a mistake in data or parameters."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = _parser(arguments[0] if arguments else "").parse_args(arguments)
-        options.command(options)
+        return obey_once(lambda: _obey(given))
     except LandcoverError as error:
         print(f"\nlandcover: {error}", file=sys.stderr)
         return 2
@@ -85,6 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"\nlandcover: {error.strerror or error}{place}; mend the file or folder, then start again", file=sys.stderr
         )
         return 2
+
+
+def _obey(arguments: list[str]) -> int:
+    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    options.command(options)
     return 0
 
 
@@ -274,18 +279,19 @@ def _fuse(options: argparse.Namespace) -> None:
     print(f"map     {shown(path)}")
 
 
-def _experiment_of(options: argparse.Namespace) -> Experiment:
-    """The experiment of the file, with the parameters given on the command line."""
+def _experiment_of(options: argparse.Namespace, usual: Mapping[str, Any] | None = None) -> Experiment:
+    """The experiment of the file, with these parameters, and before them those given on the command line."""
     from toolkit.experiment.config import Experiment
 
     experiment = Experiment.load(options.experiment)
-    if changes := _changes(options):
+    if changes := dict(usual or {}) | _changes(options):
         experiment.set(changes)
     return experiment
 
 
 def _run_verb(options: argparse.Namespace) -> None:
-    experiment = _experiment_of(options)
+    launched = processes_launched() if "learning" in SECTIONS[options.verb] else None
+    experiment = _experiment_of(options, {"learning.processes": launched} if launched else None)
     printer, name = Printer(), options.verb.replace("-", "_")
     arguments = {"by": options.by} if name == "cross_validate" else {}
     if options.background:

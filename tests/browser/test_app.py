@@ -18,6 +18,8 @@ from playwright.sync_api import expect
 
 from tests.browser.driving import click_map
 
+TABS = ("Tiles", "Features", "Samples", "Network", "Tuning", "Mapping", "Run", "Map", "Accuracy", "All parameters")
+
 TOKEN = "a-token-for-this-test"
 
 
@@ -60,7 +62,7 @@ def test_the_workbench_as_a_page(app: str, open_page: Callable[..., Any], artefa
     page.wait_for_selector(".lc-workbench", timeout=120_000)
     assert "/voila/render/" in page.url
     expect(page.locator(".lc-workbench .lc-stage").first).to_contain_text("clean")
-    for tab in ("Tiles", "Features", "Samples", "Network", "Mapping", "Run", "Map", "Accuracy", "All parameters"):
+    for tab in TABS:
         page.get_by_role("tab", name=tab, exact=True).click()
         page.wait_for_timeout(2500)
         page.screenshot(path=artefacts / f"app_{tab.split()[0].lower()}.png")

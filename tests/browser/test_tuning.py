@@ -63,3 +63,28 @@ def test_trials_as_they_come(
     used = "() => document.querySelector('.lc-tuning').innerText.includes(', is in the experiment')"
     assert milliseconds(page, button, used) < 5000
     assert errors_in(page) == [] and seen.errors == [] and seen.beside_base_map == []
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_it_is_a_tab_of_the_workbench(
+    theme: str, open_page: Callable[..., Any], start_lab: Callable[..., Any], sampled_demo: Path, artefacts: Path
+) -> None:
+    lab = start_lab({}, theme=f"JupyterLab {theme}")
+    page, seen = open_page(width=1280, height=1000)
+    open_cells(page, lab, CELLS[0].replace("PATH", repr(str(sampled_demo))), "widgets.Workbench(experiment)")
+    seen.errors.clear()
+    run_all(page)
+    shown = output_of(page, "Workbench").locator(".lc-workbench")
+    tabs = shown.locator(".lm-TabBar-tab")
+    boxes = [box for one in tabs.all() if (box := one.bounding_box())]
+    assert len({box["y"] for box in boxes}) == 1 and len(boxes) == 10, "all tabs in one row"
+    within = shown.bounding_box()
+    assert within and max(box["x"] + box["width"] for box in boxes) <= within["x"] + within["width"]
+    for one in tabs.all():
+        text = one.locator(".lm-TabBar-tabLabel")
+        assert text.evaluate("one => one.scrollWidth <= one.clientWidth"), f"{text.inner_text()} is cut off"
+    page.get_by_role("tab", name="Tuning", exact=True).click()
+    expect(shown.locator(".lc-tuning")).to_contain_text("No trials yet.")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=artefacts / f"workbench_tuning_{theme.lower()}.png")
+    assert errors_in(page) == [] and seen.errors == []

@@ -53,6 +53,18 @@ def test_samples_beyond_memory_train_too(experiment: Experiment) -> None:
     assert Model.load(result.model_folder).temperature == result.calibration.temperature
 
 
+def test_a_training_that_ends_early_says_so(experiment: Experiment) -> None:
+    said: list[str] = []
+    early = {"learning.early_stop.patience": 1, "learning.early_stop.tolerance": 99.0, "learning.epochs": 9}
+    experiment.set(early)
+    assert len(train(experiment, observer=lambda event: said.append(event.message)).history) == 2
+    assert said[-1].endswith("on the valid samples; ended early, after epoch 2 of 9")
+    train(experiment, observer=lambda event: said.append(event.message))  # up to date: nothing more to tell
+    experiment.set({"learning.early_stop.patience": None, "learning.epochs": 2})
+    train(experiment, overwrite=True, observer=lambda event: said.append(event.message))
+    assert "early" not in said[-1]
+
+
 def test_another_model_to_start_from_is_noticed(experiment: Experiment, sampled_demo: Path) -> None:
     first = train(experiment)
     other = Experiment.load(sampled_demo)

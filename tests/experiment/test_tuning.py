@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from toolkit import Experiment, tune
 from toolkit.experiment import tuning as module
-from toolkit.experiment.events import Event
+from toolkit.experiment.events import PAUSED, Event
+from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.tuning_result import TuningResult
 from toolkit.ground.errors import ParameterError, RunFolderError, SampleError
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.learning.batches import TrainingSamples
+from toolkit.learning.control import ask
 
 RATE, HIDDEN = "learning.learning_rate", "learning.network.hidden"
 SPACE = {RATE: (1e-4, 1e-2), HIDDEN: [[16], [32, 16]]}
@@ -59,6 +62,28 @@ def test_trials_best_and_what_is_left(experiment: Experiment) -> None:
     events.clear()
     tune(experiment, SPACE, observer=events.append, **QUICK)
     assert [event.state for event in events] == ["up to date"]
+
+
+def test_held_it_ends_as_if_it_never_was(experiment: Experiment) -> None:
+    control = RunFolder(experiment.folder).control
+    said: list[str] = []
+    control.parent.mkdir(parents=True)
+
+    def person(event: Event) -> None:
+        held = [one for one in said if one.startswith(PAUSED)]
+        said.append(event.message)
+        if event.message.startswith(PAUSED):
+            ask(control, paused=False, rate_scale=0.1)  # the rate belongs to the trial
+        elif event.message.startswith("trial") and not held:
+            ask(control, paused=True)
+
+    held = tune(experiment, SPACE, observer=person, **QUICK).trials
+    told = [one for one in said if one.startswith(PAUSED)]
+    assert len(told) == 1 and told[0].startswith("paused in trial 1 of 3, fold ")
+    shutil.rmtree(RunFolder(experiment.folder).tuning)
+    ask(control, paused=True)  # left by a tuning that was stopped while it was held
+    never = tune(experiment, SPACE, **QUICK).trials
+    pd.testing.assert_frame_equal(held.drop(columns="seconds"), never.drop(columns="seconds"))
 
 
 def test_the_best_is_applied_and_the_tuning_stays_up_to_date(experiment: Experiment) -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from toolkit.ground.errors import ParameterError
-from toolkit.learning import processes
+from toolkit.learning import processes, started
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.callbacks import Callback, TrainingRun
 from toolkit.learning.losses import LossParams
@@ -68,21 +68,21 @@ def test_from_disk_stopped_and_gone_on_too(train: Train, samples: TrainingSample
 
 
 def test_one_that_dies_ends_all_with_a_word(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    begin = processes._start
+    children: list[subprocess.Popen[bytes]] = []
+    begin = started.start
 
     def watched(folder: Path, rank: int) -> subprocess.Popen[bytes]:
-        started.append(begin(folder, rank))
-        return started[-1]
+        children.append(begin(folder, rank))
+        return children[-1]
 
     class Kill(Callback):
         def on_epoch_end(self, run: TrainingRun, row: dict[str, Any]) -> None:
-            os.kill(started[0].pid, signal.SIGKILL)
+            os.kill(children[0].pid, signal.SIGKILL)
 
-    monkeypatch.setattr(processes, "_start", watched)
+    monkeypatch.setattr(started, "start", watched)
     with pytest.raises(ParameterError, match=r"process 2 of the 2 of the training ended by signal 9.*train again"):
         train("both", processes=2, callbacks=[Kill()])
-    assert started[0].poll() is not None
+    assert children[0].poll() is not None
     assert not torch.distributed.is_initialized()
 
 

@@ -24,7 +24,7 @@ from toolkit.learning.early_stop import EarlyStopParams
 from toolkit.learning.fitting import prepare
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.losses import LossParams
-from toolkit.learning.models import MlpParams
+from toolkit.learning.models import GruParams, MlpParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.result import TrainingResult
 from toolkit.learning.schedule import ScheduleParams
@@ -170,7 +170,9 @@ def test_a_schedule_with_an_end_does_not_go_on_beyond_it(train: Train) -> None:
     assert len(train(schedule=cosine, epochs=8, overwrite=True).history) == 8
 
 
-def test_it_starts_from_another_model(train: Train, tmp_path: Path) -> None:
+def test_it_starts_from_another_model(
+    train: Train, toy: Callable[..., TrainingSamples], nomenclature: Nomenclature, tmp_path: Path
+) -> None:
     first = train("first", epochs=20, learning_rate=5e-3)
     follower = {"start_from": str(tmp_path / "first"), "learning_rate": 1e-12, "epochs": 1}
     second = train("second", seed=3, **follower)
@@ -178,8 +180,14 @@ def test_it_starts_from_another_model(train: Train, tmp_path: Path) -> None:
     assert second.best["valid_loss"] == pytest.approx(first.best["valid_loss"], rel=1e-5)
     old, new = Model.load(first.model_folder), Model.load(second.model_folder)
     assert (old.standardiser.mean == new.standardiser.mean).all()
-    with pytest.raises(ModelError, match="other parameters or classes"):
-        train("third", network=MlpParams(hidden=(3,)), **follower)
+    with pytest.raises(ModelError, match=r"first has hidden None, not \[3\]; dropout 0\.0, not 0\.5 as here: set"):
+        train("third", network=MlpParams(hidden=(3,), dropout=0.5), **follower)
+    with pytest.raises(ModelError, match="first has network mlp, not gru as here"):
+        train("third", network=GruParams(), **follower)
+    with pytest.raises(ModelError, match="first has the classes of toy, not those of other as here"):
+        train(
+            "third", nomenclature=Nomenclature("other", nomenclature.classes[:-1]), samples=toy((2, 5, 9)), **follower
+        )
     with pytest.raises(ModelError, match="nowhere"):
         train("fourth", start_from=str(tmp_path / "nowhere"))
 

@@ -72,6 +72,9 @@ def test_the_best_is_kept(train: Train) -> None:
     assert Model.load(result.model_folder).seed == kept["seed"]
     assert result.best is not None and result.best["f_score"] == kept["f_score"]
     assert "±" in result._repr_html_() and "Tries" in result._repr_html_()
+    lines, mean = repr(result).splitlines(), result.spread[0]
+    assert len(lines) == 1 + len(result.spread)
+    assert f"batch 32, rate 1e-05, seeds 2, OA {mean['oa']:.3f} ± {mean['oa_std']:.3f}, Kappa" in lines[1]
     assert [one["seeds"] for one in result.spread] == [2, 2, 2, 2]
 
 

@@ -14,7 +14,7 @@ from toolkit.ground.block_map import BlockMap, BlockMaps
 from toolkit.ground.grid import blocks
 from toolkit.ground.ledger import Ledger, Record
 from toolkit.ground.locking import FolderLock
-from toolkit.widgets import MappingPanel, Workbench, mapping_panel
+from toolkit.widgets import MappingPanel, TuningPanel, Workbench, mapping_panel
 from toolkit.widgets.block_picture import MOST_TILES, BlockPicture, headline, tiles_now
 
 ENOUGH = 120.0
@@ -191,13 +191,15 @@ def test_of_many_tiles_those_at_work_are_drawn(tmp_path: Path) -> None:
     picture.close()
 
 
-def test_the_workbench_shows_a_job_of_either_panel_in_both(experiment: Experiment) -> None:
+def test_the_workbench_shows_a_job_of_one_panel_in_all(experiment: Experiment) -> None:
     page = Workbench(experiment)
-    mapping = page.show_tab("Mapping")
+    mapping, tuning = page.show_tab("Mapping"), page.show_tab("Tuning")
+    assert isinstance(tuning, TuningPanel)
     assert isinstance(mapping, MappingPanel) and mapping.settle() and page.run.settle()
     mapping.run.overwrite.value = True
     mapping.run.start()
     assert mapping.run.job is not None and mapping.run.job.wait(ENOUGH)
     assert mapping.settle() and page.run.settle()
-    assert page.run.job is not None and page.run.job.id == mapping.run.job.id
+    for one in (page.run, tuning.run):
+        assert one.settle() and one.job is not None and one.job.id == mapping.run.job.id
     page.close()

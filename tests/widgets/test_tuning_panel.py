@@ -146,6 +146,27 @@ def test_a_tuning_from_start_to_use(demo: Experiment, open_panel: Callable[[Expe
     assert demo.params == before and not panel.use.disabled
 
 
+def test_a_tuning_is_held_and_goes_on(demo: Experiment, open_panel: Callable[[Experiment], TuningPanel]) -> None:
+    demo.set({"tuning.trials": 500})
+    panel = open_panel(demo)
+    button = panel.run.pause_button
+    assert button.layout.display == "none", "nothing runs"
+    panel.start()
+    for asked, message in (("Pause", "paused in trial"), ("Go on", "trial")):
+        end = time.monotonic() + ENOUGH
+        while button.layout.display == "none" or button.description != asked:
+            assert time.monotonic() < end, asked
+            time.sleep(0.05)
+        button.click()
+        while not panel.run.stage_list.state["stages"][0]["message"].startswith(message):
+            assert time.monotonic() < end, message
+            time.sleep(0.05)
+    assert panel.run.problem.value == ""
+    panel.run.stop()
+    assert panel.run.job is not None and panel.run.job.wait(ENOUGH) and panel.settle(ENOUGH)
+    assert button.layout.display == "none"
+
+
 def test_what_is_there_is_shown_at_once(demo: Experiment, open_panel: Callable[[Experiment], TuningPanel]) -> None:
     found = tune(demo)
     panel = open_panel(demo)

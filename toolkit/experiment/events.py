@@ -12,6 +12,9 @@ from toolkit.ground.writing import append_line
 
 State = Literal["running", "done", "up to date", "stopped", "failed"]
 
+PAUSED = "paused in"
+"""How the message of a step begins that is held."""
+
 _KINDS = {"time": str, "step": str, "state": str, "done": int, "total": int, "message": str, "seconds": int | float}
 """What stands in every line."""
 

@@ -76,15 +76,16 @@ def allot_samples(
     for part in tiling.part_sizes():
         decoded = tiling.decoded_bytes(part) / once
         for keep_open in (True, False):
-            each = part_bytes(work, part) + samples + (tiling.open_bytes if keep_open else 0)
+            each, files = part_bytes(work, part) + samples, tiling.open_bytes if keep_open else 0
             opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
             for workers in range(1, most_workers + 1):
                 seconds = (decoded * once / DECODED_BYTES_A_SECOND + opened) / workers
-                choices.append(Allotment(workers, part, keep_open, each, cache // 2**20, decoded, seconds, lines))
-    fitting = [one for one in choices if taken + one.workers * one.worker_bytes <= budget]
+                one = Allotment(workers, part, keep_open, each, files, cache // 2**20, decoded, seconds, lines)
+                choices.append(one)
+    fitting = [one for one in choices if taken + one.bytes <= budget]
     if fitting:
-        return min(fitting, key=lambda one: (one.seconds_a_pixel, one.worker_bytes))
-    needed = (taken + min(one.worker_bytes for one in choices)) / 1e9
+        return min(fitting, key=lambda one: (one.seconds_a_pixel, one.bytes))
+    needed = (taken + min(one.bytes for one in choices)) / 1e9
     raise ParameterError(
         f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the samples of "
         f"{work.features.series.tile}, of {tiling.dates} dates; give more"

@@ -17,6 +17,7 @@ import numpy as np
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.drawing import sources_of
+from toolkit.experiment.events import PAUSED, Event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Record, fingerprint
 from toolkit.experiment.stages import tune_step
@@ -28,6 +29,7 @@ from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.learning.batches import TrainingSamples, derived_seed
 from toolkit.learning.callbacks import Callback, StopSignal, TrainingRun
 from toolkit.learning.checkpoint import Model
+from toolkit.learning.control import ControlFile
 from toolkit.learning.devices import choose_device
 from toolkit.learning.folds import deal_polygons, deal_tiles
 from toolkit.learning.parameters import Criterion, LearningParams
@@ -76,6 +78,7 @@ def tune(
     experiment.set(tuning={**({} if space is None else {"space": space}), **tuning})
     parsed = parse_space(experiment.tuning.space, experiment.learning)
     choose_device(experiment.learning.device)
+    RunFolder(experiment.folder).control.unlink(missing_ok=True)  # nothing was asked of this tuning yet
 
     def work(reporter: Reporter, record: Record) -> str | Stopped:
         trials = _Trials(experiment, parsed, record.without(["tuning.trials"]).key, reporter, stop, overwrite)
@@ -196,7 +199,7 @@ class _Trials:
             dates=samples.days,
             folder=folder,
             key=fingerprint([self._key, trial.place, fold]),
-            callbacks=[watcher, progress],
+            callbacks=[watcher, progress, ControlFile(self._run_folder.control, several=True)],
             stop=self._stop,
             overwrite=True,  # of what another trial left when it was killed; this one's goes on
         )
@@ -268,8 +271,9 @@ class _Progress(Callback):
     """Reports the epochs of a fold as progress of the whole tuning."""
 
     def __init__(self, reporter: Reporter, words: str, done: int, folds: int) -> None:
+        self._reporter, self._words = reporter, words
         self._report = reporter.progress(STEP, words)
-        self._done, self._folds, self._epoch = done, folds, 0
+        self._done, self._folds, self._epoch, self._paused = done, folds, 0, False
 
     def on_epoch_begin(self, run: TrainingRun, epoch: int) -> None:
         """The next batches are of this epoch."""
@@ -277,5 +281,14 @@ class _Progress(Callback):
 
     def on_batch_end(self, run: TrainingRun, batch: int, batches: int) -> None:
         """One more batch is done."""
+        self._paused = False
         part = (self._epoch - 1 + batch / batches) / run.params.epochs
         self._report(int(FRACTIONS * (self._done + part)), FRACTIONS * self._folds)
+
+    def on_wait(self, run: TrainingRun) -> None:
+        """Say once that the tuning is paused."""
+        if not self._paused:
+            self._paused = True
+            part = (self._epoch - 1) / run.params.epochs
+            done, total = int(FRACTIONS * (self._done + part)), FRACTIONS * self._folds
+            self._reporter.tell(Event(STEP, "running", done, total, f"{PAUSED} {self._words}"))

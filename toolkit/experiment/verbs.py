@@ -23,7 +23,7 @@ from toolkit.experiment.drawing import (
     sources_of,
     train_first,
 )
-from toolkit.experiment.events import Event
+from toolkit.experiment.events import PAUSED, Event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.items import note_maps
 from toolkit.experiment.map_products import postprocess
@@ -169,14 +169,23 @@ def train(
             return Stopped()
         if result.stopped:
             return Stopped(f"after epoch {len(result.history)}", {"learning.epochs": len(result.history)})
-        by_hand = f"; rate changed by hand {rate_changes(result.changes)}" if result.changes else ""
-        return f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples{by_hand}"
+        return _trained_words(result, experiment.learning.as_trained.epochs)
 
     perform(experiment, train_step(experiment), work, overwrite=overwrite, observer=observer)
     result = TrainingResult.load(folder.learning)
     if not watched:
         replay(callbacks, experiment.learning.as_trained, result.history, result.best)
     return result
+
+
+def _trained_words(result: TrainingResult, epochs: int) -> str:
+    """The headline of a training that was not stopped."""
+    assert result.best is not None
+    count = len(result.history)
+    early = f"; ended early, after epoch {count} of {epochs}" if count < epochs else ""
+    by_hand = f"; rate changed by hand {rate_changes(result.changes)}" if result.changes else ""
+    best = f"best epoch {result.best['epoch']}: F-score {result.best['f_score']:.3f} on the valid samples"
+    return f"{best}{early}{by_hand}"
 
 
 class EpochProgress(Callback):
@@ -214,7 +223,7 @@ class EpochProgress(Callback):
         """Say once that the training is paused."""
         if not self._paused:
             self._paused = True
-            self._tell(run, f"paused in epoch {self._epoch} of {run.params.epochs}")
+            self._tell(run, f"{PAUSED} epoch {self._epoch} of {run.params.epochs}")
 
     def _tell(self, run: TrainingRun, words: str) -> None:
         before, parts = self._part

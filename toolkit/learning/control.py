@@ -2,8 +2,8 @@
 
     {"paused": false, "rate_scale": 0.5}
 
-The file appears whole or not at all, is looked at a few times a second, and belongs to one training: it is taken away
-when a training begins and when it ends.
+The file appears whole or not at all, is looked at a few times a second, and belongs to one training, or to all of a
+tuning: it is taken away when that begins and when a training ends.
 """
 
 from __future__ import annotations
@@ -76,15 +76,17 @@ class ControlFile(Callback):
 
     Args:
         clock: seconds, for tests.
+        several: the file is for several trainings, one after the other, which can be held but not changed.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self.path, self._clock = path, clock
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic, *, several: bool = False) -> None:
+        self.path, self._clock, self._several = path, clock, several
         self._looked_at, self._seen = -math.inf, (0, 0)
 
     def on_train_begin(self, run: TrainingRun) -> None:
         """Nothing was asked of this training yet."""
-        self._clear()
+        if not self._several:
+            self._clear()
 
     def on_batch_end(self, run: TrainingRun, batch: int, batches: int) -> None:
         """Obey what is new in the file."""
@@ -100,7 +102,8 @@ class ControlFile(Callback):
 
     def on_train_end(self, run: TrainingRun) -> None:
         """There is no training any more of which something could be asked."""
-        self._clear()
+        if not self._several:
+            self._clear()
 
     def _look(self, run: TrainingRun) -> None:
         now = self._clock()
@@ -112,7 +115,7 @@ class ControlFile(Callback):
             return
         self._seen, wishes = stamp, Wishes.read(self.path)
         run.paused = wishes.paused
-        if wishes.rate_scale is not None:
+        if wishes.rate_scale is not None and not self._several:
             run.scale_rate(wishes.rate_scale)
 
     def _stamp(self) -> tuple[int, int]:

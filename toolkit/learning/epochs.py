@@ -117,6 +117,7 @@ class Epochs:
             return None
         notify(self.callbacks, "on_batch_end", self.run, len(self.fitting.batches), len(self.fitting.batches))
         if not math.isfinite(train_loss):
+            self.fitting.ranks.dismiss()
             rate = self.run.params.learning_rate
             raise ParameterError(
                 f"the train loss of epoch {epoch} is not a number: lower learning.learning_rate, which is {rate:g}"

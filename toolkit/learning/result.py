@@ -16,6 +16,9 @@ from toolkit.learning.tries import read_tries, spread
 STATE, MODEL, HISTORY, LIVE = "state.safetensors", "model", "history.csv", "live.json"
 CALIBRATION, TRIES_TABLE, TRIES = "calibration.json", "tries.csv", "tries"
 
+METRIC_NAMES = {"OA": "oa", "Kappa": "kappa", "F-score": "f_score", "valid loss": "valid_loss"}
+"""What the metrics of a row are called."""
+
 
 @dataclass(frozen=True)
 class TrainingResult:
@@ -65,7 +68,10 @@ class TrainingResult:
         return spread(self.tries)
 
     def __repr__(self) -> str:
-        return f"TrainingResult({', '.join(f'{name} {cell}' for name, cell in self._cells().items())})"
+        head = f"TrainingResult({', '.join(f'{name} {cell}' for name, cell in self._cells().items())})"
+        return "\n".join(
+            [head, *(", ".join(f"{name} {cell}" for name, cell in one.items()) for one in self._couples())]
+        )
 
     def _repr_html_(self) -> str:
         cells = self._cells() | {"model": str(self.model_folder) if self.best else "none yet"}
@@ -77,8 +83,7 @@ class TrainingResult:
         cells = {"epochs": f"{len(self.history)}{' (stopped)' if self.stopped else ''}"}
         if self.best:
             cells["best epoch"] = str(self.best["epoch"])
-            names = {"OA": "oa", "Kappa": "kappa", "F-score": "f_score", "valid loss": "valid_loss"}
-            cells |= {name: f"{self.best[column]:.3f}" for name, column in names.items()}
+            cells |= {name: f"{self.best[column]:.3f}" for name, column in METRIC_NAMES.items()}
         if self.calibration:
             before, after = self.calibration.ece_before, self.calibration.ece_after
             cells["calibration error"] = f"{after:.3f}, without temperature {before:.3f}"
@@ -87,19 +92,23 @@ class TrainingResult:
         return cells | {"time": f"{sum(row['seconds'] for row in self.history):.1f} s"}
 
     def _tries_html(self) -> str:
-        if not self.tries:
+        couples = self._couples()
+        if not couples:
             return ""
-        names = {"OA": "oa", "Kappa": "kappa", "F-score": "f_score", "valid loss": "valid_loss"}
-        head = "".join(f"<th>{one}</th>" for one in ("batch", "rate", "seeds", *names))
-        rows = ""
-        for row in self.spread:
-            cells = [f"{row['batch_size']:,}", f"{row['learning_rate']:g}", str(row["seeds"])]
-            cells += [
-                f"{row[name]:.3f}" + (f" ± {row[f'{name}_std']:.3f}" if row["seeds"] > 1 else "")
-                for name in names.values()
-            ]
-            rows += "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+        head = "".join(f"<th>{name}</th>" for name in couples[0])
+        rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in one.values())}</tr>" for one in couples)
         return f"<table><caption>Tries</caption><tr>{head}</tr>{rows}</table>"
+
+    def _couples(self) -> list[dict[str, str]]:
+        """Of several trainings, each couple of batch size and rate, with mean and spread over its seeds, in words."""
+        return [
+            {"batch": f"{row['batch_size']:,}", "rate": f"{row['learning_rate']:g}", "seeds": str(row["seeds"])}
+            | {
+                name: f"{row[column]:.3f}" + (f" ± {row[f'{column}_std']:.3f}" if row["seeds"] > 1 else "")
+                for name, column in METRIC_NAMES.items()
+            }
+            for row in self.spread
+        ]
 
 
 def rate_changes(changes: Sequence[Mapping[str, float]]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from toolkit.ground.errors import ModelError, RunFolderError
 from toolkit.ground.nomenclature import Nomenclature
+from toolkit.ground.params import plain
 from toolkit.ground.writing import aside, write_text
 from toolkit.learning.batches import TrainingSamples
 from toolkit.learning.calibration import Calibration
@@ -25,7 +26,7 @@ from toolkit.learning.fitting import Fitting, Start, check_samples, prepare
 from toolkit.learning.growing import TreeFitting, prepare_trees
 from toolkit.learning.inputs import InputLayout
 from toolkit.learning.live_file import LiveFile
-from toolkit.learning.models import OwnParams, TreeParams
+from toolkit.learning.models import NetworkParams, OwnParams, TreeParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.processes import Crew, together
 from toolkit.learning.result import CALIBRATION, HISTORY, LIVE, MODEL, STATE, TRIES, TRIES_TABLE, TrainingResult
@@ -184,13 +185,25 @@ class _Task:
         place = self.base / self.params.start_from
         model = _load(place / MODEL if (place / MODEL).is_dir() else place, self.params)
         model.check_features(self.feature_names, "learning.start_from: the samples here", self.definitions)
-        if model.params != self.params.network or not np.array_equal(model.nomenclature.codes, self.nomenclature.codes):
+        different = _differences(model, self.params.network, self.nomenclature)
+        if different:
             raise ModelError(
-                f"learning.start_from = {self.params.start_from} is a {model.params.name} of "
-                f"{len(model.nomenclature)} classes with other parameters or classes than the network here; set "
-                "learning.network and the nomenclature as they were there, or leave start_from empty"
+                f"learning.start_from = {self.params.start_from} has {different} as here: set learning.network and the "
+                "nomenclature as they are there, or leave start_from empty"
             )
         return Start(model.weights, model.standardiser)
+
+
+def _differences(model: Model, network: NetworkParams, nomenclature: Nomenclature) -> str:
+    """What tells a network from that of a model, in words."""
+    there, here = plain(model.params), plain(network)
+    if there["name"] != here["name"]:
+        return f"network {there['name']}, not {here['name']}"
+    names = [name for name in here if there.get(name) != here[name]]
+    words = [f"{name} {there.get(name)}, not {here[name]}" for name in names]
+    if not np.array_equal(model.nomenclature.codes, nomenclature.codes):
+        words.append(f"the classes of {model.nomenclature.name}, not those of {nomenclature.name}")
+    return "; ".join(words)
 
 
 def start_fingerprint(params: LearningParams, base: Path) -> str:

@@ -19,6 +19,7 @@ import ipywidgets as W
 import traitlets
 
 from toolkit.experiment.config import Experiment, ExperimentParams
+from toolkit.experiment.events import PAUSED
 from toolkit.experiment.job_status import JobStatus
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.stages import CROSS_VALIDATION, VERBS, Stage, stage_names, stages
@@ -117,6 +118,10 @@ class RunPanel(Panel):
             self.job.stop()
             self._poller.start()
 
+    def _hold_or_go_on(self) -> None:
+        if self.job is not None:
+            (self.job.go_on if self._shown.is_paused else self.job.pause)()
+
     def resume(self) -> None:
         """Start the verb of the last job again: it goes on where that one ended.
 
@@ -152,16 +157,18 @@ class RunPanel(Panel):
         options = [(NAMES.get(one, one), one) for one in VERBS]
         self.verb = W.Dropdown(options=options, value=verb, tooltip="What to run")
         self.run_button = W.Button(description="Run", button_style="primary", tooltip="Run it in a process of its own")
+        self.pause_button = W.Button(tooltip="Hold it, and go on: nothing else changes")
         self.stop_button = W.Button(description="Stop", tooltip="What is done stays done", disabled=True)
         self.resume_button = W.Button(description="Resume", tooltip="Go on with what was stopped", disabled=True)
         self.overwrite = W.Checkbox(description=REPLACE, indent=False)
         self.overwrite.layout.visibility = "hidden"
         self.run_button.on_click(guard(lambda _: self.start()))
+        self.pause_button.on_click(guard(lambda _: self._hold_or_go_on()))
         self.stop_button.on_click(guard(lambda _: self.stop()))
         self.resume_button.on_click(guard(lambda _: self.resume()))
         self.verb.observe(guard(lambda _: self._ask_standing(), clears=False), "value")
         self.job_log.observe(guard(lambda _: self._show_log(at_once=True), clears=False), "is_open")
-        buttons = [self.verb, self.run_button, self.stop_button, self.resume_button, self.overwrite]
+        buttons = [self.verb, self.run_button, self.pause_button, self.stop_button, self.resume_button, self.overwrite]
         self._controls = W.HBox(buttons)
         self._controls.add_class("lc-controls")
 
@@ -258,6 +265,8 @@ class RunPanel(Panel):
             self.stage_list.state = {"headline": self._headline(status), "stages": [_row(one) for one in rows]}
             running = self._shown.is_running
             self.verb.disabled = self.run_button.disabled = running
+            self.pause_button.layout.display = "" if self._can_be_held(status) else "none"
+            self.pause_button.description = "Go on" if self._shown.is_paused else "Pause"
             self.stop_button.disabled = status is None or status.state != "running"
             self.resume_button.disabled = not self._can_resume(status)
             refused = status is not None and "overwrite" in status.error  # the state of another training is no result
@@ -268,6 +277,11 @@ class RunPanel(Panel):
                 self.job_problem.show(_for_the_panel(status.error))
             else:
                 self.job_problem.clear()
+
+    def _can_be_held(self, status: JobStatus | None) -> bool:
+        """Whether it is a tuning at work; a training has buttons at its curves."""
+        begun = status is not None and status.state == "running" and status.stages[0].state == "running"
+        return begun and self.job is not None and self.job.verb == "tune"
 
     def _can_resume(self, status: JobStatus | None) -> bool:
         """Whether the last job did not end well, and would not be refused now."""
@@ -332,6 +346,10 @@ class _Shown:
     @property
     def is_running(self) -> bool:
         return self.status is not None and not self.status.is_over
+
+    @property
+    def is_paused(self) -> bool:
+        return self.status is not None and any(one.message.startswith(PAUSED) for one in self.status.stages)
 
     @property
     def outdated(self) -> list[Stage]:

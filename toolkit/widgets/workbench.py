@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from toolkit.widgets.result_panel import ResultPanel
 from toolkit.widgets.run_panel import RunPanel
 from toolkit.widgets.sampling_panel import SamplingPanel
 from toolkit.widgets.tiles_panel import TilesPanel
+from toolkit.widgets.tuning_panel import TuningPanel
 
 if TYPE_CHECKING:
     from toolkit.experiment.config import Experiment
@@ -44,13 +45,15 @@ class Workbench(Panel):
         self.experiment = experiment
         self.problem = ErrorBox()
         self.bar, self.run = ExperimentBar(experiment), RunPanel(experiment)
+        self._runs = [self.run]
         self.progress = W.HTML()
         self._makers: dict[str, Callable[[], W.Widget]] = {
             "Tiles": lambda: TilesPanel(experiment),
             "Features": lambda: FeaturesPanel(experiment),
             "Samples": lambda: SamplingPanel(experiment),
             "Network": lambda: NetworkPanel(experiment),
-            "Mapping": self._make_mapping,
+            "Tuning": lambda: self._beside_the_run(TuningPanel(experiment)),
+            "Mapping": lambda: self._beside_the_run(MappingPanel(experiment)),
             "Run": lambda: self.run,
             "Map": lambda: ClassMap(experiment),
             "Accuracy": lambda: ResultPanel(experiment),
@@ -78,11 +81,12 @@ class Workbench(Panel):
         self.tabs.selected_index = place
         return self.panels[name]
 
-    def _make_mapping(self) -> MappingPanel:
-        """The panel, and its list of stages and ours that follow each other's jobs."""
-        made, guard = MappingPanel(self.experiment), self.problem.guard
-        for one, other in ((made.run, self.run), (self.run, made.run)):
-            one.observe(guard(lambda _, one=one, other=other: _follow(one, other), clears=False), "job_state")
+    def _beside_the_run(self, made: TuningPanel | MappingPanel) -> TuningPanel | MappingPanel:
+        """A panel with stages of its own, which shows the jobs of the others as they show its own."""
+        guard = self.problem.guard
+        for one, others in ((made.run, list(self._runs)), *((one, [made.run]) for one in self._runs)):
+            one.observe(guard(lambda _, one=one, others=others: _follow(one, others), clears=False), "job_state")
+        self._runs.append(made.run)
         return made
 
     @property
@@ -102,10 +106,11 @@ class Workbench(Panel):
         self.progress.value = f"<div class='lc-progress-line'>{' › '.join(map(stage_html, stages))}</div>"
 
 
-def _follow(one: RunPanel, other: RunPanel) -> None:
-    """Have a panel show the job that another one started."""
-    if one.job is not None and (other.job is None or other.job.id != one.job.id):
-        other.refresh()
+def _follow(one: RunPanel, others: Sequence[RunPanel]) -> None:
+    """Have panels show the job that another one started."""
+    for other in others:
+        if one.job is not None and (other.job is None or other.job.id != one.job.id):
+            other.refresh()
 
 
 def stage_html(stage: Mapping[str, Any]) -> str:
