@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from toolkit import Experiment, sample
-from toolkit.experiment.sampling_memory import allot_samples, part_bytes, ready, sample_bytes, series_bytes
+from toolkit.experiment.sampling_memory import allot_samples, part_bytes, ready, sample_bytes
 from toolkit.experiment.tiles import open_series
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
-from toolkit.mapping.memory import GDAL_SHARE, SPARE, Allotment
+from toolkit.mapping.memory import GDAL_SHARE, SPARE, Allotment, series_bytes
 from toolkit.products.edges import MOST_BYTES
 from toolkit.samples.extraction import MOST_SAMPLES, PixelFeatures, sample_blocks
 from toolkit.series.tiling import FileTiling, StoredFile

@@ -25,12 +25,12 @@ from toolkit.mapping.memory import (
     START_BYTES,
     WORKER_BYTES,
     Allotment,
+    series_bytes,
 )
 from toolkit.products.edges import MOST_BYTES
 from toolkit.products.raster import close_rasters, raster_memory
 from toolkit.samples.extraction import PixelFeatures
 from toolkit.series.tiling import FileTiling
-from toolkit.series.timeseries import TileSeries
 
 SAMPLE_COPIES = 4
 """How often the features of a sample are in memory at the peak: as computed, in their order, joined, and as the bytes
@@ -105,9 +105,3 @@ def sample_bytes(work: PixelFeatures) -> int:
     """Memory of one sample, its series and its features, at the peak."""
     series, stack = work.features.series, work.features.stack
     return series_bytes(series) + 4 * (stack.held(len(series.acquisitions)) + SAMPLE_COPIES * work.width)
-
-
-def series_bytes(series: TileSeries) -> int:
-    """Values and validity of a pixel, of all sensors."""
-    own = len(series.acquisitions) * (2 * len(series.bands) + 1)
-    return own + sum(map(series_bytes, series.others))

@@ -184,17 +184,17 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     """Memory that reading a part and computing its features takes at its peak, files and their tiles aside."""
     height, width = (length + 2 * stack.padding for length in part)
     pixels, held = height * width, 4 * stack.held(len(series.acquisitions))
-    on_grid = _series_bytes(series)
+    on_grid = series_bytes(series)
     if stack.external:
         return int(WORK_COPIES * pixels * (on_grid + held + RESULT_BYTES)) + WORKER_BYTES
     strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + on_grid + RESULT_BYTES)
     return int(pixels * (_image_bytes(series) + READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
 
 
-def _series_bytes(series: TileSeries) -> int:
+def series_bytes(series: TileSeries) -> int:
     """Bytes of the values and validity of a pixel, of all sensors."""
     own = len(series.acquisitions) * (2 * len(series.bands) + 1)
-    return own + sum(map(_series_bytes, series.others))
+    return own + sum(map(series_bytes, series.others))
 
 
 def _image_bytes(series: TileSeries) -> float:
