@@ -45,6 +45,10 @@ def test_trials_as_they_come(
     expect(shown).to_contain_text("best so far", timeout=30_000)
     some = rows.count()
     shown.screenshot(path=artefacts / f"tuning_running_{theme.lower()}.png")
+    shown.get_by_role("button", name="Pause").click()
+    expect(shown).to_contain_text("paused in trial", timeout=30_000)
+    shown.screenshot(path=artefacts / f"tuning_held_{theme.lower()}.png")
+    shown.get_by_role("button", name="Go on").click()
     expect(shown).to_contain_text("Done: tune", timeout=120_000)
     expect(rows).to_have_count(12)
     assert some < 12, "trials come one after the other"

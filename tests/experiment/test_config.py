@@ -47,6 +47,10 @@ def test_set_changes_all_or_nothing(experiment: Experiment) -> None:
     experiment.set(series={"start": "2019-01-01", "end": "2019-12-27"}, learning={"epochs": 5})
     assert str(experiment.series.start) == "2019-01-01"
     assert experiment.learning.epochs == 5
+    experiment.set(name="second", seed=7)
+    assert (experiment.name, experiment.seed) == ("second", 7)
+    with pytest.raises(ParameterError, match="sede"):
+        experiment.set(sede=7)
 
 
 @pytest.mark.parametrize(

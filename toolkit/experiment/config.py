@@ -162,21 +162,23 @@ class Experiment:
             value = getattr(value, part)
         return value
 
-    def set(self, changes: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]) -> None:
+    def set(self, changes: Mapping[str, Any] | None = None, **sections: Any) -> None:
         """Change parameters; all of them together must be valid, or none is changed.
 
         Args:
             changes: dotted path -> value, `{"learning.epochs": 20, "seed": 1}`.
-            sections: the same by section, `learning={"epochs": 20}`.
+            sections: the same by section, `learning={"epochs": 20}`; `seed=1` for what is in none.
 
         Raises:
             ParameterError: a path that is not a parameter, or a value that is not accepted.
         """
         content = self._params.model_dump()
         flat = dict(changes or {})
-        flat.update(
-            {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
-        )
+        for section, values in sections.items():
+            is_section = isinstance(values, Mapping)
+            flat.update(
+                {f"{section}.{name}": value for name, value in values.items()} if is_section else {section: values}
+            )
         for path in sorted(flat, key=lambda one: self._choice(one) is None):  # first what the others may depend on
             *parents, leaf = path.split(".")
             node = content
