@@ -29,7 +29,7 @@ class ArraySeries:
     grid: GeoBox
     tile: str = "31TCJ"
 
-    def read(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, block: Block, buffer: object = None) -> tuple[np.ndarray, np.ndarray]:
         rows, cols = (
             np.arange(start, start + size) for start, size in ((block.row, block.height), (block.col, block.width))
         )
