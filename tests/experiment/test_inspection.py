@@ -304,7 +304,7 @@ def test_with_neither_images_nor_maps_the_reason_is_told(copied: Experiment) -> 
 def test_a_pixel_that_was_never_clear_has_neither_class_nor_line(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MaskFile, "is_clear", lambda self, mask: np.zeros(mask.shape, bool))
+    monkeypatch.setattr(MaskFile, "is_clear", lambda self, mask, out=None: np.zeros(mask.shape, bool))
     report = PixelReader(experiment).read(*lonely(experiment))
     assert report.series is not None and report.clear_dates == 0 and report.probabilities is None
     assert np.isnan(report.series.curve("NDVI").line_values).all()

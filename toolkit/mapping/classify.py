@@ -40,7 +40,7 @@ from toolkit.mapping.memory import START_BYTES, Allotment, MappingParams, allot
 from toolkit.mapping.precision import form_of, settle_precision
 from toolkit.mapping.rasters import forget_others, map_writers, write_block
 from toolkit.products.edges import MOST_BYTES
-from toolkit.products.raster import close_rasters, raster_memory, use_raster_memory
+from toolkit.products.raster import raster_memory, use_raster_memory
 from toolkit.series.buffers import BufferPool
 from toolkit.series.matrix import MatrixForm
 from toolkit.series.tiling import FileTiling
@@ -264,7 +264,6 @@ def ready(work: BlockClassifier, block: Block) -> int:
     few = replace(work.series, acquisitions=work.series.acquisitions[:FEW_DATES])
     with torch_threads(1), raster_memory(1, keep_open=False):
         replace(work, series=few)(Block(block.row, block.col, min(SIDE, block.height), min(SIDE, block.width)))
-    close_rasters()
     return resident()
 
 

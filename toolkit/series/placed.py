@@ -117,25 +117,30 @@ def read_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: SeriesBu
     """
     row, col = block.row - placed.row, block.col - placed.col
     if placed.scale < 1:
-        return _read_finer_mask(mask, placed, block)
+        return _read_finer_mask(mask, placed, block, buffer)
     ratio = int(placed.scale)
     (top, height), (left, width) = coarse_span(row, block.height, ratio), coarse_span(col, block.width, ratio)
-    room = SeriesBuffer() if buffer is None else buffer
-    with shared_raster(placed.path) as dataset:
-        stored = room.array("mask", (height, width), dataset.dtypes[0])
-        read_into(stored, placed.path, top, left, fill=0)
-    clear = mask.is_clear(stored, out=room.array("usable", (height, width), bool))
+    clear = _usable(mask, placed, Block(top, left, height, width), buffer)
     rows, cols = row - top * ratio, col - left * ratio
     fine = clear.repeat(ratio, axis=0).repeat(ratio, axis=1) if ratio > 1 else clear
     return fine[rows : rows + block.height, cols : cols + block.width]
 
 
-def _read_finer_mask(mask: MaskFile, placed: PlacedFile, block: Block) -> np.ndarray:
+def _read_finer_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: SeriesBuffer | None) -> np.ndarray:
     """A pixel of the grid is usable where every pixel of the finer mask in it is."""
     ratio = round(1 / placed.scale)
     row, col = (block.row - placed.row) * ratio, (block.col - placed.col) * ratio
-    fine = mask.is_clear(read_window(placed.path, row, col, block.height * ratio, block.width * ratio, fill=0))
+    fine = _usable(mask, placed, Block(row, col, block.height * ratio, block.width * ratio), buffer)
     return np.asarray(fine.reshape(block.height, ratio, block.width, ratio).all(axis=(1, 3)))
+
+
+def _usable(mask: MaskFile, placed: PlacedFile, window: Block, buffer: SeriesBuffer | None) -> np.ndarray:
+    """Usable pixels of a mask over a window in the file's own pixels."""
+    room, shape = SeriesBuffer() if buffer is None else buffer, (window.height, window.width)
+    with shared_raster(placed.path) as dataset:
+        stored = room.array("mask", shape, dataset.dtypes[0])
+        read_into(stored, placed.path, window.row, window.col, fill=0)
+    return mask.is_clear(stored, out=room.array("usable", shape, bool))
 
 
 def coarse_span(start: int, length: int, ratio: int) -> tuple[int, int]:
