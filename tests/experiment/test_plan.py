@@ -111,7 +111,7 @@ def test_a_plan_may_be_asked_with_other_parameters(experiment: Experiment, capsy
 
 
 def test_tiles_of_a_block_each_keep_one_worker_busy() -> None:
-    allotment = Allotment(4, (300, 300), True, 10**8, 64, 1.0, 1e-5)
+    allotment = Allotment(4, (300, 300), True, 10**8, 0, 64, 1.0, 1e-5)
     tile = TileForecast("31TCJ", 91, 10**8, 1.0, 300 * 300, 70, 1, (300, 300), allotment)
     tiles = tuple(replace(tile, tile=str(number)) for number in range(6))
     here = Plan("demo", tiles, (), 1, 10**9, 10**12, 10**13, here=True, seconds_a_pixel=1e-5)
