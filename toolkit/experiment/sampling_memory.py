@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from toolkit.features.reading import TileFeatures
-from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
 from toolkit.ground.memory import resident
 from toolkit.mapping.classify import FEW_DATES
@@ -26,6 +25,7 @@ from toolkit.mapping.memory import (
     WORKER_BYTES,
     Allotment,
     series_bytes,
+    soonest,
 )
 from toolkit.products.edges import MOST_BYTES
 from toolkit.products.raster import close_rasters, raster_memory
@@ -82,14 +82,7 @@ def allot_samples(
                 seconds = (decoded * once / DECODED_BYTES_A_SECOND + opened) / workers
                 one = Allotment(workers, part, keep_open, each, files, cache // 2**20, decoded, seconds, lines)
                 choices.append(one)
-    fitting = [one for one in choices if taken + one.bytes <= budget]
-    if fitting:
-        return min(fitting, key=lambda one: (one.seconds_a_pixel, one.bytes))
-    needed = (taken + min(one.bytes for one in choices)) / 1e9
-    raise ParameterError(
-        f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the samples of "
-        f"{work.features.series.tile}, of {tiling.dates} dates; give more"
-    )
+    return soonest(choices, taken, budget, f"the samples of {work.features.series.tile}, of {tiling.dates} dates")
 
 
 def part_bytes(work: PixelFeatures, part: tuple[int, int]) -> int:

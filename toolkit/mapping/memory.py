@@ -8,7 +8,7 @@ first blocks is measured against all of it (`ground/memory.py`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -152,13 +152,27 @@ def allot(
     lines = int(min(MOST_BYTES, LINES_SHARE * budget)) if any(one.keeps_lines for one in tiling.files) else 0
     taken = base + cache + lines + int(SPARE * budget)
     every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more)]
-    choices = [one for one in every if taken + one.bytes <= budget]
-    if choices:
-        return min(choices, key=lambda one: (one.seconds_a_pixel, one.bytes))
-    needed = (taken + min(one.bytes for one in every)) / 1e9
+    return soonest(
+        every, taken, budget, f"the {tiling.dates} dates and {len(stack)} features of the smallest part of a block"
+    )
+
+
+def soonest(choices: Sequence[Allotment], taken: int, budget: int, what: str) -> Allotment:
+    """The choice by which the work is done soonest of those that fit.
+
+    Args:
+        taken: bytes of the budget that are taken whatever is chosen.
+        what: the memory is for, in words.
+
+    Raises:
+        ParameterError: none fits.
+    """
+    fitting = [one for one in choices if taken + one.bytes <= budget]
+    if fitting:
+        return min(fitting, key=lambda one: (one.seconds_a_pixel, one.bytes))
+    needed = (taken + min(one.bytes for one in choices)) / 1e9
     raise ParameterError(
-        f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for the {tiling.dates} dates "
-        f"and {len(stack)} features of the smallest part of a block; give more"
+        f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for {what}; give more"
     )
 
 
