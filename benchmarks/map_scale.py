@@ -18,6 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,13 @@ from toolkit.series.prepared import with_prepared
 from toolkit.series.tiling import FileTiling
 
 OURS, ALONE, DECODING = f"ours, {CORES} workers", "ours, 1 worker", "decoding"
-NARROW, PREPARED = "ours, bfloat16", "ours, prepared"
+NARROW, PREPARED, BOTH = "ours, bfloat16", "ours, prepared", "ours, prepared, bfloat16"
 PEERS = (map_peers.LOADER, map_peers.NETWORK, map_peers.FOREST, map_peers.EOLEARN)
 GOALS: dict[str, dict[str, float]] = {
     OURS: {ALONE: 0.85 * CORES, DECODING: 1.0, **dict(zip(PEERS, (4.5, 8.0, 8.0, 15.0), strict=True))},
     NARROW: {DECODING: 1.0, **dict(zip(PEERS, (5.5, 10.0, 10.0, 18.0), strict=True))},
     PREPARED: {OURS: 2.0, **dict(zip(PEERS, (8.0, 15.0, 15.0, 27.0), strict=True))},
+    BOTH: {NARROW: 2.0, **dict(zip(PEERS, (11.0, 20.0, 20.0, 35.0), strict=True))},
 }
 """Ours -> another -> how many times its rate it should have."""
 ROOM_GB = 8.0
@@ -100,7 +102,7 @@ def measure_peers(scene: MapScene, folder: Path, rounds: int, windows: int) -> N
             Contender(OURS, all_cores, amount),
             Contender(ALONE, lambda: ours(scene, folder / "ours", ROOM_GB, workers=1), amount),
             Contender(PREPARED, lambda: ours(prepared, folder / "prepared", ROOM_GB), amount),
-            *_in_bfloat16(scene, folder),
+            *_in_bfloat16(scene, prepared, folder),
             *map_peers.contenders(scene, folder, windows, until),
         ]
         take_turns(contenders, rounds)
@@ -123,12 +125,15 @@ def check_the_same(folder: Path) -> None:
             sys.exit(f"{file.name} from the prepared series is another: the table is of no worth")
 
 
-def _in_bfloat16(scene: MapScene, folder: Path) -> list[Contender]:
+def _in_bfloat16(scene: MapScene, prepared: MapScene, folder: Path) -> list[Contender]:
     """Ours with the network in bfloat16, where this processor is made for it."""
     trial = try_both(scene.series, scene.stack, scene.model, FileTiling.of(scene.series).cover())
     print(f"  {trial}")
-    run = lambda: ours(scene, folder / "narrow", ROOM_GB, precision="bfloat16")  # noqa: E731
-    return [Contender(NARROW, run, scene.pixels / 1e6)] if trial.faster > 1 else []
+    if trial.faster <= 1:
+        return []
+    runs = ((NARROW, scene), (BOTH, prepared))
+    map_of = lambda one: ours(one, folder / "narrow", ROOM_GB, precision="bfloat16")  # noqa: E731
+    return [Contender(name, partial(map_of, one), scene.pixels / 1e6) for name, one in runs]
 
 
 def show_goals(contenders: list[Contender]) -> None:

@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from toolkit.products.raster import (
     close_rasters,
     grid_of,
     open_raster,
+    read_as_free,
     read_into,
     read_window,
     shared_raster,
@@ -193,3 +196,33 @@ def test_gdal_keeps_a_bounded_memory_unless_the_user_says_another(monkeypatch: p
     monkeypatch.delenv("GDAL_CACHEMAX")
     assert run(CACHE) == "256"
     assert run(CACHE, GDAL_CACHEMAX="100") == "100"
+
+
+def test_a_file_that_another_thread_is_at_is_read_after_those_that_are_free(tif: Path, tmp_path: Path) -> None:
+    other, taken, done = tmp_path / "b.tif", threading.Event(), threading.Event()
+    other.write_bytes(tif.read_bytes())
+    order: list[str] = []
+
+    def hold() -> None:
+        with shared_raster(tif):
+            taken.set()
+            done.wait(20)
+
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(hold)
+        assert taken.wait(20)
+        read_as_free(
+            [
+                (tif, lambda: order.append("held")),
+                (other, lambda: (order.append("free"), done.set(), held.result())),
+                (other, lambda: order.append("last")),
+            ]
+        )
+    assert order == ["free", "held", "last"], "it is come back to as soon as it is free"
+
+
+def test_files_that_are_never_free_are_waited_for(tif: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(raster, "_is_free", lambda _: False)
+    order: list[int] = []
+    read_as_free([(tif, partial(order.append, number)) for number in range(5)])
+    assert sorted(order) == [0, 1, 2, 3, 4]

@@ -38,8 +38,12 @@ from toolkit.mapping.classify import (
     write_maps,
 )
 from toolkit.mapping.memory import PROCESS_BYTES, allot
+from toolkit.products.raster import raster_memory
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
+
+TRIAL_CACHE = 64
+"""Megabytes that GDAL keeps of tiles decoded while a precision is tried in the process that only hands out blocks."""
 
 
 def block_maps(experiment: Experiment) -> BlockMaps:
@@ -142,10 +146,11 @@ class _Tiles:
             self.reporter.tell(Event(f"classify {tile}", "running"))
             tiling, stack = FileTiling.of(series), experiment.stack
             progress, say = telling(self.reporter, f"classify {tile}")
-            precision = precision_of(
-                experiment.mapping.precision, series, stack, self.model, folder.tile(tile), tiling,
-                key=record.key, say=say,
-            )  # fmt: skip
+            with raster_memory(TRIAL_CACHE, keep_open=False):
+                precision = precision_of(
+                    experiment.mapping.precision, series, stack, self.model, folder.tile(tile), tiling,
+                    key=record.key, say=say,
+                )  # fmt: skip
             self.precisions[tile] = precision
             layers = layers_of(experiment.mapping)
             more = more_bytes(layers, len(self.model.nomenclature))

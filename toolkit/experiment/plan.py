@@ -29,6 +29,7 @@ from toolkit.learning.precision import Stored
 from toolkit.mapping.classify import layers_of, more_bytes, precision_of
 from toolkit.mapping.forecast import TileForecast, forecast_tile, probe
 from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
+from toolkit.products.raster import raster_memory
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
@@ -167,7 +168,9 @@ def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_p
     if time and series and ((experiment.chosen_model or folder.model) / "model.json").exists():
         model = load_model(experiment)
         model.check_features(experiment.stack.names, definitions=experiment.stack.definitions)
-        precision = _precision(experiment, series[0], model)
+        allotment = found.tiles[0].allotment
+        with raster_memory(allotment.cache_mb, keep_open=allotment.keep_open):
+            precision = _precision(experiment, series[0], model)
         layers = layers_of(experiment.mapping)
         with tempfile.TemporaryDirectory(prefix=".probe.", dir=_existing(experiment.folder)) as aside:
             blocks = Path(aside) / "blocks"

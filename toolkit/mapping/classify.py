@@ -239,15 +239,16 @@ def classify_tile(
     tiling = FileTiling.of(series)
     layers = layers_of(params)
     more = more_bytes(layers, len(model.nomenclature))
-    precision = precision_of(params.precision, series, stack, model, folder, tiling, key=key, say=say)
-    base = ready(BlockClassifier(series, stack, model, layers, precision), tiling.cover()[0])
+    base = ready(BlockClassifier(series, stack, model, layers), tiling.cover()[0])
     allotment = allot(series, stack, tiling, params.bytes, base, params.most_workers, more)
-    job = map_job(
-        series, stack, model, folder, allotment, tiling,
-        key=key, layers=layers, precision=precision, progress=progress, say=say,
-    )  # fmt: skip
-    with local_crew(job.work, allotment, params) if crew is None else _given(crew) as crew:
-        ((_, results),) = stream_all([job], crew)
+    with raster_memory(allotment.cache_mb, keep_open=allotment.keep_open):
+        precision = precision_of(params.precision, series, stack, model, folder, tiling, key=key, say=say)
+        job = map_job(
+            series, stack, model, folder, allotment, tiling,
+            key=key, layers=layers, precision=precision, progress=progress, say=say,
+        )  # fmt: skip
+        with local_crew(job.work, allotment, params) if crew is None else _given(crew) as crew:
+            ((_, results),) = stream_all([job], crew)
     return write_maps(results, series, model, folder, precision_tags(precision) | dict(tags or {}), layers)
 
 

@@ -21,14 +21,15 @@ from toolkit.ground.grid import Block
 from toolkit.learning.devices import torch_threads
 from toolkit.learning.ensemble import AnyModel
 from toolkit.learning.precision import Precision, Stored
-from toolkit.products.raster import raster_memory
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.timeseries import TileSeries
 
 MOST_CHANGED = 0.002
 """Share of pixels of another class from which bfloat16 is not chosen."""
-PIECES, SIDE = 2, 128
-"""How many pieces are tried, and their pixels a side: within one tile of each file, so that they are soon read."""
+SIDE = 128
+"""Pixels a side of each of the two pieces that are tried: within one tile of each file, so that they are soon read."""
+MANY_BLOCKS = 16
+"""Blocks of a tile from which the pieces are in two of them, apart; of fewer, reading both would cost too much."""
 ROUNDS = 2
 """Turns of each precision; the quickest counts."""
 
@@ -116,13 +117,26 @@ def try_both(series: TileSeries, stack: FeatureStack, model: AnyModel, cover: Se
 
 
 def _pieces(tile: TileFeatures, cover: Sequence[Block]) -> tuple[np.ndarray, np.ndarray]:
-    """Features (feature, pixel) of a piece of some blocks, and which pixels get a class (pixel,)."""
-    chosen = [cover[place] for place in np.unique(np.linspace(0, len(cover) - 1, PIECES).astype(int))]
-    blocks = [Block(one.row, one.col, min(SIDE, one.height), min(SIDE, one.width)) for one in chosen]
-    with ThreadPoolExecutor(len(blocks)) as pool, raster_memory(1, keep_open=False):
+    """Features (feature, pixel) of two pieces, and which pixels get a class (pixel,)."""
+    blocks = _places(cover)
+    with ThreadPoolExecutor(len(blocks)) as pool:
         read = list(pool.map(tile.read_for_map, blocks))
     features = np.concatenate([one.reshape(len(one), -1) for one, *_ in read], axis=1)
     return features, np.concatenate([seen.ravel() for _, _, seen, _ in read])
+
+
+def _places(cover: Sequence[Block]) -> list[Block]:
+    """Where the pieces lie: a third and two thirds through many blocks; side by side in one of few, where the files'
+    tiles that one piece needs are in GDAL's cache for the other."""
+    count = len(cover)
+    if count >= MANY_BLOCKS:
+        return [_piece(cover[place], 0) for place in (count // 3, 2 * count // 3)]
+    block = cover[count // 2]
+    return [_piece(block, col) for col in (0, SIDE) if col < block.width]
+
+
+def _piece(block: Block, col: int) -> Block:
+    return Block(block.row, block.col + col, min(SIDE, block.height), min(SIDE, block.width - col))
 
 
 def _quickest(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:

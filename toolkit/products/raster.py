@@ -11,8 +11,8 @@ import errno
 import os
 import threading
 import warnings
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -91,8 +91,7 @@ def open_raster(path: Path) -> DatasetReader:
 def shared_raster(path: Path) -> Iterator[DatasetReader]:
     """The process's handle on the file, which no other thread uses meanwhile; it is kept open for the next.
 
-    Of a series, whose files are many, each worker needs each for a moment only. One that has to wait is a file behind
-    the other from then on, and finds what both need, the tiles around their blocks, in GDAL's cache.
+    Of a series, whose files are many, each worker needs each for a moment only: see `read_as_free`.
 
     Raises:
         ProductError: absent, or not a raster that can be read.
@@ -112,6 +111,38 @@ def shared_raster(path: Path) -> Iterator[DatasetReader]:
             file.users -= 1
             most = max(16, _room() // 2) if _kept is None else _kept
             _close_shared(len(_shared) - most)
+
+
+def read_as_free(reads: Iterable[tuple[Path, Callable[[], None]]]) -> None:
+    """Read files in whatever order; one that another thread is at is come back to as soon as it is free.
+
+    Two workers on the same files would wait for each other at every second one. They stay a few files apart instead, so
+    that each finds what both need, the tiles around their blocks, in GDAL's cache.
+
+    Args:
+        reads: files, and what reads each by its shared handle.
+    """
+    waiting: deque[tuple[Path, Callable[[], None]]] = deque()
+    for path, read in reads:
+        waiting.append((path, read))
+        for _ in range(len(waiting)):
+            if _is_free(waiting[0][0]):
+                waiting.popleft()[1]()
+            else:
+                waiting.rotate(-1)
+    for _, read in waiting:
+        read()
+
+
+def _is_free(path: Path) -> bool:
+    """Whether no other thread uses the shared handle now."""
+    with _sharing:
+        file = _shared.get(path)
+    if file is None:
+        return True
+    if free := file.lock.acquire(blocking=False):
+        file.lock.release()
+    return free
 
 
 def _close_shared(count: int) -> None:

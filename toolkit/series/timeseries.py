@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, proje
 from toolkit.ground.params import Params, param
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of
+from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_as_free
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.images import BlockImages, only_measured
 from toolkit.series.methods import LINEAR, GapFilling
@@ -216,14 +216,27 @@ class TileSeries:
         shape = (block.height, block.width)
         images = BlockImages.room(len(self.acquisitions), len(self.bands), shape, windows, self.resampling, buffer)
         images.clear[:] = True
+        read_as_free(self._reads(block, images, buffer))
+        return images
+
+    def _reads(
+        self, block: Block, images: BlockImages, buffer: SeriesBuffer
+    ) -> Iterator[tuple[Path, Callable[[], None]]]:
+        """Each file, and what reads it over a block into the images."""
+
+        def read_clear(t: int, mask: MaskFile, placed: PlacedFile) -> None:
+            images.clear[t] &= read_mask(mask, placed, block, buffer)
+
         for t, acquisition in enumerate(self.acquisitions):
             for mask, placed in acquisition.masks:
-                images.clear[t] &= read_mask(mask, placed, block, buffer)
+                yield placed.path, partial(read_clear, t, mask, placed)
             for place, band in enumerate(images.on_grid):
-                read_band(*acquisition.bands[band], block, self.resampling, images.values[t, place], buffer.edges)
-            for band, window in windows.items():
-                read_coarse(*acquisition.bands[band], window, images.coarse[band][t], buffer.edges)
-        return images
+                file, placed = acquisition.bands[band]
+                out = images.values[t, place]
+                yield placed.path, partial(read_band, file, placed, block, self.resampling, out, buffer.edges)
+            for band, window in images.windows.items():
+                file, placed = acquisition.bands[band]
+                yield placed.path, partial(read_coarse, file, placed, window, images.coarse[band][t], buffer.edges)
 
     @cached_property
     def ratios(self) -> dict[int, int]:
