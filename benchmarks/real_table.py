@@ -12,6 +12,8 @@ from toolkit.ground.accuracy import ConfusionMatrix
 
 FOREST = "random forest, the floor"
 CHOSEN = "the best one on valid polygons"
+VOTE = "the three best there, by vote"
+VOTERS = 3
 TREES = (FOREST, "random_forest", "gradient_boosting")
 METRICS = {"OA": "oa", "Kappa": "kappa", "F-score": "f_score"}
 
@@ -41,15 +43,30 @@ class Outcome:
         return "  ".join(f"{name} {getattr(self.matrix, metric):.3f}" for name, metric in METRICS.items())
 
 
-def best_on_valid(outcomes: Sequence[Outcome]) -> Outcome:
-    """For each fold the network with the best score on valid polygons; of one set and seed. Trees are not asked."""
+def best_on_valid(outcomes: Sequence[Outcome], count: int = 1) -> Outcome:
+    """For each fold the networks with the best scores on valid polygons, of one set and seed. Trees are not asked.
+
+    Args:
+        count: how many classify, by vote; where none has most votes, the best of those with as many decides.
+    """
     networks = [one for one in outcomes if one.network not in TREES]
     scores = np.array([one.scores for one in networks])
     predicted = np.zeros_like(networks[0].codes)
     for fold in np.unique(networks[0].folds):
         tested = networks[0].folds == fold
-        predicted[tested] = networks[int(scores[:, fold].argmax())].predicted[tested]
-    return replace(networks[0], network=CHOSEN, predicted=predicted, scores=scores.max(0))
+        best = np.argsort(-scores[:, fold], kind="stable")[:count]
+        predicted[tested] = vote(np.array([networks[place].predicted[tested] for place in best]))
+    return replace(networks[0], network=CHOSEN if count == 1 else VOTE, predicted=predicted, scores=scores.max(0))
+
+
+def vote(codes: np.ndarray) -> np.ndarray:
+    """The code that most voters give; of codes with as many votes that of the first voter.
+
+    Args:
+        codes: (voter, sample).
+    """
+    votes = (codes[:, None] == codes[None]).sum(axis=1)
+    return codes[votes.argmax(axis=0), np.arange(codes.shape[1])]
 
 
 def table_of(outcomes: Sequence[Outcome]) -> str:
@@ -60,8 +77,9 @@ def table_of(outcomes: Sequence[Outcome]) -> str:
         seeds = sorted({one.seed for one in here})
         counts = Counter(one.network for one in here)
         here = [one for one in here if counts[one.network] == len(seeds)]  # what has not run with all seeds waits
-        if any(one.network not in TREES for one in here):
-            here += [best_on_valid([one for one in here if one.seed == seed]) for seed in seeds]
+        by_seed = [[one for one in here if one.seed == seed] for seed in seeds]
+        asked = len({one.network for one in here} - set(TREES))
+        here += [best_on_valid(some, count) for count in (1, VOTERS) if asked >= count for some in by_seed]
         networks = {one.network: [] for one in here}  # type: dict[str, list[Outcome]]
         for one in here:
             networks[one.network].append(one)

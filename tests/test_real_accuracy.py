@@ -124,6 +124,18 @@ def test_the_best_network_is_that_of_the_valid_polygons(tables: ModuleType) -> N
     assert best.scores.tolist() == [0.9, 0.6]
 
 
+def test_the_best_three_vote_and_the_best_of_them_decides_where_all_differ(tables: ModuleType) -> None:
+    truth, folds = np.array([1, 1, 1]), np.zeros(3, np.int64)
+    ranked = [("d", 0.1, [3, 3, 3]), ("b", 0.7, [1, 2, 2]), ("a", 0.9, [2, 1, 1]), ("c", 0.5, [1, 2, 3])]
+    outcomes = [
+        tables.Outcome("set", name, 0, truth, folds, np.array(codes), np.array([score]))
+        for name, score, codes in ranked
+    ]
+    best = tables.best_on_valid(outcomes, 3)
+    assert best.network == tables.VOTE
+    assert best.predicted.tolist() == [1, 2, 1]
+
+
 def test_the_table_marks_what_is_above_the_floor(tables: ModuleType) -> None:
     truth, folds = np.array([1, 1, 2, 2]), np.array([0, 0, 1, 1])
     none, some = np.full(2, np.nan), np.array([0.5, 0.5])
