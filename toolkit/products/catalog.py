@@ -7,7 +7,7 @@ a source with `data_type`, `uri` (with placeholders such as `{tile}`), `driver` 
     s2_2018:
       data_type: RasterDataset
       uri: theia/{tile}
-      driver: {name: theia}
+      driver: {name: theia}                       # or sen2cor: see drivers.py
       metadata: {license: Etalab-2.0, reference: "https://doi.org/…"}
 """
 

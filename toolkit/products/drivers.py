@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from toolkit.ground.params import Params, models_of, param
+from toolkit.products.masks import SCL_CLASSES, SCL_UNUSABLE
 from toolkit.products.product import Product
+from toolkit.products.sen2cor import find_sen2cor
 from toolkit.products.theia import find_theia
 
 
@@ -34,7 +36,20 @@ class TheiaDriver(Params):
         return find_theia(root, reflectance=self.reflectance)
 
 
-ImageDriver = Annotated[TheiaDriver, Field(discriminator="name")]
+class Sen2CorDriver(Params):
+    """Sen2Cor Level-2A folders (SAFE), as ESA delivers them."""
+
+    name: Literal["sen2cor"] = param(..., "Driver.")
+    scl: tuple[Annotated[int, Field(ge=0, lt=len(SCL_CLASSES))], ...] = param(
+        SCL_UNUSABLE, "Classes of the scene classification (SCL) that make a pixel unusable.", min_length=1
+    )
+
+    def find(self, root: Path, tile: str | None) -> list[Product]:
+        """As `TheiaDriver.find`."""
+        return find_sen2cor(root, scl=self.scl)
+
+
+ImageDriver = Annotated[TheiaDriver | Sen2CorDriver, Field(discriminator="name")]
 """Drivers of images, told apart by their name; each has `find` as `TheiaDriver` does."""
 
 _MODELS: tuple[Any, ...] = models_of(ImageDriver)
