@@ -160,7 +160,7 @@ def _look_at(
 
 
 def _key(product: Product, band: str, area: Area) -> tuple[object, ...]:
-    """The files looked at, as they are now."""
+    """The files looked at, as they are now, and what their values mean."""
     stamps = []
     for path in product.files([band]):
         try:
@@ -168,7 +168,7 @@ def _key(product: Product, band: str, area: Area) -> tuple[object, ...]:
         except OSError:
             raise ProductError(f"{path} does not exist; deliver the file again") from None
         stamps.append((str(path), stat.st_size, stat.st_mtime_ns))
-    return (*stamps, area)
+    return (*stamps, *product.masks.values(), area)
 
 
 def _measure(product: Product, band: str, area: Area) -> Shares:

@@ -141,6 +141,15 @@ class Catalog:
         root = self._locate(source.uri.split(TILE, 1)[0], name)
         return sorted({product.tile for product in source.driver.find(root, None)})
 
+    def reading(self, name: str) -> dict[str, Any]:
+        """What the driver of a source of images is told that is not usual, such as `scl`: values depend on it.
+
+        Raises:
+            CatalogError: no such source.
+        """
+        driver = self._source(name, RasterSource).driver
+        return driver.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+
     def layer(self, name: str, tiles: Sequence[str]) -> str:
         """The file of a raster for features, which may hold `{tile}`.
 
