@@ -13,7 +13,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from toolkit import Experiment, clean, run, sample
-from toolkit.demo.write import write_demo
+from toolkit.demo.write import FORMATS, write_demo
 
 TEN_METRES = ("B2", "B3", "B4", "B8")
 TWENTY_METRES = ("B5", "B6", "B7", "B8A", "B11", "B12")
@@ -190,8 +190,8 @@ def own_demo(source: Path, folder: Path) -> Path:
     """A demo in this folder with the images of another, and an experiment that trains in a second."""
     folder.mkdir()
     for entry in source.iterdir():
-        if entry.name == "theia":
-            (folder / "theia").symlink_to(entry)
+        if entry.name in FORMATS:
+            (folder / entry.name).symlink_to(entry)
         elif entry.is_file():
             shutil.copy(entry, folder / entry.name)
     text = (folder / "experiment.yml").read_text(encoding="utf-8")

@@ -179,7 +179,7 @@ def _measure(product: Product, band: str, area: Area) -> Shares:
         return 0.0, np.nan
     measured, clear = values != file.nodata, np.ones(values.shape, dtype=bool)
     for name, mask in product.masks.items():
-        usable = mask.is_clear(read_thinned(mask.path, THINNED, area, like=values.shape))
+        usable = mask.is_clear(read_thinned(mask.path, THINNED, area, like=values.shape, codes=True))
         if name.startswith(SWATH):
             measured &= usable
         else:
