@@ -171,6 +171,7 @@ def test_products_of_several_tiles_with_the_old_names(tmp_path: Path) -> None:
     )
     found = find_sen2cor(tmp_path)
     assert sorted(one.tile for one in found) == ["31TCJ", "31TDJ"]
+    assert [one.tile for one in find_sen2cor(tmp_path, tile="31TDJ")] == ["31TDJ"]
     assert all(set(one.masks) == {"SCL_20m"} for one in found)
     assert {(band.scale, band.offset) for one in found for band in one.bands.values()} == {(1 / 5000, 0)}
 

@@ -46,7 +46,7 @@ class Sen2CorDriver(Params):
 
     def find(self, root: Path, tile: str | None) -> list[Product]:
         """As `TheiaDriver.find`."""
-        return find_sen2cor(root, scl=self.scl)
+        return find_sen2cor(root, scl=self.scl, tile=tile)
 
 
 ImageDriver = Annotated[TheiaDriver | Sen2CorDriver, Field(discriminator="name")]

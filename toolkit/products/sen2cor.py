@@ -87,7 +87,7 @@ class _Found:
     """Folders with the name of a product that hold none."""
 
 
-def find_sen2cor(root: Path, *, scl: Sequence[int] = SCL_UNUSABLE) -> list[Product]:
+def find_sen2cor(root: Path, *, scl: Sequence[int] = SCL_UNUSABLE, tile: str | None = None) -> list[Product]:
     """Every Sen2Cor L2A product below `root`, at any depth, in order of acquisition.
 
     Of several processings of one acquisition of a tile the newest counts: the highest baseline, then the latest. A
@@ -97,6 +97,7 @@ def find_sen2cor(root: Path, *, scl: Sequence[int] = SCL_UNUSABLE) -> list[Produ
     Args:
         root: a folder.
         scl: classes of the scene classification that make a pixel unusable.
+        tile: whose products are wanted; None for all tiles'.
 
     Raises:
         ProductError: there is nothing but archives that are not unpacked, or images of level 1C; the metadata of a
@@ -106,7 +107,8 @@ def find_sen2cor(root: Path, *, scl: Sequence[int] = SCL_UNUSABLE) -> list[Produ
         raise ProductError(f"{root} is packed; unpack it, and name the folder that it lies in then")
     found = _look(root)
     _tell_unread(found, root)
-    products = [_describe(one, scl) for one in _newest(found.granules)]
+    wanted = [one for one in found.granules if tile in (None, one.tile)]
+    products = [_describe(one, scl) for one in _newest(wanted)]
     _tell_assumed(products)
     return sorted(products, key=lambda one: (one.acquired, one.name))
 
@@ -201,9 +203,7 @@ def _images(granule: Path) -> dict[tuple[str, int], Path]:
     for folder, _, files in os.walk(granule / "IMG_DATA"):
         for name in sorted(files):
             if match := IMAGE.search(name):
-                kind = match["kind"]
-                band = f"B{int(kind[1:])}" if kind[1:].isdigit() else kind
-                found[band, int(match["resolution"])] = Path(folder) / name
+                found[_plain(match["kind"]), int(match["resolution"])] = Path(folder) / name
     return found
 
 
