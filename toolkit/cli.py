@@ -144,6 +144,10 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="folder to write; must be new, or hold a demo")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another landscape (default: 0)")
     parser.add_argument("--size", type=int, default=300, help="pixels a side of each tile (default: 300)")
+    parser.add_argument(
+        "--format", choices=("theia", "sen2cor"), default="theia",
+        help="whose products: Theia's, GeoTIFFs (default), or ESA's of Sen2Cor, JPEG 2000",
+    )  # fmt: skip
     parser.set_defaults(command=_write_demo)
 
 
@@ -363,7 +367,9 @@ def _write_demo(options: argparse.Namespace) -> None:
     printer = Printer()
     if not printer.moving:
         print(f"Writing the demo into {options.folder} ...", flush=True)
-    write_demo(options.folder, seed=options.seed, size=options.size, progress=printer.bar("demo"))
+    write_demo(
+        options.folder, options.seed, options.size, format=options.format, progress=printer.bar("demo")
+    )  # fmt: skip
     printer.end()
     tiles = f"four tiles of {options.size} x {options.size} pixels, seed {options.seed}"
     print(f"\ndemo        {tiles}\nexperiment  {options.folder / 'experiment.yml'}")

@@ -44,6 +44,22 @@ def test_finds_products_of_a_tile_and_vectors(tmp_path: Path, theia: Callable[..
     assert "Etalab" in catalog._repr_html_()
 
 
+def test_the_driver_decides_what_is_found_and_how(
+    tmp_path: Path, theia: Callable[..., Path], sen2cor: Callable[..., Path]
+) -> None:
+    theia(tmp_path / "data" / "both" / "31TCJ", "2018-01-03")
+    sen2cor(tmp_path / "data" / "both" / "31TCJ", "2018-01-13")
+    sen2cor(tmp_path / "data" / "both" / "31TDJ", "2018-01-13", tile="31TDJ")
+    entries = content()
+    entries["s2"]["uri"] = "both/{tile}"
+    entries["esa"] = {**entries["s2"], "driver": {"name": "sen2cor", "scl": [0, 11]}}
+    catalog = Catalog.load(write(tmp_path, entries))
+    assert (catalog.tiles("s2"), catalog.tiles("esa")) == (["31TCJ"], ["31TCJ", "31TDJ"])
+    (product,) = catalog.products("esa", "31TCJ")
+    assert product.name.startswith("S2A_MSIL2A_20180113")
+    assert product.masks["SCL_20m"].values == {0, 11}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -56,7 +72,11 @@ def test_finds_products_of_a_tile_and_vectors(tmp_path: Path, theia: Callable[..
         (lambda c: c["s2"].update(uri="theia/{tile!q}"), ["holds {tile!q}"]),
         (lambda c: c["s2"].update(uri="{tile}/{tile.__class__.__mro__}"), ["holds {tile.__class__.__mro__}"]),
         (lambda c: c["polygons"].update(uri="{tile}.gpkg"), ["polygons", "holds {tile}", "a GeoDataFrame is one file"]),
-        (lambda c: c["s2"]["driver"].update(name="thea"), ["driver.name = 'thea'", "theia"]),
+        (lambda c: c["s2"]["driver"].update(name="thea"), ["driver.name = 'thea'", "'theia', 'sen2cor'", "'theia'?"]),
+        (lambda c: c["s2"].update(driver={}), ["driver.name is missing"]),
+        (lambda c: c["s2"]["driver"].update(scl=[0]), ["driver.scl is not a parameter"]),
+        (lambda c: c["s2"].update(driver={"name": "sen2cor", "scl": [12]}), ["driver.scl.0 = 12", "less than 12"]),
+        (lambda c: c["s2"].update(driver={"name": "sen2cor", "scl": []}), ["driver.scl = []", "at least 1"]),
         (lambda c: c.update(s3="nothing"), ["s3", "must hold"]),
     ],
 )

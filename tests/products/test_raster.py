@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import write_tif
+from tests.conftest import write_jp2, write_tif
 from toolkit.ground.errors import ProductError
 from toolkit.products import raster
 from toolkit.products.raster import (
@@ -19,6 +19,7 @@ from toolkit.products.raster import (
     open_raster,
     read_as_free,
     read_into,
+    read_thinned,
     read_window,
     shared_raster,
     use_raster_memory,
@@ -111,6 +112,33 @@ def many(tif: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+@pytest.mark.parametrize("to_the_end", [False, True])
+def test_jpeg_2000_cut_short_is_noticed_from_its_boxes(tmp_path: Path, to_the_end: bool) -> None:
+    """The length of the last box, the code stream, is told, or it goes to the end."""
+    path = write_jp2(tmp_path / "a.jp2", np.arange(6400, dtype=np.uint16).reshape(80, 80), (300000, 4900020), 10)
+    whole = path.read_bytes()
+    if to_the_end:
+        at = whole.index(b"jp2c") - 4
+        whole = whole[:at] + bytes(4) + whole[at + 4 :]
+        path.write_bytes(whole)
+    check_whole(path)
+    close_rasters()
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    with pytest.raises(ProductError, match="it is cut short"):
+        check_whole(path)
+    close_rasters()
+
+
+def test_codes_are_not_taken_from_what_jpeg_2000_holds_reduced(tmp_path: Path) -> None:
+    """A reduced code is a mean of its neighbours': between 4 and 9 there would be 6 and 7."""
+    classes = np.where(np.random.default_rng(0).random((600, 600)) < 0.3, 9, 4).astype(np.uint8)
+    path = write_jp2(tmp_path / "scl.jp2", classes, (300000, 4900020), 20)
+    assert set(np.unique(read_thinned(path, 100, codes=True))) == {4, 9}
+    assert read_thinned(path, 100, codes=True).shape == (100, 100)
+    assert not set(np.unique(read_thinned(path, 100))) <= {4, 9}
+    close_rasters()
+
+
 def test_threads_share_the_files_that_the_process_may_open(many: Path) -> None:
     whole = str(330 * 2 * 435)
     assert run(MANY, many, 300, 300).split() == [whole, whole, "300"]

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import rasterio
 from pyproj import Transformer
+from scipy.ndimage import gaussian_filter
 
+from tests.conftest import write_jp2, write_tif
 from tests.webmap.conftest import (
     LEFT,
     PIXEL,
@@ -339,3 +341,22 @@ def test_vanished_file_is_told(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(ProductError, match=r"a\.tif cannot be read"):
         square(layer, NATIVE, *at)
+
+
+def test_jpeg_2000_gives_the_same_picture_as_geotiff(tmp_path: Path) -> None:
+    """To the bit from near; nearly so from afar, where it is of what the file holds reduced: no plain means."""
+    rng = np.random.default_rng(0)
+    bands = [gaussian_filter(rng.normal(size=(512, 512)), 6) * 8000 + 2000 for _ in range(3)]
+    both = []
+    for ending, write in ((".tif", write_tif), (".jp2", write_jp2)):
+        files = tuple(
+            write(tmp_path / f"{place}{ending}", band.clip(1).astype(np.uint16), (LEFT, TOP), PIXEL)
+            for place, band in enumerate(bands)
+        )
+        both.append(RasterLayer(files, Composite((1000, 1000, 1000), (4000, 4000, 4000)), 0, True))
+    assert sources.source_of(both[1].files[0]).factors[:2] == (1, 2)
+    for size, most in ((1024, 0), (64, 8)):
+        tif, jp2 = (pixels(render(layer, extent(layer), size, size)).astype(int) for layer in both)
+        inside = (tif[..., 3] == 255) & (jp2[..., 3] == 255)
+        assert inside.mean() > 0.9
+        assert np.abs(tif - jp2)[inside].mean() <= most

@@ -1,4 +1,4 @@
-"""Simulated Sentinel-2 data with known truth, written to disk as Theia would deliver them."""
+"""Simulated Sentinel-2 data with known truth, written to disk as Theia or ESA would deliver them."""
 
 from toolkit.demo.scene import DemoParams, Scene, make_scene
 from toolkit.demo.write import write_demo

@@ -1,4 +1,4 @@
-"""Writes the demo to disk: Theia products, ground truth, the complete truth, a catalog and an experiment."""
+"""Writes the demo to disk: Theia or Sen2Cor products, ground truth, the complete truth, a catalog and an experiment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pyogrio
 from pyogrio.errors import DataSourceError
@@ -21,9 +21,10 @@ from rasterio.errors import RasterioError
 from toolkit.demo.passes import Acquisition
 from toolkit.demo.polygons import make_polygons
 from toolkit.demo.scene import DemoParams, Scene, make_scene
+from toolkit.demo.sen2cor import write_safe
 from toolkit.demo.theia import write_product, write_raster
 from toolkit.demo.tiles import EPSG, TILES
-from toolkit.ground.errors import RunFolderError
+from toolkit.ground.errors import ParameterError, RunFolderError, did_you_mean
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import build
 from toolkit.ground.streaming import Progress, no_progress
@@ -32,7 +33,10 @@ from toolkit.ground.writing import NO_SPACE
 VERSION = 2
 """Raised when the same parameters give other files than before."""
 STAMP = "demo.json"
-OWN = ("theia", "ground_truth.gpkg", "truth.tif", "data_catalog.yml", "experiment.yml", STAMP)
+Format = Literal["theia", "sen2cor"]
+"""Whose products are written; the folder that holds them, and the catalog's driver, have that name."""
+FORMATS: tuple[Format, ...] = get_args(Format)
+OWN = (*FORMATS, "ground_truth.gpkg", "truth.tif", "data_catalog.yml", "experiment.yml", STAMP)
 """What a demo is made of; anything else in its folder is the user's."""
 SIDE_FILES = ("", ".aux.xml", ".ovr", "-wal", "-shm", "-journal")
 """Endings of what GDAL and SQLite lay beside a file of the demo; they go with it."""
@@ -46,6 +50,7 @@ def write_demo(
     size: int = 300,
     dates: int = 38,
     *,
+    format: Format = "theia",
     progress: Progress = no_progress,
     workers: int | None = None,
 ) -> Path:
@@ -60,6 +65,7 @@ def write_demo(
         seed: see `DemoParams`.
         size: see `DemoParams`.
         dates: see `DemoParams`.
+        format: whose products: `"theia"`, GeoTIFFs; `"sen2cor"`, ESA's SAFE folders of JPEG 2000, in `sen2cor/`.
         progress: called with (products written, products in all).
         workers: threads; default one a core.
 
@@ -71,14 +77,18 @@ def write_demo(
         RunFolderError: the folder holds something else than a demo, or cannot be written.
     """
     params = build(DemoParams, {"seed": seed, "size": size, "dates": dates}, "demo")
+    if format not in FORMATS:
+        raise ParameterError(f"demo: format = {format!r} is not known{did_you_mean(format, FORMATS)}")
     stamp = {"what": "landcover demo", "version": VERSION, **params.model_dump()}
+    if format != "theia":  # demos of before there was a choice are of Theia
+        stamp["format"] = format
     target = Path(folder).resolve()
     if _stands(target, stamp):
         log.info("demo %s is up to date", folder)
         return folder
     try:
         with _aside(target) as part:
-            _write(part, make_scene(seed, size, dates), stamp, progress, workers)
+            _write(part, make_scene(seed, size, dates), stamp, format, progress, workers)
     except (OSError, RasterioError, DataSourceError) as error:
         raise RunFolderError(f"demo {folder} cannot be written: {_reason(error)}") from error
     return folder
@@ -101,8 +111,10 @@ def _stands(folder: Path, stamp: dict[str, Any]) -> bool:
     return found == stamp
 
 
-def _write(folder: Path, scene: Scene, stamp: dict[str, Any], progress: Progress, workers: int | None) -> None:
-    _write_products(folder / "theia", scene, progress, workers or os.cpu_count() or 1)
+def _write(
+    folder: Path, scene: Scene, stamp: dict[str, Any], format: Format, progress: Progress, workers: int | None
+) -> None:
+    _write_products(folder, scene, format, progress, workers or os.cpu_count() or 1)
     with _fixed_clock():
         # a layer of any geometry: else every polygon would be written as a multipolygon of one
         make_polygons(scene).to_file(
@@ -110,23 +122,24 @@ def _write(folder: Path, scene: Scene, stamp: dict[str, Any], progress: Progress
         )
     colours = Nomenclature.load("oso_23").colour_table()
     write_raster(folder / "truth.tif", scene.class_map, scene.layout.union, colours)
-    (folder / "data_catalog.yml").write_text(CATALOG, encoding="utf-8")
+    (folder / "data_catalog.yml").write_text(CATALOG.replace("FORMAT", format), encoding="utf-8")
     (folder / "experiment.yml").write_text(
         EXPERIMENT.format(tiles=", ".join(TILES), seed=stamp["seed"]), encoding="utf-8"
     )
     (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
 
 
-def _write_products(folder: Path, scene: Scene, progress: Progress, workers: int) -> None:
+def _write_products(folder: Path, scene: Scene, format: Format, progress: Progress, workers: int) -> None:
     """Render and write every product, pass by pass: images of one pass share its sky."""
     total, done = len(scene.acquisitions), 0
     passes = [list(group) for _, group in groupby(scene.acquisitions, key=lambda one: one.overpass.number)]
+    write = write_product if format == "theia" else write_safe
     progress(done, total)
 
     def work(group: list[Acquisition]) -> int:
         sky = scene.sky(group[0].overpass)
         for one in group:
-            write_product(folder / one.tile, one, scene.render(one, sky), scene.layout.tile(one.tile))
+            write(folder / format / one.tile, one, scene.render(one, sky), scene.layout.tile(one.tile))
         return len(group)
 
     with ThreadPoolExecutor(workers) as pool:
@@ -213,8 +226,8 @@ meta:
 
 s2_demo:
   data_type: RasterDataset
-  uri: theia/{{tile}}
-  driver: {{name: theia}}
+  uri: FORMAT/{{tile}}
+  driver: {{name: FORMAT}}
   metadata:
     category: Sentinel-2 L2A (simulated)
     license: CC0-1.0

@@ -91,7 +91,8 @@ def reasons_against(products: Sequence[Product], params: SeriesParams) -> list[s
     why = [out or _not_delivered("band", gap) for out, gap in zip(outside, absent, strict=True)]
     if params.missing_mask == "accept":
         return why
-    kinds = {kind for one, reason in zip(products, why, strict=True) if not reason for kind in one.mask_kinds} | {"CLM"}
+    taken = [one for one, reason in zip(products, why, strict=True) if not reason]
+    kinds = {kind for one in taken for kind in {*one.mask_kinds, one.cloud_mask} - {""}}
     return [
         reason or _not_delivered("mask", sorted(kinds - one.mask_kinds))
         for one, reason in zip(products, why, strict=True)
@@ -159,7 +160,7 @@ def _look_at(
 
 
 def _key(product: Product, band: str, area: Area) -> tuple[object, ...]:
-    """The files looked at, as they are now."""
+    """The files looked at, as they are now, and what their values mean."""
     stamps = []
     for path in product.files([band]):
         try:
@@ -167,7 +168,7 @@ def _key(product: Product, band: str, area: Area) -> tuple[object, ...]:
         except OSError:
             raise ProductError(f"{path} does not exist; deliver the file again") from None
         stamps.append((str(path), stat.st_size, stat.st_mtime_ns))
-    return (*stamps, area)
+    return (*stamps, *product.masks.values(), area)
 
 
 def _measure(product: Product, band: str, area: Area) -> Shares:
@@ -178,7 +179,7 @@ def _measure(product: Product, band: str, area: Area) -> Shares:
         return 0.0, np.nan
     measured, clear = values != file.nodata, np.ones(values.shape, dtype=bool)
     for name, mask in product.masks.items():
-        usable = mask.is_clear(read_thinned(mask.path, THINNED, area, like=values.shape))
+        usable = mask.is_clear(read_thinned(mask.path, THINNED, area, like=values.shape, codes=True))
         if name.startswith(SWATH):
             measured &= usable
         else:

@@ -59,6 +59,8 @@ class Plan:
     """Of one worker, by a probe; None where there was none."""
     precision: Stored = "float32"
     """In which the probe was made, as the map would be."""
+    jpeg_2000: tuple[str, ...] = ()
+    """Tiles that are read from images in JPEG 2000."""
 
     @property
     def workers(self) -> int:
@@ -131,6 +133,7 @@ class Plan:
             ("reads", f"{files:,} files, {size_in_words(read)}, {dates} dates{series}"),
             ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
             ("decoding", _decoding(self.tiles[0])),
+            *([("advice", _advice(self.jpeg_2000))] if self.jpeg_2000 else []),
             ("workers", f"{self.workers}{processes}"),
             ("memory", f"{size_in_words(self.memory)} at most, {size_in_words(self.memory_needed)} for blocks{free}"),
             ("disk", f"{size_in_words(self.disk)} of {size_in_words(self.disk_free)} free"),
@@ -201,6 +204,7 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
         free_memory(),
         shutil.disk_usage(_existing(experiment.folder)).free,
         here=is_here(cluster),
+        jpeg_2000=tuple(one.tile for one in series if one.prepared is None and _is_jpeg_2000(one)),
     )
     found.check()
     return found
@@ -227,6 +231,10 @@ def _up_to_date(experiment: Experiment) -> tuple[str, ...]:
     return tuple(tile for tile, step in steps.items() if standing(experiment, step, records)[0] == "up to date")
 
 
+def _is_jpeg_2000(series: TileSeries) -> bool:
+    return any(band.path.suffix.lower() == ".jp2" for band, _ in series.acquisitions[0].bands)
+
+
 def _existing(folder: Path) -> Path:
     """The nearest folder above that is there."""
     return next(one for one in (folder, *folder.parents) if one.is_dir())
@@ -234,6 +242,13 @@ def _existing(folder: Path) -> Path:
 
 def _pixels(count: int) -> str:
     return f"{count / 1e6:,.1f} million pixels" if count >= 1e6 else f"{count:,} pixels"
+
+
+def _advice(tiles: tuple[str, ...]) -> str:
+    return (
+        f"images of {', '.join(tiles)} are JPEG 2000, twenty times as slow to decode as GeoTIFF: `landcover prepare` "
+        "decodes each once, and sampling and mapping read that copy"
+    )
 
 
 def _decoding(tile: TileForecast) -> str:

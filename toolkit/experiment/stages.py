@@ -16,7 +16,7 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest, fingerprint, fingerprint_files
 from toolkit.experiment.steps import Step, standing
-from toolkit.experiment.tiles import input_files, prepared_folder, product_files
+from toolkit.experiment.tiles import input_files, prepared_folder, product_files, reading_of
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.params import Params
@@ -140,7 +140,8 @@ def prepare_step(experiment: Experiment, tile: str) -> Step:
     """A prepared series stands where other experiments may use or replace it: a note beside it says whom it serves."""
     folder = prepared_folder(experiment, tile)
     inputs = fingerprint_files(product_files(experiment, [tile]), experiment.path.parent)
-    note = known_to_serve(folder) / fingerprint([inputs, experiment.series.area, experiment.series.bands])
+    of = [inputs, experiment.series.area, experiment.series.bands, *reading_of(experiment).items()]
+    note = known_to_serve(folder) / fingerprint(of)
     return Step(f"prepare {tile}", (), (folder / "zarr.json", note), inputs=inputs)
 
 
@@ -169,7 +170,7 @@ def sample_step(experiment: Experiment) -> Step:
         (folder.class_counts, folder.samples / "stack.json", folder.polygons("train"), folder.polygons("test")),
         inputs=fingerprint_files(input_files(experiment), experiment.path.parent),
         after=("clean",),
-        arguments=feature_sources(experiment),
+        arguments={**feature_sources(experiment), **reading_of(experiment)},
     )
 
 
@@ -195,7 +196,7 @@ def classify_step(experiment: Experiment, tile: str) -> Step:
         tuple(folder.tile(tile) / f"{layer}.tif" for layer in layers_of(experiment.mapping)),
         inputs=fingerprint_files(input_files(experiment, [tile]), experiment.path.parent),
         after=() if experiment.chosen_model else ("train",),
-        arguments={**feature_sources(experiment), **model_source(experiment)},
+        arguments={**feature_sources(experiment), **reading_of(experiment), **model_source(experiment)},
     )
 
 
@@ -255,6 +256,7 @@ def cross_validation_step(experiment: Experiment, by: str = "tile") -> Step:
         arguments={
             "by": by,
             **feature_sources(experiment),
+            **reading_of(experiment),
             **network_sources(experiment),
             **start_of(experiment),
         },

@@ -97,6 +97,20 @@ def input_files(experiment: Experiment, tiles: Sequence[str] | None = None) -> l
     return files + layer_files(experiment, tiles)
 
 
+def reading_of(experiment: Experiment) -> dict[str, Any]:
+    """How images of all sensors are read, where the catalog says it and it is not the usual way.
+
+    Raises:
+        CatalogError: no such source.
+    """
+    sources = dict.fromkeys([experiment.series.source, *(one.source for one in experiment.series.sensors)])
+    return {
+        f"{source}.driver.{name}": value
+        for source in sources
+        for name, value in experiment.data.reading(source).items()
+    }
+
+
 def _files_of(experiment: Experiment, params: SeriesParams, tiles: Sequence[str] | None) -> list[Path]:
     return [
         path

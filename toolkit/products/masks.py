@@ -1,6 +1,7 @@
 """Masks of a product as rules: which values of which file make a pixel unusable.
 
-Sources: MUSCATE product format (CNES/CESBIO, "Le format Sentinel-2 Muscate"): CLM, SAT, EDG bit masks.
+Sources: MUSCATE product format (CNES/CESBIO, "Le format Sentinel-2 Muscate"): CLM, SAT, EDG bit masks; Sentinel-2
+Products Specification Document (ESA, S2-PDGS-TAS-DI-PSD): the scene classification of Sen2Cor.
 """
 
 from __future__ import annotations
@@ -36,3 +37,22 @@ THEIA_MASKS = {
     "EDG": "outside of the swath",
 }
 """The masks of a Theia product that decide about validity; MG2 (snow, water, relief) does not."""
+
+SCL_CLASSES = (
+    "no data",
+    "saturated or defective",
+    "dark area or shadow of relief",
+    "shadow of a cloud",
+    "vegetation",
+    "bare",
+    "water",
+    "unclassified",
+    "cloud, medium probability",
+    "cloud, high probability",
+    "thin cirrus",
+    "snow or ice",
+)
+"""Classes of the scene classification (SCL) of a Sen2Cor product, by their number."""
+
+SCL_UNUSABLE = (0, 1, 3, 8, 9, 10)
+"""Those that make a pixel unusable, as iota2 has them: dark areas, the unclassified and snow stay."""

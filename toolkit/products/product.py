@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,23 @@ class BandFile:
         """Stored values as int16 of reflectance x 10000, with `NODATA` where nothing was measured."""
         if self.is_reflectance:
             return values.astype(np.int16, copy=False)
-        scaled = np.round((values * self.scale + self.offset) * REFLECTANCE_SCALE)
-        limits = np.iinfo(np.int16)
-        return np.where(values == self.nodata, NODATA, np.clip(scaled, limits.min, limits.max)).astype(np.int16)
+        if values.dtype.itemsize > 2 or values.dtype.kind not in "iu":
+            return _scaled(values, self.scale, self.offset, self.nodata)
+        table = _table(self.scale, self.offset, self.nodata, values.dtype.str)
+        return np.take(table, values.view(f"u{values.dtype.itemsize}"))
+
+
+@lru_cache(maxsize=64)
+def _table(scale: float, offset: float, nodata: float, dtype: str) -> np.ndarray:
+    """What each value that a type of 8 or 16 bits can hold becomes, by its bits: quicker to look up than to compute."""
+    size = np.dtype(dtype).itemsize
+    return _scaled(np.arange(1 << 8 * size, dtype=f"u{size}").view(dtype), scale, offset, nodata)
+
+
+def _scaled(values: np.ndarray, scale: float, offset: float, nodata: float) -> np.ndarray:
+    scaled = np.round((values * scale + offset) * REFLECTANCE_SCALE)
+    limits = np.iinfo(np.int16)
+    return np.where(values == nodata, NODATA, np.clip(scaled, limits.min, limits.max)).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,8 @@ class Product:
     """What else the metadata say: processing version, cloud share, …"""
     metadata: Path | None = None
     """The file that says scale and nodata, where one was delivered."""
+    cloud_mask: str = "CLM"
+    """Kind of mask that tells clouds, delivered or not; empty where images need none, as those of radar."""
 
     @property
     def mask_kinds(self) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import threading
 import warnings
 from collections import OrderedDict, deque
@@ -253,12 +254,16 @@ def _read(dataset: DatasetReader, out: np.ndarray, path: Path, row: int, col: in
         raise ProductError(_unreadable(path, error)) from None
 
 
-def read_thinned(path: Path, most: int, area: Area = None, *, like: tuple[int, int] | None = None) -> np.ndarray:
+def read_thinned(
+    path: Path, most: int, area: Area = None, *, like: tuple[int, int] | None = None, codes: bool = False
+) -> np.ndarray:
     """Band 1, or its part in an area, thinned out by leaving pixels out, (y, x); empty where the area is elsewhere.
 
     Args:
         most: rows and columns at most.
         like: the shape to give instead, of another file of the same ground.
+        codes: whether values are codes: those that the file holds reduced are not looked at then, which in JPEG 2000
+            are means.
 
     Raises:
         ProductError: the file cannot be read.
@@ -269,12 +274,12 @@ def read_thinned(path: Path, most: int, area: Area = None, *, like: tuple[int, i
         return np.empty((0, 0), dtype=dataset.dtypes[0])
     row, col = offset(part, grid)
     height, width = part.shape
+    window, shape = Window(round(col), round(row), width, height), like or (min(most, height), min(most, width))
     try:
-        return dataset.read(
-            1,
-            window=Window(round(col), round(row), width, height),
-            out_shape=like or (min(most, height), min(most, width)),
-        )
+        if not codes:
+            return dataset.read(1, window=window, out_shape=shape)
+        with rasterio.open(path, OVERVIEW_LEVEL="NONE") as whole:
+            return whole.read(1, window=window, out_shape=shape)
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
 
@@ -294,12 +299,14 @@ def check_integer(path: Path) -> None:
 
 
 def check_whole(path: Path) -> None:
-    """Notice a GeoTIFF that is shorter than its own directory says, without reading its pixels.
+    """Notice a GeoTIFF or JPEG 2000 that is shorter than it says of itself, without reading its pixels.
 
     Raises:
         ProductError: the file is cut short.
     """
     dataset = open_raster(path)
+    if dataset.driver.startswith("JP2") and _ends_amid_a_box(path):
+        raise ProductError(_unreadable(path, "it is cut short"))
     if dataset.driver != "GTiff":
         return
     height, width = dataset.block_shapes[0]
@@ -308,6 +315,22 @@ def check_whole(path: Path) -> None:
     length = dataset.get_tag_item(f"BLOCK_SIZE_{last}", "TIFF", bidx=1)
     if start and length and int(start) + int(length) > path.stat().st_size:
         raise ProductError(_unreadable(path, "it is cut short"))
+
+
+def _ends_amid_a_box(path: Path) -> bool:
+    """Whether a JPEG 2000 file, boxes one after the other, ends before its last box does (ISO 15444-1, annex I)."""
+    at, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if at == 0 and kind != b"jP  ":  # the bare code stream
+                return False
+            if length == 0:  # to the end of the file, where a code stream has its last marker
+                file.seek(-2, os.SEEK_END)
+                return bool(kind == b"jp2c" and file.read(2) != b"\xff\xd9")
+            at += struct.unpack(">Q", file.read(8))[0] if length == 1 else max(length, 8)
+    return at > size
 
 
 def _limit() -> int:

@@ -11,18 +11,16 @@ Source: CNES/CESBIO, "Le format Sentinel-2 Muscate"; letters C, D and H stand fo
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from toolkit.ground.bands import BAND_NAMES, NODATA, REFLECTANCE_SCALE
-from toolkit.ground.errors import ProductError
 from toolkit.products.masks import THEIA_MASKS, MaskFile
+from toolkit.products.metadata import given, number_of, read_xml
 from toolkit.products.product import BandFile, Product
 
 log = logging.getLogger(__name__)
@@ -84,8 +82,8 @@ def _acquired(match: re.Match[str]) -> np.datetime64 | None:
 def _describe(folder: Path, match: re.Match[str], acquired: np.datetime64, reflectance: str) -> Product:
     metadata = folder / f"{folder.name}_MTD_ALL.xml"
     properties = _properties(metadata)
-    scale = 1 / _number(properties, "REFLECTANCE_QUANTIFICATION_VALUE", REFLECTANCE_SCALE, metadata, positive=True)
-    nodata = _number(properties, "nodata", NODATA, metadata)
+    scale = 1 / number_of(properties, "REFLECTANCE_QUANTIFICATION_VALUE", REFLECTANCE_SCALE, metadata, positive=True)
+    nodata = number_of(properties, "nodata", NODATA, metadata)
     files = {band: folder / f"{folder.name}_{reflectance}_{band}.tif" for band in BAND_NAMES}
     return Product(
         name=folder.name,
@@ -99,20 +97,6 @@ def _describe(folder: Path, match: re.Match[str], acquired: np.datetime64, refle
     )
 
 
-def _number(properties: Mapping[str, str], name: str, usual: float, metadata: Path, *, positive: bool = False) -> float:
-    """A number that the metadata give, or the format's usual one where they do not."""
-    try:
-        value = float(properties.get(name, usual))
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or (positive and value <= 0):
-        raise ProductError(
-            f"{metadata}: {name} is {properties[name]!r}, not a {'positive ' if positive else ''}number; "
-            f"correct it (usual: {usual:g}) or fetch the product again"
-        )
-    return value
-
-
 def _masks(folder: Path) -> Iterable[tuple[str, MaskFile]]:
     """CLM and EDG once, at 10 m where they are there; SAT at both resolutions, for each holds its own bands' bits."""
     for kind in THEIA_MASKS:
@@ -124,17 +108,14 @@ def _masks(folder: Path) -> Iterable[tuple[str, MaskFile]]:
 
 def _properties(metadata: Path) -> dict[str, str]:
     """What MTD_ALL.xml says of scale, nodata and clouds; nothing where it is absent or cut short."""
-    if not metadata.is_file():
+    tree = read_xml(metadata) if metadata.is_file() else None
+    if tree is None:
         return {}
-    try:
-        tree = ElementTree.parse(metadata)
-    except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two for unknown encodings
-        log.warning("%s is not well-formed (%s): the format's usual values are taken", metadata, error)
-        return {}
-    found = {
-        "REFLECTANCE_QUANTIFICATION_VALUE": tree.findtext(".//REFLECTANCE_QUANTIFICATION_VALUE"),
-        "nodata": tree.findtext(".//SPECIAL_VALUE[@name='nodata']"),
-        "cloud_percent": tree.findtext(".//QUALITY_INDEX[@name='CloudPercent']"),
-        "orbit": tree.findtext(".//ORBIT_NUMBER"),
-    }
-    return {name: text.strip() for name, text in found.items() if text and text.strip()}
+    return given(
+        {
+            "REFLECTANCE_QUANTIFICATION_VALUE": tree.findtext(".//REFLECTANCE_QUANTIFICATION_VALUE"),
+            "nodata": tree.findtext(".//SPECIAL_VALUE[@name='nodata']"),
+            "cloud_percent": tree.findtext(".//QUALITY_INDEX[@name='CloudPercent']"),
+            "orbit": tree.findtext(".//ORBIT_NUMBER"),
+        }
+    )

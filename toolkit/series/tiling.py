@@ -3,10 +3,14 @@
 A block that ends amid a file's tile has that tile decoded again for its neighbour. Sentinel-2 has bands of 10 and of
 20 m: where both are stored in tiles of 512 x 512 pixels, only blocks of 1024 x 1024 pixels (of 10 m) decode each tile
 once; blocks of 512 decode those of 20 m four times, blocks of 256 everything four to sixteen times.
+
+JPEG 2000 from ESA has tiles of 1024 x 1024 pixels at 10 m and of 640 x 640, 1280 pixels of 10 m, at 20 m. They end
+together every 5120 pixels only: whatever the block, some are decoded more than once, and blocks go by the 10 m bands.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,16 +45,22 @@ class StoredFile:
     """Whether the lines at the edges of its tiles are kept for the blocks around: see `products/edges.py`."""
 
     def decoded(self, height: int, width: int) -> float:
-        """Bytes decoded for a block of this size that begins where a tile does."""
-        tiles = [
-            (length + self.ring - 1) // tile + -(-self.ring // tile) + 1
-            for length, tile in ((height, self.rows), (width, self.cols))
-        ]
-        count = float(tiles[0] * tiles[1])
+        """Bytes decoded for a block of this size, on average over blocks side by side."""
+        count = tiles_met(height, self.rows, self.ring) * tiles_met(width, self.cols, self.ring)
         if self.keeps_lines:  # its own tiles, and each tile of the file once more for its lines
-            own = -(-height // self.rows) * -(-width // self.cols)
+            own = tiles_met(height, self.rows) * tiles_met(width, self.cols)
             count = min(count, own + height * width / (self.rows * self.cols))
         return count * self.tile_bytes
+
+
+def tiles_met(length: int, tile: int, ring: int = 0) -> float:
+    """How many tiles a piece of a line meets that is cut into such pieces, and so many pixels beyond its ends.
+
+    Where neither fits into the other, on average; else, and for pieces of less than half a tile, that of the first.
+    """
+    fits = length % tile == 0 or tile % length == 0 or 2 * length < tile
+    starts = range(0, 1 if fits else math.lcm(length, tile), length)
+    return sum((start + length + ring - 1) // tile - (start - ring) // tile + 1 for start in starts) / len(starts)
 
 
 @dataclass(frozen=True)
@@ -89,16 +99,19 @@ class FileTiling:
         return cls(files, len(series.acquisitions), (height, width), start, tuple(_chunks(series)), others)
 
     @property
-    def period(self) -> tuple[int, int]:
-        """Rows and columns at which tiles of all files end together, as far as the grid reaches."""
-        rows = min(max(one.rows for one in self.files), self.shape[0])
-        cols = min(max(one.cols for one in self.files), self.shape[1])
-        return rows, cols
-
-    @property
     def block_size(self) -> tuple[int, int]:
-        """Rows and columns of blocks: a multiple of the files' tiles, of a million pixels about."""
-        period, size = self.period, list(self.period)
+        """Rows and columns of blocks: a multiple of the files' tiles, of a million pixels about.
+
+        Of the largest tiles; where the others do not fit into these, of those by which the least is decoded.
+        """
+        largest = max(one.rows for one in self.files), max(one.cols for one in self.files)
+        sizes = [self._blocks_of(*one) for one in (largest, *((file.rows, file.cols) for file in self.files))]
+        return min(sizes, key=lambda one: round(sum(file.decoded(*one) for file in self.files) / (one[0] * one[1]), 6))
+
+    def _blocks_of(self, rows: int, cols: int) -> tuple[int, int]:
+        """Multiples of a tile of a million pixels about, as far as the grid reaches."""
+        period = min(rows, self.shape[0]), min(cols, self.shape[1])
+        size = list(period)
         while size[0] * size[1] < BLOCK_PIXELS and tuple(size) != self.shape:
             side = min((0, 1), key=lambda axis: (size[axis] == self.shape[axis], size[axis]))
             size[side] = min(size[side] + period[side], self.shape[side])
