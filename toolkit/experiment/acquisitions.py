@@ -91,7 +91,8 @@ def reasons_against(products: Sequence[Product], params: SeriesParams) -> list[s
     why = [out or _not_delivered("band", gap) for out, gap in zip(outside, absent, strict=True)]
     if params.missing_mask == "accept":
         return why
-    kinds = {kind for one, reason in zip(products, why, strict=True) if not reason for kind in one.mask_kinds} | {"CLM"}
+    taken = [one for one, reason in zip(products, why, strict=True) if not reason]
+    kinds = {kind for one in taken for kind in {*one.mask_kinds, one.cloud_mask} - {""}}
     return [
         reason or _not_delivered("mask", sorted(kinds - one.mask_kinds))
         for one, reason in zip(products, why, strict=True)

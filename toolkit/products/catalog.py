@@ -26,8 +26,8 @@ from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.grid import tile_name
 from toolkit.ground.params import Params, build, param
+from toolkit.products.drivers import IMAGE_DRIVERS, ImageDriver
 from toolkit.products.product import Product
-from toolkit.products.theia import find_theia
 
 
 class Meta(Params):
@@ -36,13 +36,6 @@ class Meta(Params):
     version: int | str = param(1, "Version of the catalog's content.")
     name: str = param("data catalog", "Name of the catalog.")
     root: Path = param(Path(), "Folder that relative `uri`s start from; relative to the catalog's own folder.")
-
-
-class TheiaDriver(Params):
-    """Theia (MUSCATE) Level-2A folders."""
-
-    name: Literal["theia"] = param(..., "Driver.")
-    reflectance: Literal["FRE", "SRE"] = param("FRE", "Flat (slope-corrected) or surface reflectance.")
 
 
 class VectorDriver(Params):
@@ -67,7 +60,7 @@ class RasterSource(Params):
 
     data_type: Literal["RasterDataset"] = param(..., "Kind of source.")
     uri: str = param(..., "Folder; may hold `{tile}`.")
-    driver: TheiaDriver = param(..., "How it is read.")
+    driver: ImageDriver = param(..., "How it is read.")
     metadata: SourceMetadata = param(..., "Origin and licence.")
 
 
@@ -98,7 +91,7 @@ class VectorSource(Params):
 SOURCE_TYPES: dict[str, type[Params]] = {"RasterDataset": RasterSource, "GeoDataFrame": VectorSource}
 
 WANTED = {
-    RasterSource: "a RasterDataset of images (driver theia)",
+    RasterSource: f"a RasterDataset of images (driver {' or '.join(IMAGE_DRIVERS)})",
     LayerSource: "a RasterDataset of one file (driver rasterio)",
     VectorSource: "a GeoDataFrame",
 }
@@ -140,14 +133,13 @@ class Catalog:
         source = self._source(name, RasterSource)
         tile = tile_name(tile)
         root = self._locate(source.uri.replace(TILE, tile), name)
-        return [one for one in find_theia(root, reflectance=source.driver.reflectance) if one.tile == tile]
+        return [one for one in source.driver.find(root, tile) if one.tile == tile]
 
     def tiles(self, name: str) -> list[str]:
         """The tiles that a source of images has products of, sorted."""
         source = self._source(name, RasterSource)
         root = self._locate(source.uri.split(TILE, 1)[0], name)
-        found = find_theia(root, reflectance=source.driver.reflectance)
-        return sorted({product.tile for product in found})
+        return sorted({product.tile for product in source.driver.find(root, None)})
 
     def layer(self, name: str, tiles: Sequence[str]) -> str:
         """The file of a raster for features, which may hold `{tile}`.

@@ -54,6 +54,8 @@ class Product:
     """What else the metadata say: processing version, cloud share, …"""
     metadata: Path | None = None
     """The file that says scale and nodata, where one was delivered."""
+    cloud_mask: str = "CLM"
+    """Kind of mask that tells clouds, delivered or not; empty where images need none, as those of radar."""
 
     @property
     def mask_kinds(self) -> set[str]:

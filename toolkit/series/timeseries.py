@@ -276,10 +276,11 @@ def in_period(tile: str, products: Sequence[Product], params: SeriesParams) -> l
 def _with_masks(tile: str, products: Sequence[Product], params: SeriesParams) -> list[Product]:
     """The products that have every kind of mask that others of the tile have."""
     kinds = {kind for one in products for kind in one.mask_kinds}
-    if products and "CLM" not in kinds and params.missing_mask != "accept":
+    clouds = sorted({one.cloud_mask for one in products} - {""})
+    if clouds and not kinds.intersection(clouds) and params.missing_mask != "accept":
         raise ProductError(
-            f"tile {tile}: no cloud mask (CLM) was delivered with any product, such as {products[0].name}; fetch the "
-            "masks, or take every date as clear with series.missing_mask: accept"
+            f"tile {tile}: no cloud mask ({', '.join(clouds)}) was delivered with any product, such as "
+            f"{products[0].name}; fetch the masks, or take every date as clear with series.missing_mask: accept"
         )
     without = [(one, kinds - one.mask_kinds) for one in products if kinds - one.mask_kinds]
     if not without or params.missing_mask == "accept":
