@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from toolkit.ground.params import Params, models_of, param
+from toolkit.products.dated import DatedRasters
 from toolkit.products.product import Product
 from toolkit.products.theia import find_theia
 
@@ -34,7 +35,7 @@ class TheiaDriver(Params):
         return find_theia(root, reflectance=self.reflectance)
 
 
-ImageDriver = Annotated[TheiaDriver, Field(discriminator="name")]
+ImageDriver = Annotated[TheiaDriver | DatedRasters, Field(discriminator="name")]
 """Drivers of images, told apart by their name; each has `find` as `TheiaDriver` does."""
 
 _MODELS: tuple[Any, ...] = models_of(ImageDriver)
