@@ -147,8 +147,8 @@ class DatedRasters(Params):
             self._check_words()
         elif any(band.file for band in self.bands.values()):
             raise ValueError(
-                f"driver.file = {self.file!r} has no {{band}}, so that all bands are in one file; write {{band}} in it, or "
-                "take `file` from the bands"
+                f"driver.file = {self.file!r} has no {{band}}, so that all bands are in one file; write {{band}} in "
+                "it, or take `file` from the bands"
             )
         return self
 
@@ -300,8 +300,8 @@ def _check_file(pattern: str, place: str) -> None:
 def _check_name(name: str) -> None:
     if not re.fullmatch(BAND_NAME, name) or name in RESERVED:
         raise ValueError(
-            f"driver.bands: {name!r} is no name of a band; letters, digits and _ are allowed, a letter first, at most 32"
-            + (f", and {' and '.join(RESERVED)} have a meaning" if name in RESERVED else "")
+            f"driver.bands: {name!r} is no name of a band; letters, digits and _ are allowed, a letter first, at most"
+            " 32" + (f", and {' and '.join(RESERVED)} have a meaning" if name in RESERVED else "")
         )
 
 
