@@ -144,6 +144,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="folder to write; must be new, or hold a demo")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another landscape (default: 0)")
     parser.add_argument("--size", type=int, default=300, help="pixels a side of each tile (default: 300)")
+    parser.add_argument("--radar", action="store_true", help="images as of Sentinel-1 too, and an experiment of both")
     parser.set_defaults(command=_write_demo)
 
 
@@ -363,7 +364,8 @@ def _write_demo(options: argparse.Namespace) -> None:
     printer = Printer()
     if not printer.moving:
         print(f"Writing the demo into {options.folder} ...", flush=True)
-    write_demo(options.folder, seed=options.seed, size=options.size, progress=printer.bar("demo"))
+    bar = printer.bar("demo")
+    write_demo(options.folder, seed=options.seed, size=options.size, radar=options.radar, progress=bar)
     printer.end()
     tiles = f"four tiles of {options.size} x {options.size} pixels, seed {options.seed}"
     print(f"\ndemo        {tiles}\nexperiment  {options.folder / 'experiment.yml'}")

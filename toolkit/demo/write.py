@@ -20,6 +20,7 @@ from rasterio.errors import RasterioError
 
 from toolkit.demo.passes import Acquisition
 from toolkit.demo.polygons import make_polygons
+from toolkit.demo.radar import write_radar
 from toolkit.demo.scene import DemoParams, Scene, make_scene
 from toolkit.demo.theia import write_product, write_raster
 from toolkit.demo.tiles import EPSG, TILES
@@ -32,7 +33,16 @@ from toolkit.ground.writing import NO_SPACE
 VERSION = 2
 """Raised when the same parameters give other files than before."""
 STAMP = "demo.json"
-OWN = ("theia", "ground_truth.gpkg", "truth.tif", "data_catalog.yml", "experiment.yml", STAMP)
+OWN = (
+    "theia",
+    "s1",
+    "experiment_s1.yml",
+    "ground_truth.gpkg",
+    "truth.tif",
+    "data_catalog.yml",
+    "experiment.yml",
+    STAMP,
+)
 """What a demo is made of; anything else in its folder is the user's."""
 SIDE_FILES = ("", ".aux.xml", ".ovr", "-wal", "-shm", "-journal")
 """Endings of what GDAL and SQLite lay beside a file of the demo; they go with it."""
@@ -46,6 +56,7 @@ def write_demo(
     size: int = 300,
     dates: int = 38,
     *,
+    radar: bool = False,
     progress: Progress = no_progress,
     workers: int | None = None,
 ) -> Path:
@@ -60,6 +71,7 @@ def write_demo(
         seed: see `DemoParams`.
         size: see `DemoParams`.
         dates: see `DemoParams`.
+        radar: whether images as of Sentinel-1 are written too, `s1/<tile>/`, and `experiment_s1.yml` that uses both.
         progress: called with (products written, products in all).
         workers: threads; default one a core.
 
@@ -71,7 +83,7 @@ def write_demo(
         RunFolderError: the folder holds something else than a demo, or cannot be written.
     """
     params = build(DemoParams, {"seed": seed, "size": size, "dates": dates}, "demo")
-    stamp = {"what": "landcover demo", "version": VERSION, **params.model_dump()}
+    stamp = {"what": "landcover demo", "version": VERSION, **params.model_dump(), **({"radar": True} if radar else {})}
     target = Path(folder).resolve()
     if _stands(target, stamp):
         log.info("demo %s is up to date", folder)
@@ -103,6 +115,8 @@ def _stands(folder: Path, stamp: dict[str, Any]) -> bool:
 
 def _write(folder: Path, scene: Scene, stamp: dict[str, Any], progress: Progress, workers: int | None) -> None:
     _write_products(folder / "theia", scene, progress, workers or os.cpu_count() or 1)
+    if stamp.get("radar"):
+        write_radar(folder / "s1", scene)
     with _fixed_clock():
         # a layer of any geometry: else every polygon would be written as a multipolygon of one
         make_polygons(scene).to_file(
@@ -110,10 +124,11 @@ def _write(folder: Path, scene: Scene, stamp: dict[str, Any], progress: Progress
         )
     colours = Nomenclature.load("oso_23").colour_table()
     write_raster(folder / "truth.tif", scene.class_map, scene.layout.union, colours)
-    (folder / "data_catalog.yml").write_text(CATALOG, encoding="utf-8")
-    (folder / "experiment.yml").write_text(
-        EXPERIMENT.format(tiles=", ".join(TILES), seed=stamp["seed"]), encoding="utf-8"
-    )
+    radar, values = stamp.get("radar"), {"tiles": ", ".join(TILES), "seed": stamp["seed"]}
+    (folder / "data_catalog.yml").write_text(CATALOG + (RADAR_SOURCE if radar else ""), encoding="utf-8")
+    (folder / "experiment.yml").write_text(EXPERIMENT.format(**values), encoding="utf-8")
+    if radar:
+        (folder / "experiment_s1.yml").write_text(RADAR_EXPERIMENT.format(**values), encoding="utf-8")
     (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
 
 
@@ -243,4 +258,41 @@ ground_truth: {{source: demo_polygons, class_field: code, nomenclature: oso_23}}
 split: {{train_ratio: 0.75}}
 sampling: {{sampler: periodic, max_per_class: 3000}}
 learning: {{network: {{name: mlp}}, epochs: 15, batch_size: 512, learning_rate: 1.0e-3, select_by: f_score}}
+"""
+
+RADAR_SOURCE = f"""
+s1_demo:
+  data_type: RasterDataset
+  uri: s1/{{tile}}
+  driver: {{name: dated_rasters, preset: sentinel1_power}}
+  metadata:
+    category: Sentinel-1 backscatter, linear power (simulated)
+    license: CC0-1.0
+    reference: simulated by toolkit.demo, see docs/demo.md
+    crs: {EPSG}
+"""
+
+RADAR_EXPERIMENT = """\
+# The demo by Sentinel-2 and Sentinel-1 together: `landcover run experiment_s1.yml`.
+name: demo_s1
+catalog: data_catalog.yml
+seed: {seed}
+series:
+  source: s2_demo
+  tiles: [{tiles}]
+  start: 2018-01-01
+  end: 2018-12-27
+  step_days: 10
+  sensors:
+    # Twelve days from pass to pass. The logarithm is what networks take best: 10 log(x) / log(10) are decibels.
+    - name: s1
+      source: s1_demo
+      bands: [VV, VH]
+      indices: ["VVdB = 4.343 * log(VV)", "VHdB = 4.343 * log(VH)", "RVI = 4 * VH / (VV + VH)"]
+      step_days: 12
+features: {{indices: [ndvi, ndwi, brightness]}}
+ground_truth: {{source: demo_polygons, class_field: code, nomenclature: oso_23}}
+split: {{train_ratio: 0.75}}
+sampling: {{sampler: periodic, max_per_class: 3000}}
+learning: {{network: {{name: ltae}}, epochs: 15, batch_size: 512, learning_rate: 1.0e-3, select_by: f_score}}
 """

@@ -100,9 +100,10 @@ def warp_line(grid: GeoBox, onto: GeoBox) -> str:
     pixel = fine * max(1, round(meant / fine))
     box = onto.boundingbox
     columns, rows = (-(-(side - 0.001) // pixel) for side in (box.right - box.left, box.top - box.bottom))
+    system = f"EPSG:{onto.crs.epsg}" if onto.crs is not None and onto.crs.epsg else f"'{onto.crs}'"
     bounds = (box.left, box.top - rows * pixel, box.left + columns * pixel, box.top)
     return (
-        f"gdalwarp -t_srs {onto.crs} -te {' '.join(f'{value:.10g}' for value in bounds)} -tr {pixel:g} {pixel:g} "
+        f"gdalwarp -t_srs {system} -te {' '.join(f'{value:.10g}' for value in bounds)} -tr {pixel:g} {pixel:g} "
         "-r bilinear IN OUT"
     )
 

@@ -29,7 +29,7 @@ from toolkit.series.placed import CoarseWindow, PlacedFile, coarse_window, read_
 from toolkit.series.prepared import PreparedTile
 from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
-from toolkit.series.sensors import SensorParams, check_on_grid, check_sensors
+from toolkit.series.sensors import SensorParams, check_on_grid, check_sensors, warp_line
 from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
 
 
@@ -338,7 +338,8 @@ def _place_file(path: Path, headers: dict[Path, GeoBox], whole: GeoBox) -> Place
     grid = headers[path]
     if not is_aligned(grid, whole):
         raise ProductError(
-            f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again"
+            f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again, or warp it, as "
+            f"by\n    {warp_line(grid, whole)}"
         )
     row, col = offset(grid, whole)
     scale = resolution(grid) / resolution(whole)
