@@ -35,7 +35,7 @@ def write_product(folder: Path, acquisition: Acquisition, image: Image, grid: Ge
     product = folder / acquisition.name
     (product / "MASKS").mkdir(parents=True)
     for band, values in image.bands.items():
-        write_raster(product / f"{product.name}_FRE_{band}.tif", values, _grid_of(grid, BANDS[band].resolution))
+        write_raster(product / f"{product.name}_FRE_{band}.tif", values, _grid_of(grid, BANDS[band].resolution or 10))
     for name, values in image.masks.items():
         write_raster(
             product / "MASKS" / f"{product.name}_{name}.tif", values, _grid_of(grid, 10 if name.endswith("R1") else 20)

@@ -33,17 +33,10 @@ from toolkit.ground.writing import NO_SPACE
 VERSION = 2
 """Raised when the same parameters give other files than before."""
 STAMP = "demo.json"
-OWN = (
-    "theia",
-    "s1",
-    "experiment_s1.yml",
-    "ground_truth.gpkg",
-    "truth.tif",
-    "data_catalog.yml",
-    "experiment.yml",
-    STAMP,
-)
+OWN = ("theia", "ground_truth.gpkg", "truth.tif", "data_catalog.yml", "experiment.yml", STAMP)
 """What a demo is made of; anything else in its folder is the user's."""
+OF_RADAR = ("s1", "experiment_s1.yml")
+"""What comes with radar images."""
 SIDE_FILES = ("", ".aux.xml", ".ovr", "-wal", "-shm", "-journal")
 """Endings of what GDAL and SQLite lay beside a file of the demo; they go with it."""
 
@@ -193,7 +186,7 @@ def _retire(old: Path, folder: Path) -> None:
         old.replace(folder)
         return
     for entry in old.iterdir():
-        if entry.name in {name + end for name in OWN for end in SIDE_FILES}:
+        if entry.name in {name + end for name in (*OWN, *OF_RADAR) for end in SIDE_FILES}:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         elif not (folder / entry.name).exists():
             entry.replace(folder / entry.name)

@@ -83,7 +83,7 @@ def bands_named(names: Sequence[str], offered: Sequence[Band], source: str, plac
     """
     known = {one.name: one for one in offered}
     strange = [name for name in names if name not in known]
-    if len(strange) == len(names):
+    if len(strange) == len(names) > 1:
         raise ParameterError(
             f"{place} = {', '.join(names)}: none is a band of source {source!r}, which has {', '.join(known)}; "
             f"name those that are wanted"

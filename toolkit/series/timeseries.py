@@ -338,8 +338,8 @@ def _place_file(path: Path, headers: dict[Path, GeoBox], whole: GeoBox) -> Place
     grid = headers[path]
     if not is_aligned(grid, whole):
         raise ProductError(
-            f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again, or warp it, as "
-            f"by\n    {warp_line(grid, whole)}"
+            f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again, or warp "
+            f"it, as by\n    {warp_line(grid, whole)}"
         )
     row, col = offset(grid, whole)
     scale = resolution(grid) / resolution(whole)
