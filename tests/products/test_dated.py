@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,21 @@ def test_a_catalog_holds_such_sources(tmp_path: Path) -> None:
     catalog.write_text(catalog.read_text().replace("{date}", "{day}"))
     with pytest.raises(CatalogError, match=r"radar: driver.file.*\{day\} is no placeholder"):
         Catalog.load(catalog)
+
+
+def test_the_example_of_the_documentation_is_a_catalog(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "features.md").read_text(encoding="utf-8")
+    example = page[page.index("    # data_catalog.yml\n    s1:") :].partition("\n| of the driver")[0]
+    (tmp_path / "catalog.yml").write_text(textwrap.dedent(example), encoding="utf-8")
+    touch(tmp_path / "s1tiling" / "31TCJ", "s1a_31TCJ_vv_DES_037_20180111t055813.tif")
+    catalog = Catalog.load(tmp_path / "catalog.yml")
+    (product,) = catalog.products("s1", "31TCJ")
+    assert list(product.bands) == ["VV"] and [one.name for one in catalog.bands("s1")] == ["VV", "VH"]
+    assert catalog.bands("l8")[4].like == "B8A"
+    for name in PRESETS:
+        assert f"`{name}`" in page
+
+
+def test_the_catalog_of_the_notebooks_names_the_demo() -> None:
+    catalog = Catalog.load(Path(__file__).parents[2] / "data_catalog.yml")
+    assert [one.name for one in catalog.bands("s1_demo")] == ["VV", "VH"]

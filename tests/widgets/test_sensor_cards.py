@@ -107,5 +107,5 @@ def test_bands_are_offered_of_the_source(experiment: Experiment, whole: Form) ->
 def test_a_band_of_the_first_sensor_that_its_source_has_not_is_refused(experiment: Experiment, whole: Form) -> None:
     field = whole.fields["series.bands"]
     field.input.value = ["B2", "B99"]
-    assert "band &#x27;B99&#x27; is not known in source &#x27;s2&#x27;; did you mean" in field.refusal
+    assert "band &#x27;B99&#x27; is not known in source &#x27;s2&#x27;; known: B11" in field.refusal
     assert "B99" not in experiment.series.bands
