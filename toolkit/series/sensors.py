@@ -94,10 +94,9 @@ def check_sensors(series: SeriesParams) -> None:
 
 def warp_line(grid: GeoBox, onto: GeoBox) -> str:
     """The command that brings a file onto pixels a whole number of times as large as those of a grid, edge on edge."""
-    fine, meant = resolution(onto), resolution(grid)
-    if meant < 0.01 or grid.crs is None or grid.crs.geographic:  # degrees
-        meant = fine
-    pixel = fine * max(1, round(meant / fine))
+    fine = resolution(onto)
+    in_metres = grid.crs is not None and not grid.crs.geographic
+    pixel = fine * max(1, round(resolution(grid) / fine)) if in_metres else fine
     box = onto.boundingbox
     columns, rows = (-(-(side - 0.001) // pixel) for side in (box.right - box.left, box.top - box.bottom))
     system = f"EPSG:{onto.crs.epsg}" if onto.crs is not None and onto.crs.epsg else f"'{onto.crs}'"
