@@ -291,3 +291,17 @@ def test_too_few_bands_in_a_file_are_noticed_before_work(both: Experiment) -> No
     both.set({"series.sensors": [{**few, "source": "no", "bands": ["B4"]}]})
     with pytest.raises(ProductError, match=r"holds int16 values, which 0\.5 is none of; mend `nodata`"):
         open_series(both)
+
+
+def test_a_composite_by_ndvi_knows_bands_by_what_they_are(both: Experiment) -> None:
+    """A band that is called B8 and is none is not taken for near infrared."""
+    bands = {"B4": {"file": "vv"}, "B8": {"file": "vh"}}
+    add_source(both, "named", "s1/{tile}", file="s1a_{tile}_{band}_*_{date}t*.tif", bands=bands, unit="power", nodata=0)
+    greenest = {"method": "composite", "statistic": "max_ndvi"}
+    sensor = {"name": "odd", "source": "named", "bands": ["B4", "B8"], "step_days": 30, "gap_filling": greenest}
+    both.set({"series.sensors": [sensor]})
+    with pytest.raises(ParameterError, match="max_ndvi needs B4, and B8 or B8A"):
+        both.stack  # noqa: B018
+    both.set({"series.sensors": [{**sensor, "gap_filling": None, "indices": ["ndvi"]}]})
+    with pytest.raises(ParameterError, match="needs a band that is like B4"):
+        both.stack  # noqa: B018

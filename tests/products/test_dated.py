@@ -66,6 +66,13 @@ def test_several_bands_in_a_file_are_told_by_their_order(tmp_path: Path) -> None
     assert found.measured()[1].per_unit == 100 and found.measured()[1].unit == "dB"
 
 
+def test_images_without_a_tile_serve_any(tmp_path: Path) -> None:
+    touch(tmp_path, "2018-01-11.tif")
+    found = driver(file="{date}.tif", bands=["VV"], unit="power", nodata=0)
+    assert found.find(tmp_path, None) == []
+    assert [one.tile for name in ("31TCJ", "31TDJ") for one in found.find(tmp_path, name)] == ["31TCJ", "31TDJ"]
+
+
 def test_landsat_as_it_is_delivered(tmp_path: Path) -> None:
     scene = "LC08_L2SP_199030_20180111_20200902_02_T1"
     other = "LC09_L2SP_198030_20180111_20230902_02_T1"

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.features.block import BlockPlace, FeatureBlock, inner
-from toolkit.features.chosen import ChosenFeature
+from toolkit.features.chosen import ChosenFeature, file_of
 from toolkit.features.indices import Index, check_indices, index_of, label_of
 from toolkit.features.parameters import FeatureParams, Representation
 from toolkit.features.raw import keep_day_and_valid, raw_names, write_raw
@@ -34,7 +34,7 @@ from toolkit.features.sensors import (
 )
 from toolkit.ground.bands import SENTINEL2, Band, held_words
 from toolkit.ground.code_files import SourceFile
-from toolkit.ground.errors import ParameterError, did_you_mean
+from toolkit.ground.errors import ParameterError
 from toolkit.ground.raw_rows import RawRow
 from toolkit.series.gaps import count_clear, longest_gap
 from toolkit.series.matrix import PLAIN, MatrixForm
@@ -91,7 +91,8 @@ class FeatureStack:
         measured = measured_by(series, sources or {})
         indices = tuple(index_of(one).on(measured) for one in features.indices) if measured else features.indices
         check_indices(indices, series.bands)
-        check_method(series.gap_filling, series.bands)
+        own = tuple(one.name for one in measured if one.like == one.name)  # what a method knows by its name
+        check_method(series.gap_filling, own if measured else series.bands)
         if features.compatibility == "iota2" and measured:
             raise ParameterError(
                 f"features.compatibility = iota2 is of Sentinel-2, and source {series.source!r} is not; set it to none"
@@ -106,7 +107,7 @@ class FeatureStack:
                 one.name,
                 one.params,
                 SourceFile.read(folder / one.file) if one.file else None,
-                {name: _file_of(source, rasters or {}) for name, source in one.rasters.items()},
+                {name: file_of(source, rasters or {}) for name, source in one.rasters.items()},
             )
             for one in features.external
         )
@@ -389,11 +390,3 @@ class FeatureStack:
             count = len(one.names([day.replace("-", "") for day in self.dates]))
             one.compute(block, inner(features[start : start + count], self.padding))
             start += count
-
-
-def _file_of(source: str, rasters: Mapping[str, str]) -> str:
-    if source not in rasters:
-        raise ParameterError(
-            f"features.external: no file is given for the raster {source!r}{did_you_mean(source, rasters)}"
-        )
-    return rasters[source]

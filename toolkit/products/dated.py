@@ -172,20 +172,20 @@ class DatedRasters(Params):
 
         Args:
             tile: whose images are wanted; where the pattern has no `{tile}`, all are taken for its own. None for all
-                tiles': those of the pattern, or of folders called after one.
+                tiles': those of the pattern, or of folders called after one; other images are of no tile.
 
         Raises:
             ProductError: no file is called so, or two are the same band of an image.
         """
         pattern = NamePattern(self.file, tuple(band.file or name for name, band in self.bands.items()))
         files = list(_files_below(root))
-        images: dict[tuple[Any, ...], list[tuple[Path, Named]]] = {}
-        for path in files:
-            told = pattern.read(path.as_posix())
-            if told is not None and (of := told.tile or tile or tile_in(path.parts)):
-                images.setdefault((told.date, of, told.image, told.wild), []).append((root / path, told))
-        if not images:
+        fitting = [(path, told) for path in files if (told := pattern.read(path.as_posix())) is not None]
+        if not fitting:
             raise ProductError(self._none_found(root, files))
+        images: dict[tuple[Any, ...], list[tuple[Path, Named]]] = {}
+        for path, told in fitting:
+            if of := told.tile or tile or tile_in(path.parts):
+                images.setdefault((told.date, of, told.image, told.wild), []).append((root / path, told))
         masks = _Masks.among(files, root, tile, self.mask, pattern) if self.mask else None
         return [self._product(key, found, masks) for key, found in sorted(images.items(), key=lambda one: one[0])]
 
