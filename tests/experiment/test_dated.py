@@ -238,7 +238,7 @@ def test_an_index_without_its_bands_says_what_to_do(both: Experiment) -> None:
     ):
         both.stack  # noqa: B018
     both.set({"series.sensors": [{**sensor, "indices": ["brightness"]}]})
-    with pytest.raises(ParameterError, match="brightness is of reflectances, and VV is in power"):
+    with pytest.raises(ParameterError, match="brightness is of reflectances x 10000, and VV is power x 10000"):
         both.stack  # noqa: B018
 
 

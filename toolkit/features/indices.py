@@ -77,11 +77,12 @@ class Index:
         """
         formula = self.formula or (parse_formula(self.written) if self.roles else None)
         if formula is None:
-            strange = next((one for one in bands if one.unit != REFLECTANCE), None)
+            usual = (REFLECTANCE, REFLECTANCE_SCALE)
+            strange = next((one for one in bands if (one.unit, one.per_unit) != usual), None)
             if strange is not None:
                 raise ParameterError(
-                    f"features.indices: {self.name} is of reflectances, and {strange.name} is in {strange.unit}; take "
-                    "the index away"
+                    f"features.indices: {self.name} is of reflectances x {REFLECTANCE_SCALE}, and {strange.name} is "
+                    f"{strange.unit} x {strange.per_unit:g}; take the index away"
                 )
             return self
         taken = {name: self._taken(name, bands) for name in formula.bands}
