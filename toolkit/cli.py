@@ -148,6 +148,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "--format", choices=("theia", "sen2cor"), default="theia",
         help="whose products: Theia's, GeoTIFFs (default), or ESA's of Sen2Cor, JPEG 2000",
     )  # fmt: skip
+    parser.add_argument("--radar", action="store_true", help="images as of Sentinel-1 too, and an experiment of both")
     parser.set_defaults(command=_write_demo)
 
 
@@ -368,7 +369,8 @@ def _write_demo(options: argparse.Namespace) -> None:
     if not printer.moving:
         print(f"Writing the demo into {options.folder} ...", flush=True)
     write_demo(
-        options.folder, options.seed, options.size, format=options.format, progress=printer.bar("demo")
+        options.folder, options.seed, options.size,
+        format=options.format, radar=options.radar, progress=printer.bar("demo"),
     )  # fmt: skip
     printer.end()
     tiles = f"four tiles of {options.size} x {options.size} pixels, seed {options.seed}"

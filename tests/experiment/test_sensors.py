@@ -263,7 +263,7 @@ def test_what_cannot_be_is_told_with_the_sensor(experiment: Experiment) -> None:
 
     with pytest.raises(ParameterError, match=r"series\.sensors: two are called second; give one of them another name"):
         experiment.set({"series.sensors": [SECOND, {**SECOND, "name": "Second"}]})
-    with pytest.raises(ParameterError, match=r"series\.sensors, second: .*band 'VV' is not known"):
+    with pytest.raises(ParameterError, match=r"series\.sensors, second\.bands: band 'VV' is not known"):
         told(bands=["VV"])
     with pytest.raises(ParameterError, match=r"series\.sensors, second: .*ndvy"):
         told(indices=["ndvy"])

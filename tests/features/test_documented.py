@@ -10,9 +10,10 @@ import pytest
 
 from tests.features.conftest import ArraySeries
 from toolkit.features.chosen import ChosenFeature
-from toolkit.features.formula import FUNCTIONS, parse_formula
-from toolkit.features.indices import INDICES
+from toolkit.features.formula import FUNCTIONS
+from toolkit.features.indices import INDICES, check_formula
 from toolkit.features.loading import SHIPPED, shipped_function
+from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
@@ -45,6 +46,6 @@ def test_every_index_and_function_is_in_its_table() -> None:
 
 def test_the_refusal_shown_is_the_one_given() -> None:
     with pytest.raises(ParameterError) as caught:
-        parse_formula("my = (B8 - B4) / (B8 + B44)", 4)
+        check_formula("my = (B8 - B4) / (B8 + B44)", BAND_NAMES)
     for line in str(caught.value).splitlines():
         assert f"    {line}\n" in PAGE

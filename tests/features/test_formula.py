@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.features.conftest import ArraySeries
 from toolkit.features.computing import compute_indices
-from toolkit.features.formula import DEEPEST, LONGEST, parse_formula
-from toolkit.features.indices import INDICES, index_of, label_of, scale_of_label
+from toolkit.features.formula import DEEPEST, LONGEST, check_bands_of, parse_formula
+from toolkit.features.indices import INDICES, check_formula, index_of, label_of, scale_of_label
 from toolkit.features.stack import FeatureParams, FeatureStack
 from toolkit.ground.bands import BAND_NAMES
 from toolkit.ground.errors import ParameterError
@@ -106,7 +106,6 @@ def test_a_formula_without_a_value_is_0(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "character", "problem"),
     [
-        ("(B8 - B4) / (B8 + B44)", 19, "'B44' is not a band; did you mean 'B4'?"),
         ("(B8 - B4", 1, "never closed"),
         ("B8 - B4)", 8, "')' is not expected"),
         ("B8 B4", 4, "'B4' is not expected here; an operator"),
@@ -151,6 +150,7 @@ def test_length_and_depth_have_an_end() -> None:
 def test_any_text_is_understood_or_refused_in_words(text: str) -> None:
     try:
         formula = parse_formula(text)
+        check_bands_of(text, BAND_NAMES)
     except ParameterError as error:
         assert "at character" in str(error)
     else:
@@ -231,9 +231,27 @@ def test_date_without_data_has_no_index() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "bands", "message"),
+    [
+        ("mine = (B8 - B44)", BAND_NAMES, r"at character 14, 'B44' is not a band; did you mean 'B4'.*\n    mine = "),
+        ("mine = (B8 - B44)", BAND_NAMES, r"\(B8 - B44\)\n {17}\^"),
+        ("it = 1e2 * sqrt(VV) + max(VH, 2)", ["VH"], "at character 17, 'VV' is not a band; known: VH"),
+        ("vh = VV", ["VH", "VV"], "'vh' has a meaning already"),
+    ],
+)
+def test_what_is_no_band_of_the_source_is_pointed_at(text: str, bands: Sequence[str], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        check_formula(text, bands)
+
+
+def test_a_formula_of_the_bands_of_the_source_is_let_through() -> None:
+    for text in ("it = 4e0 * vh / (VV + VH)", "it = min(VV, VH)", "ndvi"):
+        check_formula(text, ["VH", "VV"])
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mine = (B8 - B44)", r"at character 14, 'B44' is not a band.*\n    mine = \(B8 - B44\)\n {17}\^"),
         ("ndvi = B8", "'ndvi' has a meaning already"),
         ("b8 = B4", "'b8' has a meaning already"),
         ("CIRE = B8", "'CIRE' has a meaning already"),

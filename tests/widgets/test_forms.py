@@ -28,6 +28,7 @@ from toolkit.widgets.inputs import make_input
 from toolkit.widgets.log_number import LogNumber, round_numbers
 from toolkit.widgets.picking import PickTags, PickText
 from toolkit.widgets.rows_input import RowsInput
+from toolkit.widgets.sensor_cards import SensorCards
 from toolkit.widgets.table_input import TableInput
 
 START = ExperimentParams(
@@ -45,10 +46,6 @@ TEXTS: dict[str, tuple[str, Any]] = {
     "prepare.folder": ("elsewhere", Path("elsewhere")),
     "series.source": ("theia", "theia"),
     "series.gap_filling.max_gap_days": ("60", 60),
-    "series.sensors": (
-        "[{name: landsat, source: l8, bands: [B4, B8], step_days: 16}]",
-        (SensorParams(name="landsat", source="l8", bands=("B4", "B8"), step_days=16),),
-    ),
     "series.area": ("1.2, 43.4, 1.4, 43.6", (1.2, 43.4, 1.4, 43.6)),
     "features.external": ("[phenology]", (ExternalParams(name="phenology"),)),
     "ground_truth.source": ("parcels.gpkg", "parcels.gpkg"),
@@ -98,6 +95,9 @@ def other_value(path: str, widget: Any) -> tuple[Any, Any]:
         return TEXTS[path]
     if isinstance(widget, TableInput):
         return (("11", "500"), ("12", "7")), {11: 500, 12: 7}
+    if isinstance(widget, SensorCards):
+        sensor = SensorParams(name="landsat", source="l8", bands=("B4", "B8"), step_days=16)
+        return (("landsat", "l8", ["B4", "B8"], [], [], None, None, "16", ""),), (sensor,)
     if isinstance(widget, RowsInput):
         start, end = date(2018, 3, 1), date(2018, 5, 31)
         return ((start, end, "15"),), (SeasonParams(start=start, end=end, step_days=15),)
@@ -176,7 +176,7 @@ def test_unknown_section_is_refused_with_a_hint(experiment: Experiment) -> None:
         ("learning.network.hidden", "64, 0", "greater than or equal to 1"),
         ("series.tiles", ["31TCJ", "Toulouse"], "write it like 31TCJ"),
         ("series.tiles", [], "at least 1"),
-        ("series.bands", ["B2", "B99"], "B99"),
+        ("series.bands", ["B2", "B-99"], "B-99"),
         ("series.area", "1, 2, 3", "series.area.3 is missing"),
         ("series.start", None, "date"),
         ("catalog", "", "give a path"),

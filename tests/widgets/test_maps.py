@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,20 @@ from odc.geo.geobox import GeoBox
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.ground.bands import SENTINEL2, Band
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import from_bounds
 from toolkit.ground.nomenclature import Nomenclature
+from toolkit.ground.params import build
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.mapping.rasters import map_writer
-from toolkit.webmap.layers import RasterLayer
+from toolkit.products.dated import DatedRasters
+from toolkit.products.product import BandFile, Product
+from toolkit.webmap.layers import Composite, RasterLayer
 from toolkit.webmap.registry import Route
 from toolkit.widgets import ClassMap
 from toolkit.widgets.leaflet import MOST_POLYGONS, polygon_shapes
-from toolkit.widgets.map_content import Content, class_areas, products_by_date
+from toolkit.widgets.map_content import Content, class_areas, image_layers, picture_kinds, products_by_date
 from toolkit.widgets.map_rasters import NOTHING
 from toolkit.widgets.maps import NO_DATE
 
@@ -418,3 +423,26 @@ def test_what_is_read_when_the_map_is_closed_is_not_shown_to_the_server(
     shown.close()
     shown._show(Content.of(experiment))
     assert not server.layers
+
+
+def test_pictures_are_of_the_bands_that_are_like_those_of_sentinel_2() -> None:
+    landsat = build(DatedRasters, {"name": "dated_rasters", "preset": "landsat_c2_l2"}, "").measured()
+    assert list(picture_kinds(SENTINEL2)) == list(picture_kinds(landsat)) == ["True colour", "False colour"]
+    assert picture_kinds(landsat)["False colour"].bands == (("SR_B5",), ("SR_B4",), ("SR_B3",))
+    assert picture_kinds(SENTINEL2)["False colour"].bands[0] == ("B8", "B8A")
+    radar = picture_kinds([Band("VV", unit="dB"), Band("VH", unit="dB")])
+    assert {kind: (one.low, one.high) for kind, one in radar.items()} == {
+        "VV, VH, VV": ((-22.0, -28.0, -22.0), (0.0, -8.0, 0.0))
+    }
+    assert picture_kinds([Band("height", unit="m")]) == {}
+
+
+def test_pictures_of_radar_are_drawn_by_its_numbers(tmp_path: Path) -> None:
+    files = {name: BandFile(tmp_path / f"{name}.tif", 1.0, nodata=0, any_number=True) for name in ("VV", "VH")}
+    product = Product("x", "31TCJ", np.datetime64("2018-01-01"), "", files, {})
+    (picture,) = picture_kinds([Band("VV", unit="power"), Band("VH", unit="power")]).values()
+    (layer,) = image_layers([product], picture)
+    assert [path.stem for path in layer.files] == ["VV", "VH", "VV"]
+    assert layer.style == Composite((0, 0, 0), (0.3, 0.08, 0.3)) and layer.nodata == 0
+    shared = replace(product, bands={**files, "VH": replace(files["VV"], number=2)})
+    assert image_layers([shared], picture) == image_layers([product], None) == ()

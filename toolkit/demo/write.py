@@ -20,6 +20,7 @@ from rasterio.errors import RasterioError
 
 from toolkit.demo.passes import Acquisition
 from toolkit.demo.polygons import make_polygons
+from toolkit.demo.radar import write_radar
 from toolkit.demo.scene import DemoParams, Scene, make_scene
 from toolkit.demo.sen2cor import write_safe
 from toolkit.demo.theia import write_product, write_raster
@@ -38,6 +39,8 @@ Format = Literal["theia", "sen2cor"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 OWN = (*FORMATS, "ground_truth.gpkg", "truth.tif", "data_catalog.yml", "experiment.yml", STAMP)
 """What a demo is made of; anything else in its folder is the user's."""
+OF_RADAR = ("s1", "experiment_s1.yml")
+"""What comes with radar images."""
 SIDE_FILES = ("", ".aux.xml", ".ovr", "-wal", "-shm", "-journal")
 """Endings of what GDAL and SQLite lay beside a file of the demo; they go with it."""
 
@@ -51,6 +54,7 @@ def write_demo(
     dates: int = 38,
     *,
     format: Format = "theia",
+    radar: bool = False,
     progress: Progress = no_progress,
     workers: int | None = None,
 ) -> Path:
@@ -66,6 +70,7 @@ def write_demo(
         size: see `DemoParams`.
         dates: see `DemoParams`.
         format: whose products: `"theia"`, GeoTIFFs; `"sen2cor"`, ESA's SAFE folders of JPEG 2000, in `sen2cor/`.
+        radar: whether images as of Sentinel-1 are written too, `s1/<tile>/`, and `experiment_s1.yml` that uses both.
         progress: called with (products written, products in all).
         workers: threads; default one a core.
 
@@ -79,9 +84,9 @@ def write_demo(
     params = build(DemoParams, {"seed": seed, "size": size, "dates": dates}, "demo")
     if format not in FORMATS:
         raise ParameterError(f"demo: format = {format!r} is not known{did_you_mean(format, FORMATS)}")
-    stamp = {"what": "landcover demo", "version": VERSION, **params.model_dump()}
-    if format != "theia":  # demos of before there was a choice are of Theia
-        stamp["format"] = format
+    # Demos of before there was a choice are of Theia, without radar.
+    chosen = ({"format": format} if format != "theia" else {}) | ({"radar": True} if radar else {})
+    stamp = {"what": "landcover demo", "version": VERSION, **params.model_dump(), **chosen}
     target = Path(folder).resolve()
     if _stands(target, stamp):
         log.info("demo %s is up to date", folder)
@@ -115,6 +120,8 @@ def _write(
     folder: Path, scene: Scene, stamp: dict[str, Any], format: Format, progress: Progress, workers: int | None
 ) -> None:
     _write_products(folder, scene, format, progress, workers or os.cpu_count() or 1)
+    if stamp.get("radar"):
+        write_radar(folder / "s1", scene)
     with _fixed_clock():
         # a layer of any geometry: else every polygon would be written as a multipolygon of one
         make_polygons(scene).to_file(
@@ -122,10 +129,12 @@ def _write(
         )
     colours = Nomenclature.load("oso_23").colour_table()
     write_raster(folder / "truth.tif", scene.class_map, scene.layout.union, colours)
-    (folder / "data_catalog.yml").write_text(CATALOG.replace("FORMAT", format), encoding="utf-8")
-    (folder / "experiment.yml").write_text(
-        EXPERIMENT.format(tiles=", ".join(TILES), seed=stamp["seed"]), encoding="utf-8"
-    )
+    radar, values = stamp.get("radar"), {"tiles": ", ".join(TILES), "seed": stamp["seed"]}
+    catalog = CATALOG.replace("FORMAT", format) + (RADAR_SOURCE if radar else "")
+    (folder / "data_catalog.yml").write_text(catalog, encoding="utf-8")
+    (folder / "experiment.yml").write_text(EXPERIMENT.format(**values), encoding="utf-8")
+    if radar:
+        (folder / "experiment_s1.yml").write_text(RADAR_EXPERIMENT.format(**values), encoding="utf-8")
     (folder / STAMP).write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
 
 
@@ -191,7 +200,7 @@ def _retire(old: Path, folder: Path) -> None:
         old.replace(folder)
         return
     for entry in old.iterdir():
-        if entry.name in {name + end for name in OWN for end in SIDE_FILES}:
+        if entry.name in {name + end for name in (*OWN, *OF_RADAR) for end in SIDE_FILES}:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         elif not (folder / entry.name).exists():
             entry.replace(folder / entry.name)
@@ -256,4 +265,41 @@ ground_truth: {{source: demo_polygons, class_field: code, nomenclature: oso_23}}
 split: {{train_ratio: 0.75}}
 sampling: {{sampler: periodic, max_per_class: 3000}}
 learning: {{network: {{name: mlp}}, epochs: 15, batch_size: 512, learning_rate: 1.0e-3, select_by: f_score}}
+"""
+
+RADAR_SOURCE = f"""
+s1_demo:
+  data_type: RasterDataset
+  uri: s1/{{tile}}
+  driver: {{name: dated_rasters, preset: sentinel1_power}}
+  metadata:
+    category: Sentinel-1 backscatter, linear power (simulated)
+    license: CC0-1.0
+    reference: simulated by toolkit.demo, see docs/demo.md
+    crs: {EPSG}
+"""
+
+RADAR_EXPERIMENT = """\
+# The demo by Sentinel-2 and Sentinel-1 together: `landcover run experiment_s1.yml`.
+name: demo_s1
+catalog: data_catalog.yml
+seed: {seed}
+series:
+  source: s2_demo
+  tiles: [{tiles}]
+  start: 2018-01-01
+  end: 2018-12-27
+  step_days: 10
+  sensors:
+    # Twelve days from pass to pass. The logarithm is what networks take best: 10 log(x) / log(10) are decibels.
+    - name: s1
+      source: s1_demo
+      bands: [VV, VH]
+      indices: ["VVdB = 4.343 * log(VV)", "VHdB = 4.343 * log(VH)", "RVI = 4 * VH / (VV + VH)"]
+      step_days: 12
+features: {{indices: [ndvi, ndwi, brightness]}}
+ground_truth: {{source: demo_polygons, class_field: code, nomenclature: oso_23}}
+split: {{train_ratio: 0.75}}
+sampling: {{sampler: periodic, max_per_class: 3000}}
+learning: {{network: {{name: ltae}}, epochs: 15, batch_size: 512, learning_rate: 1.0e-3, select_by: f_score}}
 """

@@ -138,7 +138,7 @@ def _look_at(
 ) -> list[tuple[float, float, str]]:
     """Data share and clear share of each product, and in words why they cannot be known."""
     # The coarsest band says where something was measured as well as any, and is the quickest to read.
-    band = max(params.bands, key=lambda name: BANDS[name].resolution)
+    band = max(params.bands, key=lambda name: BANDS[name].resolution if name in BANDS else 0)
 
     def one(product: Product) -> tuple[float, float, str]:
         try:
@@ -174,10 +174,10 @@ def _key(product: Product, band: str, area: Area) -> tuple[object, ...]:
 def _measure(product: Product, band: str, area: Area) -> Shares:
     """Share of the pixels that were measured, and the share of these that are clear."""
     file = product.bands[band]
-    values = read_thinned(file.path, THINNED, area)
+    values = read_thinned(file.path, THINNED, area, number=file.number)
     if not values.size:
         return 0.0, np.nan
-    measured, clear = values != file.nodata, np.ones(values.shape, dtype=bool)
+    measured, clear = file.is_measured(values), np.ones(values.shape, dtype=bool)
     for name, mask in product.masks.items():
         usable = mask.is_clear(read_thinned(mask.path, THINNED, area, like=values.shape, codes=True))
         if name.startswith(SWATH):

@@ -24,10 +24,12 @@ from toolkit.experiment.saving import (
     text_at,
     whole_yaml,
 )
+from toolkit.experiment.sources import check_bands, known_catalog, source_bands
 from toolkit.features.stack import FeatureStack
+from toolkit.ground.bands import SENTINEL2, Band
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.documents import read_yaml
-from toolkit.ground.errors import ParameterError, did_you_mean
+from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.params import build, differences, keep_what_fits, models_of
 from toolkit.ground.writing import write_text
@@ -188,7 +190,9 @@ class Experiment:
             choice = self._choice(path)
             if choice is not None:
                 keep_what_fits(node, choice, before=self.get(path.rpartition(".")[0]))
-        self._change(build(ExperimentParams, content, str(self.path)), self.path)
+        params = build(ExperimentParams, content, str(self.path))
+        check_bands(params, self.path.parent, str(self.path))
+        self._change(params, self.path)
 
     def _choice(self, path: str) -> FieldInfo | None:
         """The section whose model this parameter chooses; None for any other parameter.
@@ -253,6 +257,14 @@ class Experiment:
         return Catalog.load(self.path.parent / self._params.catalog)
 
     @property
+    def bands(self) -> tuple[Band, ...]:
+        """The bands that the first sensor's source may have; those of Sentinel-2 where the catalog does not tell."""
+        try:
+            return known_catalog(self.path.parent / self._params.catalog).bands(self._params.series.source)
+        except CatalogError:
+            return SENTINEL2
+
+    @property
     def nomenclature(self) -> Nomenclature:
         """The classes of the ground truth, or of the saved model where there is none."""
         card = None if self._params.ground_truth.source else self.model_card
@@ -281,12 +293,13 @@ class Experiment:
 
         Raises:
             ParameterError: an index needs a band that the series has not, or a file is absent.
-            CatalogError: a raster for a feature is not in the catalog, or absent.
+            CatalogError: a raster for a feature is not in the catalog, or absent; or a source with bands of its own is.
         """
         params = self._params
         asked = {source for one in params.features.external for source in one.rasters.values()}
         rasters = {source: self.data.layer(source, params.series.tiles) for source in asked}
-        return FeatureStack.of(params.series, params.features, self.path.parent, rasters)
+        sources = source_bands(params, self.path.parent)
+        return FeatureStack.of(params.series, params.features, self.path.parent, rasters, sources)
 
     @property
     def learning_with_code(self) -> LearningParams:
@@ -359,7 +372,9 @@ class Experiment:
 def _read(path: Path) -> FileContent:
     hint = "`landcover demo FOLDER` writes one to start from"
     content = read_yaml(path, ParameterError, "experiment file", hint)
-    return FileContent(text_at(path) or "", build(ExperimentParams, content, str(path)))
+    params = build(ExperimentParams, content, str(path))
+    check_bands(params, path.parent, str(path))
+    return FileContent(text_at(path) or "", params)
 
 
 def _beside(experiment: Path, name: str) -> str | Path:

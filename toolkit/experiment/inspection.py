@@ -28,7 +28,7 @@ from toolkit.features.block import inner
 from toolkit.features.computing import compute_indices
 from toolkit.features.reading import TileFeatures
 from toolkit.features.stack import FeatureStack
-from toolkit.ground.bands import NODATA
+from toolkit.ground.bands import NODATA, SENTINEL2
 from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, ProductError
 from toolkit.ground.grid import Block
 from toolkit.ground_truth.polygons import GroundTruth
@@ -310,6 +310,7 @@ def _pixel_series(
         method=stack.gap_filling.method,
         longest_gap=int(stack.longest_gap(validity, series.dates)[0, 0]),
         seasons=stack.seasons,
+        measured_by=stack.measured or SENTINEL2,
         others={name: fill(one) for name, one in stacks.items()},
     )
 

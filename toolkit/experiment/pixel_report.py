@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from toolkit.features.indices import scale_of_label
-from toolkit.ground.bands import BANDS
+from toolkit.ground.bands import SENTINEL2, Band
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.series.curve import DASHES, Curve
 from toolkit.series.methods import METHODS
@@ -62,7 +62,8 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class PixelSeries:
-    """The time series of the pixel as the toolkit sees it: reflectances (and brightness) x 10000, indices x 1000."""
+    """The time series of the pixel as the toolkit sees it: reflectances (and brightness) x 10000, indices x 1000, and
+    another unit x what `measured_by` says."""
 
     bands: tuple[str, ...]
     dates: np.ndarray
@@ -83,6 +84,8 @@ class PixelSeries:
     """Number of days of each season, between which the line is broken; empty for one whole period."""
     method: str = "linear"
     """The method by which they are filled."""
+    measured_by: tuple[Band, ...] = SENTINEL2
+    """What the bands of the source are."""
     others: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     """The same by further methods, to compare: method -> name -> float32 of shape (day,)."""
 
@@ -106,20 +109,25 @@ class PixelSeries:
         found, points = [first], (self.dates[:0], first.values[:0], self.validity[:0])
         for method, filled in self.others.items():
             said = f"{label} · {method}" if label else method
-            line = self._line(filled[name] / scale_of(name))
+            line = self._line(filled[name] / self.scale_of(name))
             found.append(Curve(said, *points, *line, colour, DASHES[METHODS.index(method)]))
         return found
 
     def curve(self, name: str, label: str = "", colour: str | None = None) -> Curve:
-        """An index or a band as it is drawn: reflectance from 0 to 1, NDVI from -1 to 1.
+        """An index or a band as it is drawn: reflectance from 0 to 1, NDVI from -1 to 1, decibels as such.
 
         Args:
             name: one of `names`.
             label: name of the curve; default the index's or band's.
         """
-        scale = scale_of(name)
+        scale = self.scale_of(name)
         line = self._line(self.filled[name] / scale)
         return Curve(label or name, self.dates, self.measured[name] / scale, self.validity, *line, colour)
+
+    def scale_of(self, name: str) -> float:
+        """What an index or a band is multiplied by."""
+        band = next((one for one in self.measured_by if one.name == name), None)
+        return scale_of_label(name) if band is None else band.per_unit
 
     def _line(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Days and values of a line: broken between seasons, and nowhere where there is no clear date."""
@@ -209,7 +217,7 @@ class PixelReport:
         place = {"longitude": self.place.longitude, "latitude": self.place.latitude, "tile": self.place.tile}
         clear = pd.array(series.validity.astype(int) if measured else [None] * len(days), dtype="Int8")
         values = series.measured if measured else series.filled
-        columns = {name: values[name] / scale_of(name) for name in series.names}
+        columns = {name: values[name] / series.scale_of(name) for name in series.names}
         if not measured and not series.clear_dates:
             columns = {name: np.full(len(days), np.nan) for name in columns}
         rounded = {name: values.astype(np.float64).round(5) for name, values in columns.items()}
@@ -251,11 +259,7 @@ class PixelReport:
         return f"<p>{place} · {escape(self.words)}</p>{table}{notes}"
 
 
-def scale_of(name: str) -> float:
-    """What an index or a band is multiplied by in `PixelSeries`."""
-    return scale_of_label(name)
-
-
-def meaning_of(name: str) -> str:
+def meaning_of(name: str, bands: Iterable[Band]) -> str:
     """A heading for an index or a band: `NDVI`, `B8 near infrared, reflectance`."""
-    return f"{name} {BANDS[name].meaning}, reflectance" if name in BANDS else name
+    band = next((one for one in bands if one.name == name), None)
+    return name if band is None else f"{band.words}, {band.unit}"

@@ -136,3 +136,16 @@ class ChosenFeature:
 
     def __str__(self) -> str:
         return f"{self.name} of {Path(self.source.path).name}" if self.source else self.name
+
+
+def file_of(source: str, rasters: Mapping[str, str]) -> str:
+    """The file of a raster, by its source in the data catalog.
+
+    Raises:
+        ParameterError: none is given.
+    """
+    if source not in rasters:
+        raise ParameterError(
+            f"features.external: no file is given for the raster {source!r}{did_you_mean(source, rasters)}"
+        )
+    return rasters[source]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.features.computing import compute_indices
-from toolkit.features.indices import INDICES, band_of
+from toolkit.features.indices import Index, band_of, index_of
 from toolkit.ground.bands import NODATA
 from toolkit.series.gapfill import fill_gaps
 from toolkit.series.timeline import in_years_of_365_days
@@ -31,14 +31,14 @@ def fill_as_iota2(
     fill_gaps(values, validity, days, output_days, out, whole=True)
 
 
-def indices_as_iota2(series: np.ndarray, bands: Sequence[str], names: Sequence[str], out: np.ndarray) -> None:
+def indices_as_iota2(series: np.ndarray, bands: Sequence[str], names: Sequence[str | Index], out: np.ndarray) -> None:
     """As `compute_indices`, cut to whole numbers.
 
     Args:
         series: (date, band, pixel) float32, whole numbers.
         out: (index, date, pixel) float32 to write into.
     """
-    others = [name for name in names if name not in ("ndvi", "ndwi", "brightness")]
+    others = [name for name in names if index_of(name).formula]
     if others:
         rest = compute_indices(series, bands, others)
         truncate_to_int16(rest)
@@ -51,7 +51,7 @@ def indices_as_iota2(series: np.ndarray, bands: Sequence[str], names: Sequence[s
             elif name == "brightness":
                 target[d] = _cut(np.sqrt((exact * exact).sum(axis=0)), missing)
             else:
-                plus, minus = (exact[band_of(role, bands)] for role in INDICES[name].roles)
+                plus, minus = (exact[band_of(role, bands)] for role in index_of(name).roles)
                 total = plus + minus
                 quotient = np.divide(1000 * (plus - minus), total, out=np.zeros_like(total), where=total != 0)
                 target[d] = _cut(quotient, missing)

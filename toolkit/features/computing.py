@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
+from toolkit.features.indices import Index
 from toolkit.features.programs import program_of
 from toolkit.ground.bands import NODATA
 from toolkit.series.arithmetic import DIFFERENCE_LEAST, DIFFERENCE_SCALE, RUN, Program, run_steps
@@ -18,7 +19,7 @@ from toolkit.series.matrix import PLAIN, rounded_bits
 
 
 def compute_indices(
-    series: np.ndarray, bands: Sequence[str], names: Sequence[str], out: np.ndarray | None = None
+    series: np.ndarray, bands: Sequence[str], names: Sequence[str | Index], out: np.ndarray | None = None
 ) -> np.ndarray:
     """Indices of every date.
 

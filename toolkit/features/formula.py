@@ -1,12 +1,14 @@
 """Formulas of spectral indices, as text: `(B8 - B4) / (B8 + B4 + 0.5)`.
 
-They know the bands, numbers, `+ - * / **`, parentheses, and the functions below; nothing of a formula is run as Python.
-A formula becomes steps that take their values from a stack, and in `programs` a program of `series.arithmetic`.
+They know bands, numbers, `+ - * / **`, parentheses, and the functions below; nothing of a formula is run as Python.
+Which bands there are is the source's to say (`check_bands_of`). A formula becomes steps that take their values from a
+stack, and in `programs` a program of `series.arithmetic`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from toolkit.ground.bands import BAND_NAMES
@@ -37,6 +39,8 @@ TWO = frozenset({*SUMS.values(), *PRODUCTS.values(), Code.POWER, Code.MIN, Code.
 TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z]\w*)|(?P<sign>\*\*|[-+*/(),]))"
 )
+BAND = re.compile(r"(?<![\w.])[A-Za-z]\w*+(?!\s*\()")
+"""A name that is no function's."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,10 @@ class Formula:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Bands that it needs, in their order."""
-        used = {step.band for step in self.steps}
-        return tuple(band for band in BAND_NAMES if band in used)
+        """Bands that it needs: those of Sentinel-2 in their order, then others as they come."""
+        used = dict.fromkeys(step.band for step in self.steps if step.code is Code.BAND)
+        known = [band for band in BAND_NAMES if band in used]
+        return (*known, *(band for band in used if band not in known))
 
     @property
     def depth(self) -> int:
@@ -92,6 +97,42 @@ def parse_formula(text: str, start: int = 0) -> Formula:
     if formula.depth > DEEPEST:
         raise reader.refusal(f"more than {DEEPEST} values wait for others; write it with fewer parentheses", start)
     return formula
+
+
+def check_bands_of(text: str, bands: Collection[str], start: int = 0) -> None:
+    """Refuse a formula that names what is no band.
+
+    Args:
+        text, start: as of `parse_formula`, which understood it.
+        bands: what may be named; capitals make no difference.
+
+    Raises:
+        ParameterError: the message points at the first.
+    """
+    known = {band.lower() for band in bands}
+    for match in BAND.finditer(text, start):
+        if match[0].lower() not in known:
+            raise pointed(text, match.start(), f"{match[0]!r} is not a band{did_you_mean(match[0], bands)}")
+
+
+def with_bands(formula: Formula, bands: Mapping[str, tuple[str, float]]) -> Formula:
+    """A formula of other bands.
+
+    Args:
+        bands: name of each band of the formula -> the band to take, and what its reflectance from 0 to 1 would have to
+            be multiplied by to be in its unit.
+    """
+
+    def taken(step: Step) -> list[Step]:
+        if step.code is not Code.BAND:
+            return [step]
+        name, factor = bands[step.band]
+        unit = [] if factor == 1 else [Step(Code.NUMBER, number=factor), Step(Code.MULTIPLY)]
+        return [Step(Code.BAND, band=name), *unit]
+
+    names = {band.lower(): name for band, (name, _) in bands.items()}
+    text = BAND.sub(lambda match: names[match[0].lower()], formula.text)
+    return Formula(text, tuple(new for step in formula.steps for new in taken(step)))
 
 
 def pointed(text: str, position: int, problem: str) -> ParameterError:
@@ -181,10 +222,10 @@ class _Reader:
             self._close(place)
         elif (self.kind, self.token) == ("sign", "("):
             self._call(token, place, depth)
-        elif token.upper() in BAND_NAMES:
-            self.steps.append(Step(Code.BAND, band=token.upper()))
+        elif token in FUNCTIONS:
+            raise self.refusal(f"{token!r} is not a band; its values stand in parentheses after it", place)
         else:
-            raise self.refusal(f"{token!r} is not a band{did_you_mean(token.upper(), BAND_NAMES)}", place)
+            self.steps.append(Step(Code.BAND, band=token.upper() if token.upper() in BAND_NAMES else token))
 
     def _call(self, name: str, place: int, depth: int) -> None:
         if name not in FUNCTIONS:

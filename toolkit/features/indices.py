@@ -10,6 +10,9 @@ NIR is B8, or B8A where a series has no B8; red is B4; SWIR is B11.
 
 All others are formulas of reflectances from 0 to 1, as papers write them, and are stored x 1000: those of
 `indices.csv`, and a person's own, `my_index = (B8 - B4) / (B8 + B4 + 0.5)`. Where a formula has no value it is 0.
+
+Of another sensor a named index takes the bands that are like those of Sentinel-2 (`Index.on`); a formula of one's own
+names that sensor's bands, in their own units: reflectance, linear power, decibels.
 """
 
 from __future__ import annotations
@@ -17,12 +20,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 
-from toolkit.features.formula import Formula, parse_formula, pointed
-from toolkit.ground.bands import BAND_NAMES, REFLECTANCE_SCALE
+from toolkit.features.formula import Formula, check_bands_of, parse_formula, pointed, with_bands
+from toolkit.ground.bands import BAND_NAMES, REFLECTANCE, REFLECTANCE_SCALE, STAND_IN, Band, band_like
 from toolkit.ground.errors import ParameterError, did_you_mean
 
 INDEX_SCALE = 1000
@@ -65,6 +68,47 @@ class Index:
                     "add the band, or take the index away"
                 )
 
+    def on(self, bands: Sequence[Band]) -> Index:
+        """The same index of the bands of another sensor.
+
+        Raises:
+            ParameterError: it needs a band that none of these is or is like; or it is the brightness, and they are not
+                reflectances.
+        """
+        formula = self.formula or (parse_formula(self.written) if self.roles else None)
+        if formula is None:
+            usual = (REFLECTANCE, REFLECTANCE_SCALE)
+            strange = next((one for one in bands if (one.unit, one.per_unit) != usual), None)
+            if strange is not None:
+                raise ParameterError(
+                    f"features.indices: {self.name} is of reflectances x {REFLECTANCE_SCALE}, and {strange.name} is "
+                    f"{strange.unit} x {strange.per_unit:g}; take the index away"
+                )
+            return self
+        taken = {name: self._taken(name, bands) for name in formula.bands}
+        units = {name: (one.name, REFLECTANCE_SCALE / one.per_unit) for name, one in taken.items()}
+        formula = with_bands(formula, units)
+        return replace(self, written=formula.text, roles=(), formula=formula)
+
+    def _taken(self, name: str, bands: Sequence[Band]) -> Band:
+        """The band that is meant by a name in the formula."""
+        if INDICES.get(self.name) is self:
+            found, wanted = band_like(name, bands), " or ".join(filter(None, (name, STAND_IN.get(name))))
+            if found is None:
+                raise ParameterError(
+                    f"features.indices: {self.name} needs a band that is like {wanted} of Sentinel-2, and none of "
+                    f"series.bands = {', '.join(one.name for one in bands)} is; take the index away, add the band, or "
+                    f"say which is, `like: {name}`, in the data catalog"
+                )
+            return found
+        for one in bands:
+            if one.name.lower() == name.lower():
+                return one
+        raise ParameterError(
+            f"features.indices: {self.name} needs {name}, which is not in series.bands = "
+            f"{', '.join(one.name for one in bands)}; add the band, or take the index away"
+        )
+
 
 def _published() -> Iterator[Index]:
     """iota2's indices, then those of the list that ships with the toolkit."""
@@ -94,12 +138,14 @@ _BY_LABEL = {one.label: one for one in INDICES.values()}
 
 
 @lru_cache(maxsize=1000)
-def index_of(text: str) -> Index:
-    """The index that an experiment names, or that it defines by `name = formula`.
+def index_of(text: str | Index) -> Index:
+    """The index that an experiment names, or that it defines by `name = formula`; or one that was understood before.
 
     Raises:
         ParameterError: it is not known, or the formula is none; the message points at the character.
     """
+    if isinstance(text, Index):
+        return text
     name, is_formula, _ = text.partition("=")
     if not is_formula:
         key = text.strip().lower()
@@ -119,7 +165,26 @@ def index_of(text: str) -> Index:
     return Index(name, name, formula.text, "your own", formula=formula)
 
 
-def label_of(text: str) -> str:
+def check_formula(text: str, bands: Sequence[str]) -> None:
+    """Refuse an index of one's own that names what is no band of a source, or is called like one.
+
+    Args:
+        text: as an experiment names or defines it.
+        bands: all bands of the source.
+
+    Raises:
+        ParameterError: the message points at the character.
+    """
+    name, is_formula, _ = text.partition("=")
+    if not is_formula:
+        return
+    if name.strip().lower() in {band.lower() for band in bands}:
+        place = len(name) - len(name.lstrip())
+        raise pointed(text, place, f"{name.strip()!r} has a meaning already; choose another name")
+    check_bands_of(text, bands, text.index("=") + 1)
+
+
+def label_of(text: str | Index) -> str:
     """How the features of an index begin, by what an experiment calls it."""
     return index_of(text).label
 
@@ -131,7 +196,7 @@ def scale_of_label(label: str) -> int:
     return _BY_LABEL[label].scale if label in _BY_LABEL else INDEX_SCALE
 
 
-def check_indices(names: Sequence[str], bands: Sequence[str]) -> None:
+def check_indices(names: Sequence[str | Index], bands: Sequence[str]) -> None:
     """Refuse an index that is not known, or whose bands are absent.
 
     Raises:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from toolkit.features.formula import TWO, Formula
-from toolkit.features.indices import band_of, check_indices, index_of
+from toolkit.features.indices import Index, band_of, check_indices, index_of
 from toolkit.series.arithmetic import Code, Program
 
 
-def program_of(names: Sequence[str], bands: Sequence[str]) -> Program:
+def program_of(names: Sequence[str | Index], bands: Sequence[str]) -> Program:
     """The program of these indices, in their order.
 
     Args:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from toolkit.features.computing import compute_indices
-from toolkit.features.indices import label_of
+from toolkit.features.indices import Index, label_of
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.raw_rows import DAY, EACH_DATE, VALID
 
 
-def raw_names(bands: Sequence[str], indices: Sequence[str]) -> tuple[str, ...]:
+def raw_names(bands: Sequence[str], indices: Sequence[str | Index]) -> tuple[str, ...]:
     """Names of the columns of a date: `B2_*`, …, `NDVI_*`, …, `day_*`, `valid_*`."""
     channels = [*bands, *map(label_of, indices)]
     return (*(f"{channel}{EACH_DATE}" for channel in channels), DAY, VALID)
@@ -39,7 +39,7 @@ def write_raw(
     validity: np.ndarray,
     days: np.ndarray,
     bands: Sequence[str],
-    indices: Sequence[str],
+    indices: Sequence[str | Index],
     out: np.ndarray,
 ) -> None:
     """Write the features of each date; bands and indices are 0 where the date is not valid.

@@ -13,7 +13,7 @@ import numpy as np
 
 from toolkit.features.compatibility import fill_as_iota2, indices_as_iota2
 from toolkit.features.computing import write_rows
-from toolkit.features.indices import index_of
+from toolkit.features.indices import Index, index_of
 from toolkit.features.programs import program_of
 from toolkit.series.arithmetic import Program
 from toolkit.series.flat_series import flat_validity, numbered_days
@@ -33,7 +33,7 @@ class RegularFeatures:
     bands: tuple[str, ...]
     days: np.ndarray
     """Of the regular grid, datetime64[D] of shape (date,)."""
-    indices: tuple[str, ...]
+    indices: tuple[str | Index, ...]
     gap_filling: GapFilling
     seasons: tuple[int, ...] = ()
     """Number of days of each season; empty for one whole period."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from toolkit.features.parameters import FeatureParams
+from toolkit.ground.bands import SENTINEL2, Band, bands_named
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import build
 from toolkit.ground.sensor_names import named_of
@@ -13,6 +14,7 @@ from toolkit.series.sensors import SensorParams
 
 if TYPE_CHECKING:
     from toolkit.features.stack import FeatureStack
+    from toolkit.series.timeseries import SeriesParams
 
 Others = tuple[tuple[str, "FeatureStack"], ...]
 """Name of each further sensor, and what is made of its series."""
@@ -39,6 +41,20 @@ def check_with_sensors(features: FeatureParams, sensors: Sequence[SensorParams])
         raise ParameterError(
             "features.compatibility = iota2 gives the numbers of one sensor; empty series.sensors, or set it to none"
         )
+
+
+def measured_by(series: SeriesParams, sources: Mapping[str, Sequence[Band]]) -> tuple[Band, ...]:
+    """What the bands of a series are; empty where its source is one of Sentinel-2.
+
+    Args:
+        sources: source in the data catalog -> its bands; those of Sentinel-2 where it is not there.
+
+    Raises:
+        ParameterError: a band is not of the source.
+    """
+    offered = tuple(sources.get(series.source, SENTINEL2))
+    found = bands_named(series.bands, offered, series.source, "series.bands")
+    return () if offered == SENTINEL2 else found
 
 
 def names_beside(others: Others) -> tuple[str, ...]:

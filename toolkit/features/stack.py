@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,16 +18,23 @@ from typing import Any
 import numpy as np
 
 from toolkit.features.block import BlockPlace, FeatureBlock, inner
-from toolkit.features.chosen import ChosenFeature
-from toolkit.features.indices import check_indices, index_of, label_of
+from toolkit.features.chosen import ChosenFeature, file_of
+from toolkit.features.indices import Index, check_indices, index_of, label_of
 from toolkit.features.parameters import FeatureParams, Representation
 from toolkit.features.raw import keep_day_and_valid, raw_names, write_raw
 from toolkit.features.regular import RegularFeatures
 from toolkit.features.selection import select_features
-from toolkit.features.sensors import Others, check_with_sensors, definitions_beside, features_of, names_beside
-from toolkit.ground.bands import REFLECTANCE_SCALE
+from toolkit.features.sensors import (
+    Others,
+    check_with_sensors,
+    definitions_beside,
+    features_of,
+    measured_by,
+    names_beside,
+)
+from toolkit.ground.bands import SENTINEL2, Band, held_words
 from toolkit.ground.code_files import SourceFile
-from toolkit.ground.errors import ParameterError, did_you_mean
+from toolkit.ground.errors import ParameterError
 from toolkit.ground.raw_rows import RawRow
 from toolkit.series.gaps import count_clear, longest_gap
 from toolkit.series.matrix import PLAIN, MatrixForm
@@ -44,7 +51,8 @@ class FeatureStack:
     bands: tuple[str, ...]
     dates: tuple[str, ...]
     """Days of the regular grid, ISO format."""
-    indices: tuple[str, ...] = ()
+    indices: tuple[str | Index, ...] = ()
+    """As an experiment names or defines them; those of another sensor than Sentinel-2 on its own bands."""
     compatibility: str = "none"
     external: tuple[ChosenFeature, ...] = ()
     select: tuple[str, ...] = ()
@@ -53,6 +61,8 @@ class FeatureStack:
     representation: Representation = "gap_filled"
     seasons: tuple[int, ...] = ()
     """Number of days of each season; empty for one whole period."""
+    measured: tuple[Band, ...] = ()
+    """What the bands are; empty for those of Sentinel-2 in reflectance x 10000."""
     others: Others = ()
     """Further sensors, and what is made of them; everything but names, sizes and definitions is of the first alone."""
 
@@ -63,20 +73,30 @@ class FeatureStack:
         features: FeatureParams,
         folder: Path = Path(),
         rasters: Mapping[str, str] | None = None,
+        sources: Mapping[str, Sequence[Band]] | None = None,
     ) -> FeatureStack:
         """The stack that an experiment describes. Files of external features are read, but not yet imported.
 
         Args:
             folder: of the experiment file, which the files of external features are relative to.
             rasters: source in the data catalog -> file, which may hold `{tile}`, for those that features name.
+            sources: source of images in the data catalog -> its bands; those of Sentinel-2 where it is not there.
 
         Raises:
-            ParameterError: an index or the gap-filling needs a band that the series does not have, the gaps are not
-                filled as iota2 does where that is asked for, a file is absent, or a raster is not among `rasters`.
+            ParameterError: a band is not of the source, an index or the gap-filling needs a band that the series does
+                not have, the gaps are not filled as iota2 does where that is asked for, a file is absent, or a raster
+                is not among `rasters`.
         """
         check_with_sensors(features, series.sensors)
-        check_indices(features.indices, series.bands)
-        check_method(series.gap_filling, series.bands)
+        measured = measured_by(series, sources or {})
+        indices = tuple(index_of(one).on(measured) for one in features.indices) if measured else features.indices
+        check_indices(indices, series.bands)
+        own = tuple(one.name for one in measured if one.like == one.name)  # what a method knows by its name
+        check_method(series.gap_filling, own if measured else series.bands)
+        if features.compatibility == "iota2" and measured:
+            raise ParameterError(
+                f"features.compatibility = iota2 is of Sentinel-2, and source {series.source!r} is not; set it to none"
+            )
         if features.compatibility == "iota2" and series.gap_filling != LINEAR:
             raise ParameterError(
                 "features.compatibility = iota2 needs series.gap_filling = {method: linear} without max_gap_days, not "
@@ -87,7 +107,7 @@ class FeatureStack:
                 one.name,
                 one.params,
                 SourceFile.read(folder / one.file) if one.file else None,
-                {name: _file_of(source, rasters or {}) for name, source in one.rasters.items()},
+                {name: file_of(source, rasters or {}) for name, source in one.rasters.items()},
             )
             for one in features.external
         )
@@ -95,21 +115,24 @@ class FeatureStack:
         return cls(
             series.bands,
             days,
-            features.indices,
+            indices,
             features.compatibility,
             external,
             features.select,
             series.gap_filling,
             features.representation,
             tuple(len(days_of([one])) for one in series.periods) if series.seasons else (),
-            tuple((one.name, cls._of_sensor(one, series)) for one in series.sensors),
+            measured,
+            tuple((one.name, cls._of_sensor(one, series, sources)) for one in series.sensors),
         )
 
     @classmethod
-    def _of_sensor(cls, sensor: SensorParams, series: SeriesParams) -> FeatureStack:
+    def _of_sensor(
+        cls, sensor: SensorParams, series: SeriesParams, sources: Mapping[str, Sequence[Band]] | None
+    ) -> FeatureStack:
         own, wanted = series_of(sensor, series), features_of(sensor)
         try:
-            return cls.of(own, wanted)
+            return cls.of(own, wanted, sources=sources)
         except ParameterError as error:
             raise ParameterError(f"{sensor.place}: {error}") from None
 
@@ -224,9 +247,10 @@ class FeatureStack:
         whole = ", cut to whole numbers" if self.compatibility == "iota2" else ""
         way = "" if self.gap_filling == LINEAR else f" ({self.gap_filling})"
         way += f" in seasons of {', '.join(map(str, self.seasons))} days" if self.seasons else ""
-        found = {"series": f"gap-filled{way} reflectance x {REFLECTANCE_SCALE}{whole}"}
+        held = held_words(self.measured or SENTINEL2)
+        found = {"series": f"gap-filled{way} {held}{whole}"}
         if self.raw:
-            found["series"] = f"reflectance x {REFLECTANCE_SCALE} of each date as it was acquired, 0 where not valid"
+            found["series"] = f"{held} of each date as it was acquired, 0 where not valid"
             found["series"] += f"; external features of the gap-filled{way} one" if self.external else ""
         kept, days = set(self.names), [day.replace("-", "") for day in self.dates]
         for index in map(index_of, self.indices):
@@ -366,11 +390,3 @@ class FeatureStack:
             count = len(one.names([day.replace("-", "") for day in self.dates]))
             one.compute(block, inner(features[start : start + count], self.padding))
             start += count
-
-
-def _file_of(source: str, rasters: Mapping[str, str]) -> str:
-    if source not in rasters:
-        raise ParameterError(
-            f"features.external: no file is given for the raster {source!r}{did_you_mean(source, rasters)}"
-        )
-    return rasters[source]

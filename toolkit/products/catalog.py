@@ -22,10 +22,12 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from toolkit.ground.bands import SENTINEL2, Band
 from toolkit.ground.documents import read_yaml
-from toolkit.ground.errors import CatalogError, ParameterError, did_you_mean
+from toolkit.ground.errors import CatalogError, ParameterError, ProductError, did_you_mean
 from toolkit.ground.grid import tile_name
 from toolkit.ground.params import Params, build, param
+from toolkit.products.dated import DatedRasters
 from toolkit.products.drivers import IMAGE_DRIVERS, ImageDriver
 from toolkit.products.product import Product
 
@@ -133,13 +135,13 @@ class Catalog:
         source = self._source(name, RasterSource)
         tile = tile_name(tile)
         root = self._locate(source.uri.replace(TILE, tile), name)
-        return [one for one in source.driver.find(root, tile) if one.tile == tile]
+        return [one for one in self._found(source, root, tile, name) if one.tile == tile]
 
     def tiles(self, name: str) -> list[str]:
         """The tiles that a source of images has products of, sorted."""
         source = self._source(name, RasterSource)
         root = self._locate(source.uri.split(TILE, 1)[0], name)
-        return sorted({product.tile for product in source.driver.find(root, None)})
+        return sorted({product.tile for product in self._found(source, root, None, name)})
 
     def reading(self, name: str) -> dict[str, Any]:
         """What the driver of a source of images is told that is not usual, such as `scl`: values depend on it.
@@ -149,6 +151,15 @@ class Catalog:
         """
         driver = self._source(name, RasterSource).driver
         return driver.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+
+    def bands(self, name: str) -> tuple[Band, ...]:
+        """The bands that a source of images may have, in their order; those of Sentinel-2 unless it says others.
+
+        Raises:
+            CatalogError: no such source.
+        """
+        driver = self._source(name, RasterSource).driver
+        return driver.measured() if isinstance(driver, DatedRasters) else SENTINEL2
 
     def layer(self, name: str, tiles: Sequence[str]) -> str:
         """The file of a raster for features, which may hold `{tile}`.
@@ -172,6 +183,12 @@ class Catalog:
         """
         source = self._source(name, VectorSource)
         return self._locate(source.uri, name)
+
+    def _found(self, source: RasterSource, root: Path, tile: str | None, name: str) -> list[Product]:
+        try:
+            return source.driver.find(root, tile)
+        except ProductError as error:
+            raise ProductError(f"source {name!r} of {self.path}: {error}") from None
 
     def _source(self, name: str, kind: type[Any]) -> Any:
         if name not in self.sources:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from toolkit.ground.params import Params, models_of, param
+from toolkit.products.dated import DatedRasters
 from toolkit.products.masks import SCL_CLASSES, SCL_UNUSABLE
 from toolkit.products.product import Product
 from toolkit.products.sen2cor import find_sen2cor
@@ -49,7 +50,7 @@ class Sen2CorDriver(Params):
         return find_sen2cor(root, scl=self.scl, tile=tile)
 
 
-ImageDriver = Annotated[TheiaDriver | Sen2CorDriver, Field(discriminator="name")]
+ImageDriver = Annotated[TheiaDriver | Sen2CorDriver | DatedRasters, Field(discriminator="name")]
 """Drivers of images, told apart by their name; each has `find` as `TheiaDriver` does."""
 
 _MODELS: tuple[Any, ...] = models_of(ImageDriver)

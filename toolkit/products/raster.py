@@ -209,12 +209,13 @@ def grid_of(path: Path) -> GeoBox:
 
 
 def read_window(
-    path: Path, row: int, col: int, height: int, width: int, fill: float, *, all_bands: bool = False
+    path: Path, row: int, col: int, height: int, width: int, fill: float, *, all_bands: bool = False, number: int = 1
 ) -> np.ndarray:
-    """Band 1 over a window in the file's own pixels, shape (height, width); `fill` beyond the file's edges.
+    """A band over a window in the file's own pixels, shape (height, width); `fill` beyond the file's edges.
 
     Args:
         all_bands: every band instead, shape (band, height, width).
+        number: which band, from 1 on.
 
     Raises:
         ProductError: the file cannot be read there, most often because it is cut short.
@@ -222,11 +223,11 @@ def read_window(
     dataset = open_raster(path)
     shape = (dataset.count, height, width) if all_bands else (height, width)
     array = np.empty(shape, dtype=dataset.dtypes[0])
-    _read(dataset, array, path, row, col, fill)
+    _read(dataset, array, path, row, col, fill, number)
     return array
 
 
-def read_into(out: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+def read_into(out: np.ndarray, path: Path, row: int, col: int, fill: float, number: int = 1) -> None:
     """As `read_window`, by a shared handle, into an array or a view of one.
 
     Args:
@@ -236,10 +237,10 @@ def read_into(out: np.ndarray, path: Path, row: int, col: int, fill: float) -> N
         ProductError: as of `read_window`.
     """
     with shared_raster(path) as dataset:
-        _read(dataset, out, path, row, col, fill)
+        _read(dataset, out, path, row, col, fill, number)
 
 
-def _read(dataset: DatasetReader, out: np.ndarray, path: Path, row: int, col: int, fill: float) -> None:
+def _read(dataset: DatasetReader, out: np.ndarray, path: Path, row: int, col: int, fill: float, number: int) -> None:
     height, width = out.shape[-2:]
     rows = slice(max(row, 0), min(row + height, dataset.height))
     cols = slice(max(col, 0), min(col + width, dataset.width))
@@ -249,19 +250,26 @@ def _read(dataset: DatasetReader, out: np.ndarray, path: Path, row: int, col: in
         return
     inside = out[..., rows.start - row : rows.stop - row, cols.start - col : cols.stop - col]
     try:
-        dataset.read(1 if out.ndim == 2 else None, window=Window.from_slices(rows, cols), out=inside)
+        dataset.read(number if out.ndim == 2 else None, window=Window.from_slices(rows, cols), out=inside)
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
 
 
 def read_thinned(
-    path: Path, most: int, area: Area = None, *, like: tuple[int, int] | None = None, codes: bool = False
+    path: Path,
+    most: int,
+    area: Area = None,
+    *,
+    like: tuple[int, int] | None = None,
+    number: int = 1,
+    codes: bool = False,
 ) -> np.ndarray:
-    """Band 1, or its part in an area, thinned out by leaving pixels out, (y, x); empty where the area is elsewhere.
+    """A band, or its part in an area, thinned out by leaving pixels out, (y, x); empty where the area is elsewhere.
 
     Args:
         most: rows and columns at most.
         like: the shape to give instead, of another file of the same ground.
+        number: which band, from 1 on.
         codes: whether values are codes: those that the file holds reduced are not looked at then, which in JPEG 2000
             are means.
 
@@ -277,9 +285,9 @@ def read_thinned(
     window, shape = Window(round(col), round(row), width, height), like or (min(most, height), min(most, width))
     try:
         if not codes:
-            return dataset.read(1, window=window, out_shape=shape)
+            return dataset.read(number, window=window, out_shape=shape)
         with rasterio.open(path, OVERVIEW_LEVEL="NONE") as whole:
-            return whole.read(1, window=window, out_shape=shape)
+            return whole.read(number, window=window, out_shape=shape)
     except RasterioError as error:
         raise ProductError(_unreadable(path, error)) from None
 
@@ -295,6 +303,25 @@ def check_integer(path: Path) -> None:
         raise ProductError(
             f"{path} holds {kind} values; whole numbers are needed (reflectance x 10000); fetch the file again, or "
             "convert it with gdal_translate -ot Int16 -scale 0 1 0 10000"
+        )
+
+
+def check_band(path: Path, number: int, nodata: float) -> None:
+    """Refuse a file that has fewer bands than are read of it, or that cannot hold the value for no data.
+
+    Raises:
+        ProductError: with how many it has, or its type.
+    """
+    dataset = open_raster(path)
+    count, kind = dataset.count, np.dtype(dataset.dtypes[0])
+    if kind.kind in "iu" and not (np.iinfo(kind).min <= nodata <= np.iinfo(kind).max and nodata == int(nodata)):
+        raise ProductError(
+            f"{path} holds {kind} values, which {nodata:g} is none of; mend `nodata` of its source in the data catalog"
+        )
+    if count < number:
+        raise ProductError(
+            f"{path} has {count} band{'s' * (count > 1)}, and band {number} is wanted of it; mend `bands` of its "
+            "source in the data catalog, or fetch the file again"
         )
 
 

@@ -70,7 +70,7 @@ def read_band(
     """Read a band over a block of the grid into int16 (y, x), C-contiguous."""
     if placed.scale == 1:
         with _stored(band, placed, out) as stored:
-            read_into(stored, placed.path, block.row - placed.row, block.col - placed.col, band.nodata)
+            read_into(stored, placed.path, block.row - placed.row, block.col - placed.col, band.nodata, band.number)
         return
     window = coarse_window(placed, block, method)
     coarse = np.empty(window.shape, np.int16)
@@ -84,10 +84,10 @@ def read_coarse(
     """Read a band that is coarser than the grid into int16 of the window's shape, in its own pixels."""
     row, col = window.around.row, window.around.col
     with _stored(band, placed, out) as stored:
-        if edges is not None and window.reach == 1:
+        if edges is not None and window.reach == 1 and band.number == 1:
             edges.read_into(stored, placed.path, row + 1, col + 1, band.nodata)
         else:
-            read_into(stored, placed.path, row, col, band.nodata)
+            read_into(stored, placed.path, row, col, band.nodata, band.number)
 
 
 @contextmanager
@@ -104,9 +104,8 @@ def _stored(band: BandFile, placed: PlacedFile, out: np.ndarray) -> Iterator[np.
 
 def read_native(band: BandFile, placed: PlacedFile, window: Block) -> np.ndarray:
     """A band over a window in the file's own pixels, int16 (y, x); `NODATA` beyond its edges."""
-    return band.to_reflectance(
-        read_window(placed.path, window.row, window.col, window.height, window.width, band.nodata)
-    )
+    shape = window.row, window.col, window.height, window.width
+    return band.to_reflectance(read_window(placed.path, *shape, band.nodata, number=band.number))
 
 
 def read_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: SeriesBuffer | None = None) -> np.ndarray:

@@ -25,10 +25,11 @@ import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
 
-from toolkit.ground.bands import NODATA
+from toolkit.ground.bands import NODATA, REFLECTANCE_SCALE
 from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, describe, is_aligned, offset, resolution
 from toolkit.ground.params import Params, param
+from toolkit.products.product import BandFile
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.images import BlockImages
 from toolkit.series.placed import CoarseWindow
@@ -252,12 +253,18 @@ def sources_of(acquisition: Acquisition, base: Path) -> Sources:
 
     read = {band.path for band, _ in acquisition.bands}
     bands = {
-        name: _fingerprint([*stamp(band.path), band.scale, band.offset, band.nodata])
+        name: _fingerprint([*stamp(band.path), band.scale, band.offset, band.nodata, *_special(band)])
         for name, band in acquisition.product.bands.items()
         if band.path in read
     }
     masks = sorted([*stamp(mask.path), mask.bits, sorted(mask.values)] for mask, _ in acquisition.masks)
     return Sources(acquisition.product.name, bands, _fingerprint(masks))
+
+
+def _special(band: BandFile) -> list[Any]:
+    """What is said of a band that is not a file of reflectances alone; nothing of one that is."""
+    plain = (band.per_unit, band.number) == (REFLECTANCE_SCALE, 1)
+    return [] if plain else [band.per_unit, band.number]
 
 
 def _fingerprint(content: Any) -> str:

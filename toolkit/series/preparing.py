@@ -160,7 +160,9 @@ def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, An
         suffix = "" if one.ratio == 1 else f"_{round(abs(plan.grid.affine.a) * one.ratio)}m"
         meaning: dict[str, Any] = {"long_name": "1 where every mask is clear"}
         if not mine:
-            meaning = {"long_name": f"reflectance of {one.name}", "scale": 1 / REFLECTANCE_SCALE, "nodata": NODATA}
+            per_unit = series.acquisitions[0].product.bands[one.name].per_unit
+            name = f"reflectance of {one.name}" if per_unit == REFLECTANCE_SCALE else one.name
+            meaning = {"long_name": name, "scale": 1 / per_unit, "nodata": NODATA}
         group.create_array(
             one.name,
             shape=(plan.dates, *one.shape),

@@ -92,6 +92,21 @@ def check_sensors(series: SeriesParams) -> None:
         raise ValueError(str(error)) from None
 
 
+def warp_line(grid: GeoBox, onto: GeoBox) -> str:
+    """The command that brings a file onto pixels a whole number of times as large as those of a grid, edge on edge."""
+    fine = resolution(onto)
+    in_metres = grid.crs is not None and not grid.crs.geographic
+    pixel = fine * max(1, round(resolution(grid) / fine)) if in_metres else fine
+    box = onto.boundingbox
+    columns, rows = (-(-(side - 0.001) // pixel) for side in (box.right - box.left, box.top - box.bottom))
+    system = f"EPSG:{onto.crs.epsg}" if onto.crs is not None and onto.crs.epsg else f"'{onto.crs}'"
+    bounds = (box.left, box.top - rows * pixel, box.left + columns * pixel, box.top)
+    return (
+        f"gdalwarp -t_srs {system} -te {' '.join(f'{value:.10g}' for value in bounds)} -tr {pixel:g} {pixel:g} "
+        "-r bilinear IN OUT"
+    )
+
+
 def check_on_grid(
     products: Sequence[Product], bands: Sequence[str], grids: Mapping[Path, GeoBox], onto: GeoBox
 ) -> None:
@@ -110,7 +125,8 @@ def check_on_grid(
             raise ProductError(
                 f"{path} ({describe(grids[path])}) does not fit the pixels of the first sensor ({describe(onto)}): in "
                 "the same coordinate system, pixels as large or a whole number of times as large are needed, edge on "
-                "edge; warp the images onto that grid, or make the sensor of the finer pixels the first"
+                f"edge; warp each image, as by\n    {warp_line(grids[path], onto)}\n(masks with -r near), or make the "
+                "sensor of the finer pixels the first"
             )
     if not any(crop(onto, grids[path].boundingbox) for path in paths):
         raise ProductError(

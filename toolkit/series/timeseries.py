@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, partial
@@ -15,21 +15,22 @@ from odc.geo.geobox import GeoBox
 from odc.geo.geom import BoundingBox
 from pydantic import field_validator, model_validator
 
-from toolkit.ground.bands import BAND_NAMES, NODATA
-from toolkit.ground.errors import ParameterError, ProductError, did_you_mean
+from toolkit.ground.bands import BAND_NAME, BAND_NAMES, NODATA
+from toolkit.ground.errors import ParameterError, ProductError
 from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, project_bounds, resolution, tile_name, union
 from toolkit.ground.params import Params, param
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import check_integer, check_whole, close_rasters, grid_of, read_as_free
+from toolkit.products.raster import read_as_free
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.headers import read_headers
 from toolkit.series.images import BlockImages, only_measured
 from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.placed import CoarseWindow, PlacedFile, coarse_window, read_band, read_coarse, read_mask
 from toolkit.series.prepared import PreparedTile
 from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
-from toolkit.series.sensors import SensorParams, check_on_grid, check_sensors
+from toolkit.series.sensors import SensorParams, check_on_grid, check_sensors, warp_line
 from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
 
 
@@ -50,8 +51,10 @@ class SeriesParams(Params):
         "{start: 2018-03-01, end: 2018-05-31, step_days: 10}. Empty: the whole period.",
     )
     gap_filling: GapFilling = param(LINEAR, "How gaps are filled, and the grid of days is made.")
-    bands: tuple[str, ...] = param(BAND_NAMES, "Bands, in the order of the features.", min_length=1)
-    resampling: Method = param("bilinear", "How 20 m bands come onto the 10 m grid.")
+    bands: tuple[str, ...] = param(
+        BAND_NAMES, "Bands, as the source calls them, in the order of the features.", min_length=1
+    )
+    resampling: Method = param("bilinear", "How bands of coarser pixels, such as those of 20 m, come onto the grid.")
     area: tuple[float, float, float, float] | None = param(
         None,
         "Area of interest: west, south, east, north, longitude and latitude. Empty: whole tiles.",
@@ -87,8 +90,8 @@ class SeriesParams(Params):
     @classmethod
     def _band_names(cls, bands: tuple[str, ...]) -> tuple[str, ...]:
         for band in bands:
-            if band not in BAND_NAMES:
-                raise ValueError(f"band {band!r} is not known{did_you_mean(band, BAND_NAMES)}")
+            if not re.fullmatch(BAND_NAME, band):
+                raise ValueError(f"{band!r} is no name of a band: letters, digits and _, a letter first, at most 32")
         if len(set(bands)) < len(bands):
             raise ValueError("a band stands twice; name it once")
         return bands
@@ -165,7 +168,7 @@ class TileSeries:
                 another size, grids that do not fit, or an area of interest outside of the tile.
         """
         chosen = in_period(tile, products, params)
-        headers = _read_headers(chosen, params.bands)
+        headers = read_headers(chosen, params.bands)
         if onto is not None:
             check_on_grid(chosen, params.bands, headers, onto)
             placed = tuple(_place(one, params.bands, headers, onto) for one in chosen)
@@ -319,22 +322,6 @@ def _missing_bands(tile: str, products: Iterable[Product], bands: Sequence[str])
     )
 
 
-def _read_headers(products: Sequence[Product], bands: Sequence[str]) -> dict[Path, GeoBox]:
-    """Grid of every file; a file that is cut short is noticed here, before hours of work."""
-    paths = [path for one in products for path in one.files(bands)]
-    with ThreadPoolExecutor(8) as pool:
-        return dict(zip(paths, pool.map(_read_header, paths), strict=True))
-
-
-def _read_header(path: Path) -> GeoBox:
-    try:
-        check_whole(path)
-        check_integer(path)
-        return grid_of(path)
-    finally:
-        close_rasters()
-
-
 def _at_resolution(grid: GeoBox, pixel: float) -> GeoBox:
     return grid.zoom_out(pixel / resolution(grid)) if resolution(grid) != pixel else grid
 
@@ -365,7 +352,8 @@ def _place_file(path: Path, headers: dict[Path, GeoBox], whole: GeoBox) -> Place
     grid = headers[path]
     if not is_aligned(grid, whole):
         raise ProductError(
-            f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again"
+            f"{path} ({describe(grid)}) does not fit the tile's grid ({describe(whole)}); fetch it again, or warp "
+            f"it, as by\n    {warp_line(grid, whole)}"
         )
     row, col = offset(grid, whole)
     scale = resolution(grid) / resolution(whole)

@@ -23,7 +23,7 @@ from toolkit.widgets.inspector import PixelInspector
 from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_parts import beside, forms_of
 
-SERIES = ("series.start", "series.end", "series.step_days", "series.seasons", "series.gap_filling")
+SERIES = tuple(f"series.{name}" for name in ("start", "end", "step_days", "seasons", "gap_filling", "sensors"))
 FEATURES = tuple(f"features.{name}" for name in FeatureParams.model_fields if f"features.{name}" != PATH)
 
 

@@ -27,7 +27,7 @@ from toolkit.widgets.leaflet import (
     shapes_layer,
     tile_shapes,
 )
-from toolkit.widgets.map_content import IMAGES, Rasters, image_layers, products_by_date, tile_grids
+from toolkit.widgets.map_content import Rasters, image_layers, offer, picture_kinds, products_by_date, tile_grids
 from toolkit.widgets.map_rasters import Pictures
 from toolkit.widgets.panel import Panel
 from toolkit.widgets.panel_frame import PanelFrame
@@ -56,7 +56,7 @@ class ImageMap(Panel):
         self.problem = ErrorBox()
         self.map = new_map(height=HEIGHT)
         self.day = W.Dropdown(options=[NO_DAY], layout=W.Layout(width="130px"))
-        self.kind = W.Dropdown(options=list(IMAGES), layout=W.Layout(width="130px"))
+        self.kind = W.Dropdown(options=list(picture_kinds(experiment.bands)), layout=W.Layout(width="130px"))
         self.day.tooltip, self.kind.tooltip = "Day of the images", "Bands of the images"
         self.state = W.HTML()
         self.tiles, self.marks = shapes_layer([], "Tiles"), layer_group("Marks")
@@ -118,6 +118,7 @@ class ImageMap(Panel):
         if list(self.day.options) != days:
             self.day.options = days
         self.day.value = chosen if chosen in products else NO_DAY
+        offer(self.kind, picture_kinds(self.experiment.bands))
         self._offering = False
         self._show()
 
@@ -130,7 +131,8 @@ class ImageMap(Panel):
 
     def _show(self) -> None:
         """Show the images of the day that is chosen, below the marks."""
-        rasters = image_layers(self._products.get(self.day.value, []), self.kind.value)
+        picture = picture_kinds(self.experiment.bands).get(self.kind.value)
+        rasters = image_layers(self._products.get(self.day.value, []), picture)
         if self._offering or rasters == self._drawn:
             return
         self._drawn = rasters

@@ -21,9 +21,12 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from toolkit.ground.params import plain
+from toolkit.series.sensors import SensorParams
+from toolkit.widgets import sensor_cards
 from toolkit.widgets.log_number import LogNumber, round_numbers
 from toolkit.widgets.picking import PickTags, PickText, Suggestion
 from toolkit.widgets.rows_input import RowsInput
+from toolkit.widgets.sensor_cards import SensorCards
 from toolkit.widgets.table_input import TableInput, read_table, show_table
 
 SLIDER_STEPS = 200
@@ -55,7 +58,7 @@ class Input:
 
     def suggest(self, suggestions: Sequence[Suggestion]) -> None:
         """Offer these values, where the widget can; any other may be given all the same."""
-        if isinstance(self.widget, PickText | PickTags | TableInput):
+        if isinstance(self.widget, PickText | PickTags | TableInput | SensorCards):
             self.widget.suggest(suggestions)
 
 
@@ -217,6 +220,26 @@ def _table(asked: Asked) -> Input | None:
     return Input(TableInput(layout=asked.layout), show_table, read_table)
 
 
+def _sensors(asked: Asked) -> Input | None:
+    """A card for each further sensor."""
+    if _element(asked.kind) is not SensorParams:
+        return None
+    inputs = {name: make_input(info) for name, info in SensorParams.model_fields.items()}
+    for one in inputs.values():  # as in `_sections`
+        one.widget.close()
+    makers = {name: partial(_widget_of, info) for name, info in SensorParams.model_fields.items()}
+    ways = [{name: getattr(one, way) for name, one in inputs.items()} for way in ("show", "read")]
+    return Input(
+        SensorCards(makers, layout=asked.layout),
+        lambda values: sensor_cards.shown(values, ways[0]),
+        lambda rows: sensor_cards.read(rows, ways[1]),
+    )
+
+
+def _widget_of(info: FieldInfo) -> Any:
+    return make_input(info).widget
+
+
 def _sections(asked: Asked) -> Input | None:
     """A row of inputs for each of several sections whose parameters are plain: numbers, days, texts."""
     model = _element(asked.kind)
@@ -349,6 +372,7 @@ MAKERS: list[Maker] = [
     _whole_number,
     _real_number,
     _table,
+    _sensors,
     _sections,
     _tags,
     _series,

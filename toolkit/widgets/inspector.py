@@ -208,9 +208,9 @@ class PixelInspector(Panel):
 
     def _offer_quantities(self, names: Sequence[str]) -> None:
         chosen = [name for name in names if name in self.quantities and self.quantities[name].value] or names[:1]
-        layout = {"width": "auto"}
+        layout, bands = {"width": "auto"}, self.experiment.bands
         self.quantities = {
-            name: W.ToggleButton(name in chosen, description=name, tooltip=meaning_of(name), layout=layout)
+            name: W.ToggleButton(name in chosen, description=name, tooltip=meaning_of(name, bands), layout=layout)
             for name in names
         }
         for button in self.quantities.values():
@@ -283,7 +283,7 @@ class PixelInspector(Panel):
                 for curve in self._curves_of(slot, one, name)
             ]
             if curves:
-                found[meaning_of(name)] = curves
+                found[meaning_of(name, self.experiment.bands)] = curves
         return found
 
     def _curves_of(self, slot: int, report: PixelReport, name: str) -> list[Curve]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from odc.geo.geobox import GeoBox
 
 from toolkit.experiment.folder import RunFolder
 from toolkit.figures.maps import read_classes
+from toolkit.ground.bands import STAND_IN, Band
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground_truth.polygons import GroundTruth
@@ -52,15 +53,30 @@ IMAGES = {
     "True colour": (("B4", "B3", "B2"), (0.0, 0.0, 0.0), (0.22, 0.22, 0.22)),
     "False colour": (("B8", "B4", "B3"), (0.0, 0.0, 0.0), (0.5, 0.25, 0.25)),
 }
-"""Composites: bands for red, green and blue, and the reflectances drawn darkest and brightest, alike on all dates."""
+"""Composites: bands for red, green and blue, as Sentinel-2 calls them, and the reflectances drawn darkest and
+brightest, alike on all dates."""
 
-STAND_IN = {"B8": "B8A"}
-"""The band that is drawn where a product has not the one wanted."""
+ENDS = {"reflectance": (0.0, 0.4), "power": (0.0, 0.3), "dB": (-22.0, 0.0), "K": (270.0, 320.0)}
+"""Darkest and brightest by the unit, for sensors without these bands."""
+
+CROSS, WEAKER = ("VH", "HV"), {"power": (0.0, 0.08), "dB": (-28.0, -8.0)}
+"""Names of cross-polarised bands, and their ends."""
 
 MOST_PIXELS = 4_000_000
 """Pixels read of a map to measure the area of its classes; of a larger map every n-th."""
 
 Rasters = tuple[RasterLayer, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is drawn red, green and blue of an image."""
+
+    bands: tuple[tuple[str, ...], ...]
+    """Of each the bands that may be; the first that a product has."""
+    low: tuple[float, ...]
+    """Values drawn darkest."""
+    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -131,15 +147,48 @@ def class_layer(path: Path, nomenclature: Nomenclature, only: frozenset[int] = f
     return RasterLayer((path,), Indexed(shown), 0, False)
 
 
-def image_layers(products: Iterable[Product], kind: str) -> Rasters:
-    """Images as one of the `IMAGES`; a product without the bands gives none."""
-    names, low, high = IMAGES[kind]
+def picture_kinds(bands: Sequence[Band]) -> dict[str, Picture]:
+    """The pictures that can be made of a source's bands, by what a person calls them: the `IMAGES`, or else one of its
+    own first bands; none where their unit is not known.
+    """
+    found = {}
+    for kind, (names, low, high) in IMAGES.items():
+        choices = tuple(_like(name, bands) for name in names)
+        if all(choices):
+            found[kind] = Picture(choices, low, high)
+    known = [one for one in bands if one.unit in ENDS]
+    if found or not known:
+        return found
+    drawn = [*known, *known, *known][:3]
+    ends = [(WEAKER if one.name.upper() in CROSS else ENDS).get(one.unit, ENDS[one.unit]) for one in drawn]
+    low, high = zip(*ends, strict=True)
+    return {", ".join(one.name for one in drawn): Picture(tuple((one.name,) for one in drawn), low, high)}
+
+
+def _like(name: str, bands: Sequence[Band]) -> tuple[str, ...]:
+    """The bands that measure what one of Sentinel-2 does, then those that do in its stead."""
+    return tuple(one.name for like in (name, STAND_IN.get(name)) for one in bands if like and one.like == like)
+
+
+def image_layers(products: Iterable[Product], picture: Picture | None) -> Rasters:
+    """Images as a picture; a product without the bands gives none, nor does one whose bands share a file."""
     found = []
-    for product in products:
-        bands = [product.bands.get(name) or product.bands.get(STAND_IN.get(name, "")) for name in names]
-        if all(bands):
-            found.append(_composite([band for band in bands if band], low, high))
+    for product in products if picture else ():
+        assert picture is not None
+        bands = [next((product.bands[one] for one in names if one in product.bands), None) for names in picture.bands]
+        drawn = [band for band in bands if band is not None and band.number == 1]
+        if len(drawn) == len(bands):
+            found.append(_composite(drawn, picture.low, picture.high))
     return tuple(found)
+
+
+def offer(choice: Any, kinds: Collection[str]) -> None:
+    """Offer these kinds of pictures in a dropdown; the one that is chosen stays where it is among them."""
+    if list(choice.options) != list(kinds):
+        chosen = choice.value
+        choice.options = list(kinds)
+        if chosen in kinds:
+            choice.value = chosen
 
 
 def products_by_date(experiment: Experiment) -> dict[str, list[Product]]:

@@ -42,7 +42,6 @@ from toolkit.widgets.map_compare import Comparison
 from toolkit.widgets.map_content import (
     CLASS_MAPS,
     CLASSES,
-    IMAGES,
     TILES,
     ClassArea,
     Content,
@@ -50,7 +49,9 @@ from toolkit.widgets.map_content import (
     class_layer,
     image_layers,
     map_files,
+    offer,
     other_runs,
+    picture_kinds,
     products_by_date,
     result_layers,
     tile_grids,
@@ -132,10 +133,10 @@ class ClassMap(Panel):
 
         Args:
             day: ISO format; None for no image.
-            kind: `"True colour"` or `"False colour"`.
+            kind: `"True colour"`, `"False colour"`, or what else the sensor has (see the choice beside the days).
         """
         self._products = self._products or products_by_date(self.experiment)
-        rasters = image_layers(self._products.get(day or "", []), kind)
+        rasters = image_layers(self._products.get(day or "", []), picture_kinds(self.experiment.bands).get(kind))
         with self._changing:
             if rasters:
                 self.layers.put_rasters(IMAGE, rasters, on=True)
@@ -196,7 +197,7 @@ class ClassMap(Panel):
         wide, free = W.Layout(width="auto"), W.Layout(width="auto", flex="1 1 0", min_width="0")
         self.missing, self.note, self.under_pointer = W.HTML(), W.HTML(), W.HTML()
         self.date = W.Dropdown(options=[NO_DATE], layout=free)
-        self.kind = W.Dropdown(options=list(IMAGES), layout=free)
+        self.kind = W.Dropdown(options=list(picture_kinds(self.experiment.bands)), layout=free)
         self.base = W.Dropdown(options=list(BASE_MAPS), layout=W.Layout(width="150px"))
         self.search = W.Text(
             placeholder="43.60, 1.44 or a tile", continuous_update=False, layout=W.Layout(width="170px")
@@ -312,8 +313,8 @@ class ClassMap(Panel):
     def _offers(self) -> dict[str, Rasters]:
         """What the map may be held against, beside the base maps."""
         found: dict[str, Rasters] = dict(result_layers(self.experiment))
-        for kind in IMAGES if self._day() else ():
-            found[f"{kind} {self._day()}"] = image_layers(self._products.get(self._day() or "", []), kind)
+        for kind, picture in picture_kinds(self.experiment.bands).items() if self._day() else ():
+            found[f"{kind} {self._day()}"] = image_layers(self._products.get(self._day() or "", []), picture)
         for name, path in other_runs(self.experiment).items():
             found[f"Run {name}"] = (class_layer(path, self.experiment.nomenclature),)
         return {name: rasters for name, rasters in found.items() if rasters}
@@ -347,6 +348,7 @@ class ClassMap(Panel):
             chosen = self.date.value
             self.date.options = options
             self.date.value = chosen if chosen in options else NO_DATE
+        offer(self.kind, picture_kinds(self.experiment.bands))
 
     def _inspect(self, latitude: float, longitude: float) -> None:
         if self.inspector is not None:

@@ -14,7 +14,7 @@ import yaml
 from toolkit.experiment.stages import ground_truth_file
 from toolkit.features.indices import INDICES
 from toolkit.features.loading import SHIPPED, shipped_function
-from toolkit.ground.bands import SENTINEL2
+from toolkit.ground.bands import Band
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import shipped_names
 from toolkit.ground.params import plain
@@ -41,6 +41,21 @@ def _sources(experiment: Experiment, kind: type) -> list[Suggestion]:
     """The catalog's sources of one kind."""
     found = experiment.data.sources.items()
     return [Suggestion(name, one.metadata.category or "") for name, one in found if isinstance(one, kind)]
+
+
+def _about(band: Band) -> str:
+    """What a band measures, and its pixels."""
+    return ", ".join(filter(None, (band.meaning, f"{band.resolution} m" if band.resolution else "")))
+
+
+def _with_bands(experiment: Experiment) -> list[Suggestion]:
+    """The sources of images, with their bands."""
+    catalog = experiment.data
+    return [
+        Suggestion(name, ", ".join(one.name for one in catalog.bands(name)))
+        for name, source in catalog.sources.items()
+        if isinstance(source, RasterSource)
+    ]
 
 
 def _files_beside(experiment: Experiment, suffixes: Collection[str], but: Collection[str] = ()) -> list[Suggestion]:
@@ -96,7 +111,7 @@ def _own_params(experiment: Experiment) -> list[Suggestion]:
 
 
 AT_ONCE: Mapping[str, Finder] = {
-    "series.bands": lambda _: [Suggestion(one.name, f"{one.meaning}, {one.resolution} m") for one in SENTINEL2],
+    "series.bands": lambda experiment: [Suggestion(one.name, _about(one)) for one in experiment.bands],
     "features.indices": lambda _: [Suggestion(name, one.meaning) for name, one in INDICES.items()],
     "features.external": _functions,
     "split.leave_out_tile": lambda experiment: _names(experiment.series.tiles),
@@ -106,6 +121,7 @@ AT_ONCE: Mapping[str, Finder] = {
 FROM_FILES: Mapping[str, Finder] = {
     "catalog": lambda experiment: _files_beside(experiment, {".yml", ".yaml"}, {experiment.path.name}),
     "series.source": lambda experiment: _sources(experiment, RasterSource),
+    "series.sensors": lambda experiment: _with_bands(experiment),
     "series.tiles": lambda experiment: _names(experiment.data.tiles(experiment.series.source)),
     "ground_truth.source": _polygons,
     "ground_truth.layer": lambda experiment: _names(layers_of(ground_truth_file(experiment))),
