@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -152,7 +152,7 @@ class Products:
                     torch.mm(gradient[:rows], weight, out=self.backward[layer][:rows])
 
 
-def measure_training(count: int, rounds: int) -> None:
+def measure_training(count: int, rounds: int, on_threads: Sequence[int] = (1, CORES)) -> None:
     """An epoch of the published network, on one thread and on all cores."""
     samples, nomenclature = simulated_samples(count)
     check_training(samples, nomenclature)
@@ -169,7 +169,7 @@ def measure_training(count: int, rounds: int) -> None:
         }
         del samples
         size = ways["ours"].batches.count
-        for threads in sorted({1, CORES}):
+        for threads in sorted(set(on_threads)):
             with torch_threads(threads), limited(threads):
                 contenders = epochs(ways, size / 1e3)
                 take_turns(contenders, rounds)
@@ -295,12 +295,13 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="1.8 million samples instead of 200,000; needs 16 GB")
     parser.add_argument("--rounds", type=int, default=3, help="turns of every contender (default: 3)")
     parser.add_argument("--samples", type=int, help="another number of samples")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, CORES], help="of torch (default: 1, and all cores)")
     options = parser.parse_args()
     count = options.samples or (LONG if options.long else QUICK)
     if not lightning:
         print("skorch and Lightning are absent: `make bench-env` installs them")
     with watched() as others:
-        measure_training(count, options.rounds)
+        measure_training(count, options.rounds, options.threads)
     print(f"\nOther programs took {others[0]:.2f} cores on average: {'BUSY' if others[0] > BUSY else 'quiet'} machine")
     return 0
 

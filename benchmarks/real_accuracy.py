@@ -4,7 +4,7 @@ Five sets (`real_sets.py`), cut into folds of whole polygons, blocks or patches.
 are tried on the other folds alone: a third of their polygons is held out in turn, as the verb `tune` does. With the
 settings that did best there it learns from all of the other folds, a few times, and the mean of the probabilities
 classifies the fold. What is tested never has a say, neither in the settings nor in which network is the best one of a
-set. The left-out samples of all folds are pooled.
+set, or the three that vote. The left-out samples of all folds are pooled.
 
     python benchmarks/real_accuracy.py                        # all sets, all networks, 3 seeds
     python benchmarks/real_accuracy.py --sets Corsica --networks ltae --seeds 1
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from real_sets import RealSet, Table, real_sets
-from real_table import FOREST, Outcome, table_of
+from real_table import FOREST, Outcome, overview_of, table_of
 
 from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
@@ -247,7 +247,8 @@ def main() -> int:
         return 1
     logging.getLogger("toolkit.learning.fitting").setLevel(logging.ERROR)  # a valid set by sample is meant here
     options.folder.mkdir(parents=True, exist_ok=True)
-    table = table_of(list(outcomes(options)))
+    found = list(outcomes(options))
+    table = f"{overview_of(found)}\n{table_of(found)}"
     write_text(options.folder / "table.md", table)
     print(f"\n{table}")
     return 0

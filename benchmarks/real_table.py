@@ -72,6 +72,34 @@ def vote(codes: np.ndarray) -> np.ndarray:
 def table_of(outcomes: Sequence[Outcome]) -> str:
     """A table with mean and spread over the seeds; bold is what is above the floor."""
     lines = [f"| set | network | {' | '.join(METRICS)} | on valid polygons |", "|---|---|--:|--:|--:|--:|"]
+    for name, networks in by_set(outcomes).items():
+        floor = {metric: _values(networks[FOREST], metric).mean() for metric in METRICS.values()}
+        lines += [_line(name, network, found, floor) for network, found in networks.items()]
+    return "\n".join(lines) + "\n"
+
+
+def overview_of(outcomes: Sequence[Outcome]) -> str:
+    """A line a network, a column a set: OA and F-score, means over the seeds; bold where both are above the floor."""
+    sets = by_set(outcomes)
+    lines = [f"| OA / F-score | {' | '.join(sets)} |", f"|---|{'--:|' * len(sets)}"]
+    for network in dict.fromkeys(name for networks in sets.values() for name in networks):
+        cells = [_cell(networks, network) for networks in sets.values()]
+        lines.append(f"| {network} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(networks: dict[str, list[Outcome]], network: str) -> str:
+    if network not in networks:
+        return ""
+    means = [_values(networks[network], metric).mean() for metric in ("oa", "f_score")]
+    floor = [_values(networks[FOREST], metric).mean() for metric in ("oa", "f_score")]
+    told = " / ".join(f"{mean:.3f}".removeprefix("0") for mean in means)
+    return f"**{told}**" if all(mean > least for mean, least in zip(means, floor, strict=True)) else told
+
+
+def by_set(outcomes: Sequence[Outcome]) -> dict[str, dict[str, list[Outcome]]]:
+    """Set -> network -> outcomes, one a seed; with those that are chosen on valid polygons."""
+    found: dict[str, dict[str, list[Outcome]]] = {}
     for name in dict.fromkeys(one.set for one in outcomes):
         here = [one for one in outcomes if one.set == name]
         seeds = sorted({one.seed for one in here})
@@ -80,12 +108,10 @@ def table_of(outcomes: Sequence[Outcome]) -> str:
         by_seed = [[one for one in here if one.seed == seed] for seed in seeds]
         asked = len({one.network for one in here} - set(TREES))
         here += [best_on_valid(some, count) for count in (1, VOTERS) if asked >= count for some in by_seed]
-        networks = {one.network: [] for one in here}  # type: dict[str, list[Outcome]]
+        found[name] = {}
         for one in here:
-            networks[one.network].append(one)
-        floor = {metric: _values(networks[FOREST], metric).mean() for metric in METRICS.values()}
-        lines += [_line(name, network, found, floor) for network, found in networks.items()]
-    return "\n".join(lines) + "\n"
+            found[name].setdefault(one.network, []).append(one)
+    return found
 
 
 def _line(name: str, network: str, found: Sequence[Outcome], floor: dict[str, float]) -> str:

@@ -147,6 +147,9 @@ def test_the_table_marks_what_is_above_the_floor(tables: ModuleType) -> None:
     assert "0.750 ± 0.000" in lines[2] and "**" not in lines[2]
     assert "**1.000 ± 0.000**" in lines[3]
     assert "**" not in lines[4]
+    overview = tables.overview_of([floor, better, worse]).splitlines()
+    assert overview[2] == f"| {tables.FOREST} | .750 / .733 |"
+    assert overview[3] == "| mlp | **1.000 / 1.000** |"
 
 
 def test_what_has_not_run_with_all_seeds_is_not_in_the_table(tables: ModuleType) -> None:
