@@ -295,7 +295,7 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="1.8 million samples instead of 200,000; needs 16 GB")
     parser.add_argument("--rounds", type=int, default=3, help="turns of every contender (default: 3)")
     parser.add_argument("--samples", type=int, help="another number of samples")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, CORES], help="of torch (default: 1, and all cores)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, CORES], help="of torch (default: 1 and all)")
     options = parser.parse_args()
     count = options.samples or (LONG if options.long else QUICK)
     if not lightning:
