@@ -224,10 +224,11 @@ def _sensors(asked: Asked) -> Input | None:
     """A card for each further sensor."""
     if _element(asked.kind) is not SensorParams:
         return None
-    inputs = {name: make_input(info) for name, info in SensorParams.model_fields.items()}
+    others = {name: info for name, info in SensorParams.model_fields.items() if name not in sensor_cards.TAGS}
+    inputs = {name: make_input(info) for name, info in others.items()}
     for one in inputs.values():  # as in `_sections`
         one.widget.close()
-    makers = {name: partial(_widget_of, info) for name, info in SensorParams.model_fields.items()}
+    makers = {name: partial(_widget_of, info) for name, info in others.items()}
     ways = [{name: getattr(one, way) for name, one in inputs.items()} for way in ("show", "read")]
     return Input(
         SensorCards(makers, layout=asked.layout),
