@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 import tracemalloc
 from concurrent.futures import Future
@@ -13,7 +15,7 @@ import pytest
 from toolkit.ground import memory
 from toolkit.ground.block_files import Receipt, StreamJob
 from toolkit.ground.grid import Block, blocks
-from toolkit.ground.memory import MemoryPace, PeakWatch
+from toolkit.ground.memory import MemoryPace, PeakWatch, in_use, resident
 from toolkit.ground.parts import PartSize, halved, in_parts, join_maps
 from toolkit.ground.streaming import stream_all
 from toolkit.series.buffers import BufferPool, SeriesBuffer
@@ -169,3 +171,15 @@ def test_memory_does_not_grow_with_the_number_of_jobs(tmp_path: Path) -> None:
 
     peak_of(2)
     assert peak_of(40) < 1.3 * peak_of(8)
+
+
+@pytest.mark.skipif(
+    os.name == "nt" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the allocator is not glibc's"
+)
+def test_what_was_freed_is_not_counted_against_the_next_tile() -> None:
+    blocks = [bytes(4000) for _ in range(50_000)]
+    held = blocks[::100]  # here and there, so that the heap cannot shrink by itself
+    full = resident()
+    del blocks
+    assert full - in_use() > 100e6
+    assert len(held) == 500

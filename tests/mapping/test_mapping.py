@@ -174,7 +174,7 @@ def test_what_the_first_pixels_bring_is_measured(
         return allot(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(classify, "allot", noted)
-    monkeypatch.setattr(classify, "resident", lambda: 300_000_000 + len(read_of) * 1_000_000)
+    monkeypatch.setattr(classify, "in_use", lambda: 300_000_000 + len(read_of) * 1_000_000)
     read_of: list[int] = []
     read_block = TileSeries.images
 

@@ -22,7 +22,7 @@ from toolkit.experiment.steps import record_of, standing
 from toolkit.experiment.tiles import open_series
 from toolkit.ground.clusters import ClusterParams
 from toolkit.ground.errors import ParameterError, RunFolderError
-from toolkit.ground.memory import free_memory, resident
+from toolkit.ground.memory import free_memory, in_use
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.learning.ensemble import AnyModel
 from toolkit.learning.precision import Stored
@@ -191,7 +191,7 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
     cluster, mapping = experiment.cluster, experiment.mapping
     more = more_bytes(layers_of(mapping), len(experiment.nomenclature))
     if cluster.kind == "none":
-        processes, budget, threads, base = 1, mapping.bytes, mapping.most_workers, resident() + START_BYTES
+        processes, budget, threads, base = 1, mapping.bytes, mapping.most_workers, in_use() + START_BYTES
     else:
         processes, threads, base = cluster.processes, cluster.threads, PROCESS_BYTES
         budget = int(cluster.worker_memory(mapping.memory_gb) * 1e9)

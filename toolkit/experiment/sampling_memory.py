@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from toolkit.features.reading import TileFeatures
 from toolkit.ground.grid import Block
-from toolkit.ground.memory import resident
+from toolkit.ground.memory import in_use
 from toolkit.mapping.classify import FEW_DATES
 from toolkit.mapping.memory import (
     DECODED_BYTES_A_SECOND,
@@ -47,12 +47,12 @@ def ready(work: PixelFeatures) -> int:
     """
     series, stack = work.features.series, work.features.stack
     if stack.external:
-        return resident() + START_BYTES
+        return in_use() + START_BYTES
     few = replace(series, acquisitions=series.acquisitions[:FEW_DATES])
     with raster_memory(1, keep_open=False):
         TileFeatures(few, stack).read_pixels(work.row[:1], work.col[:1])
     close_rasters()
-    return resident()
+    return in_use()
 
 
 def allot_samples(

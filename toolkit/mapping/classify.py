@@ -16,7 +16,7 @@ from toolkit.ground.block_files import Arrays, BlockResults, StreamJob
 from toolkit.ground.crews import Crew, LocalCrew
 from toolkit.ground.grid import Block
 from toolkit.ground.ledger import key_of
-from toolkit.ground.memory import MemoryPace, PeakWatch, resident
+from toolkit.ground.memory import MemoryPace, PeakWatch, in_use
 from toolkit.ground.parts import WHOLE_BLOCKS, PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
@@ -261,11 +261,11 @@ def ready(work: BlockClassifier, block: Block) -> int:
         ProductError: a file cannot be read.
     """
     if work.stack.external:
-        return resident() + START_BYTES
+        return in_use() + START_BYTES
     few = replace(work.series, acquisitions=work.series.acquisitions[:FEW_DATES])
     with torch_threads(1), raster_memory(1, keep_open=False):
         replace(work, series=few)(Block(block.row, block.col, min(SIDE, block.height), min(SIDE, block.width)))
-    return resident()
+    return in_use()
 
 
 def precision_tags(precision: Stored) -> dict[str, str]:
