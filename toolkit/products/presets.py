@@ -13,19 +13,24 @@ CLOUDY = (0, 1, 2, 3, 4)
 
 _RADAR = {"VV": {"file": "vv"}, "VH": {"file": "vh"}}
 
+
+def _bands_of_oli(begin: str) -> dict[str, dict[str, str]]:
+    """The bands of the Operational Land Imager, whose names begin so and end with their number."""
+    known = (
+        ("coastal aerosol", ""), ("blue", "B2"), ("green", "B3"), ("red", "B4"), ("near infrared", "B8A"),
+        ("short-wave infrared", "B11"), ("short-wave infrared", "B12"),
+    )  # fmt: skip
+    return {
+        f"{begin}{number}": {"meaning": meaning, **({"like": like} if like else {})}
+        for number, (meaning, like) in enumerate(known, start=1)
+    }
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "landsat_c2_l2": {
         "file": "LC0?_L2SP_*_{date}_*_{band}.TIF",
         "platform": "Landsat 8/9",
-        "bands": {
-            "SR_B1": {"meaning": "coastal aerosol"},
-            "SR_B2": {"meaning": "blue", "like": "B2"},
-            "SR_B3": {"meaning": "green", "like": "B3"},
-            "SR_B4": {"meaning": "red", "like": "B4"},
-            "SR_B5": {"meaning": "near infrared", "like": "B8A"},
-            "SR_B6": {"meaning": "short-wave infrared", "like": "B11"},
-            "SR_B7": {"meaning": "short-wave infrared", "like": "B12"},
-        },
+        "bands": _bands_of_oli("SR_B"),
         "scale": 2.75e-5,
         "offset": -0.2,
         "nodata": 0,
@@ -34,15 +39,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "landsat8_theia": {
         "file": "LANDSAT8-*_{date}-*_L2A_T{tile}_*_FRE_{band}.tif",
         "platform": "Landsat 8",
-        "bands": {
-            "B1": {"meaning": "coastal aerosol"},
-            "B2": {"meaning": "blue", "like": "B2"},
-            "B3": {"meaning": "green", "like": "B3"},
-            "B4": {"meaning": "red", "like": "B4"},
-            "B5": {"meaning": "near infrared", "like": "B8A"},
-            "B6": {"meaning": "short-wave infrared", "like": "B11"},
-            "B7": {"meaning": "short-wave infrared", "like": "B12"},
-        },
+        "bands": _bands_of_oli("B"),
         "scale": 1e-4,
         "nodata": -10000,
         "mask": {"file": "LANDSAT8-*_{date}-*_L2A_T{tile}_*_CLM_XS.tif", "bits": tuple(range(16))},
