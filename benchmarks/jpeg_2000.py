@@ -20,7 +20,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from toolkit.ground.bands import SENTINEL2
-from toolkit.products.raster import close_rasters, raster_memory
+from toolkit.products.handles import close_rasters, raster_memory
 from toolkit.products.sen2cor import find_sen2cor
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.prepared import PrepareParams, with_prepared

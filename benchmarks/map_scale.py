@@ -32,7 +32,7 @@ from prepared import prepare
 
 from toolkit.mapping.layers import CLASSES, VALIDITY
 from toolkit.mapping.precision import try_both
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.series.prepared import with_prepared
 from toolkit.series.tiling import FileTiling
 

@@ -30,7 +30,7 @@ from toolkit.ground.memory import PeakWatch
 from toolkit.ground.parts import PartSize
 from toolkit.mapping.classify import classify_tile
 from toolkit.mapping.memory import MappingParams, allot
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.series.buffers import BufferPool
 from toolkit.series.prepared import PreparedTile, PrepareParams, with_prepared
 from toolkit.series.preparing import prepare_tile

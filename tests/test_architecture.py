@@ -58,6 +58,7 @@ HOME = {
     "anywidget": {"widgets"},
     "IPython": {"widgets"},
     "pystac": {"products"},
+    "imagecodecs": {"products"},
     "jupyter_server": {"webmap"},
     "tornado": {"webmap"},
     "jinja2": {"validation"},

@@ -16,8 +16,9 @@ from toolkit.demo.tiles import TILES
 from toolkit.ground.bands import BANDS
 from toolkit.ground.errors import ParameterError
 from toolkit.products.catalog import Catalog
+from toolkit.products.handles import close_rasters
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import close_rasters, read_window
+from toolkit.products.raster import read_window
 from toolkit.products.sen2cor import find_sen2cor
 from toolkit.products.theia import find_theia
 

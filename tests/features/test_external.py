@@ -27,7 +27,7 @@ from toolkit.ground.errors import FeatureError, ParameterError
 from toolkit.ground.grid import Block, blocks
 from toolkit.ground.params import Params, param
 from toolkit.ground.streaming import stream
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.products.theia import find_theia
 from toolkit.samples.extraction import PixelFeatures
 from toolkit.series.timeseries import SeriesParams, TileSeries

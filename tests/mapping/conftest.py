@@ -15,7 +15,7 @@ from toolkit.learning.checkpoint import Model
 from toolkit.learning.models import MlpParams
 from toolkit.learning.parameters import LearningParams
 from toolkit.learning.training import train_network
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.products.theia import find_theia
 from toolkit.series.timeseries import SeriesParams, TileSeries
 

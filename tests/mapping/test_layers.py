@@ -21,7 +21,8 @@ from toolkit.mapping.memory import MappingParams, allot
 from toolkit.mapping.mosaic import mosaic_tiles
 from toolkit.mapping.probabilities import Probabilities
 from toolkit.mapping.rasters import map_writers, to_cog, write_block
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 

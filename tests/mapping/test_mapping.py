@@ -29,7 +29,7 @@ from toolkit.mapping.classify import ALWAYS, BlockClassifier, classify_tile
 from toolkit.mapping.memory import Allotment, MappingParams, allot, part_bytes
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
-from toolkit.products import raster
+from toolkit.products import handles
 from toolkit.products.raster import grid_of
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.images import BlockImages
@@ -317,7 +317,7 @@ def test_a_refused_mosaic_leaves_no_handle(tmp_path: Path) -> None:
     tile = write_map(tmp_path / "t", np.full((20, 20), 3), (0, 200))
     with pytest.raises(ProductError, match="not a coordinate system"):
         mosaic_tiles([tile], tmp_path / "m", NAMES, crs="EPSG:nonsense")
-    assert not raster._open.files
+    assert not handles._open.files
 
 
 def test_a_coarser_tile_covers_its_own_ground(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from toolkit.mapping.postprocess import PostprocessParams, postprocess_map, unit
 from toolkit.mapping.reclassify import conditions_of, reclassify
 from toolkit.mapping.sieve import OSO_GROUPS, absorption, sieve, within_groups
 from toolkit.mapping.smoothing import smooth
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 
 CORNER = (300000, 4900020)
 NAMES = Nomenclature("many", tuple(LandCoverClass(code, f"class {code}", f"#{code:02d}4455") for code in range(1, 24)))

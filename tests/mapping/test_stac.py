@@ -22,7 +22,8 @@ from toolkit.mapping.layers import LAYERS
 from toolkit.mapping.mosaic import mosaic_tiles
 from toolkit.mapping.stac import write_item
 from toolkit.mapping.vrt import write_vrt
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 
 PERIOD = (date(2018, 1, 1), date(2018, 12, 31))
 

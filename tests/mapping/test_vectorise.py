@@ -18,7 +18,8 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.params import build
 from toolkit.mapping.regions import number_regions
 from toolkit.mapping.vectorise import MapFiles, VectorParams, closed_regions, polygons_of, vectorise_map
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 
 CORNER = (300000, 4900020)
 NAMES = Nomenclature("few", tuple(LandCoverClass(code, f"class {code}", f"#{code:02d}4455") for code in (1, 2, 3, 4)))

@@ -15,7 +15,8 @@ from rasterio.transform import from_origin
 
 from toolkit.products import edges
 from toolkit.products.edges import EdgeStore
-from toolkit.products.raster import close_rasters, read_into, read_window
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import read_into, read_window
 
 SHAPE, TILE = (75, 90), 16
 

@@ -10,7 +10,7 @@ from toolkit.features.stack import FeatureParams, FeatureStack
 from toolkit.ground.errors import RunFolderError, SampleError
 from toolkit.ground.grid import Block, blocks, from_bounds
 from toolkit.ground.parts import PartSize
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.products.theia import find_theia
 from toolkit.samples import extraction
 from toolkit.samples.extraction import PixelFeatures, extract, locate_pixels

@@ -13,7 +13,7 @@ import rasterio
 
 from tests.conftest import write_sen2cor
 from toolkit.ground.grid import Block
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.products.sen2cor import find_sen2cor
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.prepared import with_prepared

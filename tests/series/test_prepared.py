@@ -21,7 +21,7 @@ from rasterio import shutil
 from tests.conftest import TWENTY_METRES, write_theia, write_tif
 from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, project_bounds
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.products.theia import find_theia
 from toolkit.series import preparing, store_plan, timeseries
 from toolkit.series import tiling as tiles_of_files

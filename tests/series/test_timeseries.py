@@ -8,7 +8,7 @@ import rasterio
 from tests.conftest import write_tif
 from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, project_bounds
-from toolkit.products.raster import close_rasters
+from toolkit.products.handles import close_rasters
 from toolkit.products.theia import find_theia
 from toolkit.series.timeseries import SeriesParams, TileSeries
 

@@ -17,8 +17,9 @@ from toolkit.experiment.config import Experiment
 from toolkit.ground.bands import BANDS
 from toolkit.ground.errors import ProductError
 from toolkit.ground.streaming import Progress, no_progress
+from toolkit.products.handles import close_rasters
 from toolkit.products.product import Product
-from toolkit.products.raster import Area, close_rasters, grid_of, read_thinned
+from toolkit.products.raster import Area, grid_of, read_thinned
 from toolkit.series.timeline import in_periods
 from toolkit.series.timeseries import SeriesParams
 

@@ -38,7 +38,7 @@ from toolkit.mapping.classify import (
     write_maps,
 )
 from toolkit.mapping.memory import PROCESS_BYTES, allot
-from toolkit.products.raster import raster_memory
+from toolkit.products.handles import raster_memory
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 

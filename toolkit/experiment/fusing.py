@@ -17,7 +17,8 @@ from toolkit.ground.streaming import Progress, no_progress
 from toolkit.mapping.fusion import Compatibility, FusionMethod, Mass, fuse_maps
 from toolkit.mapping.layers import CLASSES, CONFIDENCE
 from toolkit.mapping.stac import write_item
-from toolkit.products.raster import close_rasters, grid_of, open_raster
+from toolkit.products.handles import close_rasters, open_raster
+from toolkit.products.raster import grid_of
 from toolkit.validation.metrics import Assessment
 
 Run = Experiment | str | Path

@@ -34,7 +34,8 @@ from toolkit.ground.grid import Block
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.learning.ensemble import AnyModel
 from toolkit.mapping.mosaic import distance_to_middle
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 from toolkit.series.methods import methods_beside
 from toolkit.series.timeseries import TileSeries
 

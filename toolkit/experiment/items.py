@@ -8,7 +8,8 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.provenance import Record, provenance_tags
 from toolkit.mapping.classify import layers_of
 from toolkit.mapping.stac import write_item
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 
 
 def note_maps(experiment: Experiment, record: Record, folder: Path, tile: str | None = None) -> Path:

@@ -29,7 +29,7 @@ from toolkit.learning.precision import Stored
 from toolkit.mapping.classify import layers_of, more_bytes, precision_of
 from toolkit.mapping.forecast import TileForecast, forecast_tile, probe
 from toolkit.mapping.memory import PROCESS_BYTES, START_BYTES
-from toolkit.products.raster import raster_memory
+from toolkit.products.handles import raster_memory
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 

@@ -15,7 +15,6 @@ from toolkit.ground.grid import Block
 from toolkit.ground.memory import in_use
 from toolkit.mapping.classify import FEW_DATES
 from toolkit.mapping.memory import (
-    DECODED_BYTES_A_SECOND,
     GDAL_SHARE,
     LINES_SHARE,
     OPENING_SECONDS,
@@ -24,11 +23,12 @@ from toolkit.mapping.memory import (
     START_BYTES,
     WORKER_BYTES,
     Allotment,
+    decoding_seconds,
     series_bytes,
     soonest,
 )
 from toolkit.products.edges import MOST_BYTES
-from toolkit.products.raster import close_rasters, raster_memory
+from toolkit.products.handles import close_rasters, raster_memory
 from toolkit.samples.extraction import PixelFeatures
 from toolkit.series.tiling import FileTiling
 
@@ -74,12 +74,12 @@ def allot_samples(
     samples = max(len(work.inside(block)) for block in among) * sample_bytes(work)
     choices = []
     for part in tiling.part_sizes():
-        decoded = tiling.decoded_bytes(part) / once
+        decoded, reading = tiling.decoded_bytes(part) / once, decoding_seconds(tiling, part)
         for keep_open in (True, False):
             each, files = part_bytes(work, part) + samples, tiling.open_bytes if keep_open else 0
-            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
+            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.opened_count / (part[0] * part[1])
             for workers in range(1, most_workers + 1):
-                seconds = (decoded * once / DECODED_BYTES_A_SECOND + opened) / workers
+                seconds = (reading + opened) / workers
                 one = Allotment(workers, part, keep_open, each, files, cache // 2**20, decoded, seconds, lines)
                 choices.append(one)
     return soonest(choices, taken, budget, f"the samples of {work.features.series.tile}, of {tiling.dates} dates")

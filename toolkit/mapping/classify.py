@@ -40,7 +40,7 @@ from toolkit.mapping.memory import START_BYTES, Allotment, MappingParams, allot
 from toolkit.mapping.precision import form_of, settle_precision
 from toolkit.mapping.rasters import forget_others, map_writers, write_block
 from toolkit.products.edges import MOST_BYTES
-from toolkit.products.raster import raster_memory, use_raster_memory
+from toolkit.products.handles import raster_memory, use_raster_memory
 from toolkit.series.buffers import BufferPool
 from toolkit.series.matrix import MatrixForm
 from toolkit.series.tiling import FileTiling

@@ -18,7 +18,7 @@ from toolkit.learning.precision import Stored
 from toolkit.mapping.classify import ALWAYS, BlockClassifier
 from toolkit.mapping.layers import layer_bytes
 from toolkit.mapping.memory import Allotment, allot
-from toolkit.products.raster import close_rasters, raster_memory
+from toolkit.products.handles import close_rasters, raster_memory
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 

@@ -19,7 +19,8 @@ from toolkit.ground.params import Params, param
 from toolkit.learning.devices import DeviceName
 from toolkit.learning.precision import Precision
 from toolkit.products.edges import MOST_BYTES
-from toolkit.series.tiling import FileTiling
+from toolkit.products.layout import GDAL, JPEG_2000, TIFF
+from toolkit.series.tiling import CHUNKS, FileTiling
 from toolkit.series.timeseries import TileSeries
 
 READ_BYTES = 24
@@ -47,10 +48,10 @@ GDAL_SHARE = 1 / 32
 LINES_SHARE = 1 / 32
 """Share of the budget, at most, for the lines at the edges of files' tiles."""
 
-OPENING_SECONDS, DECODED_BYTES_A_SECOND, COMPUTED_PIXELS_A_SECOND = 6e-4, 3e8, 3e5
-"""Costs by which a choice is made: to open a file, to decode, to compute (on one core; only their ratios matter)."""
-CHUNK_BYTES_A_SECOND = 1.2e9
-"""The same of chunks of a prepared series."""
+OPENING_SECONDS, COMPUTED_PIXELS_A_SECOND = 6e-4, 3e5
+"""Costs by which a choice is made: to open a file in GDAL, to compute (on one core; only their ratios matter)."""
+DECODED_BYTES_A_SECOND = {TIFF: 8e8, GDAL: 3e8, JPEG_2000: 2e7, CHUNKS: 1.2e9}
+"""The same of decoding, by the decoder."""
 
 
 class MappingParams(Params):
@@ -181,17 +182,21 @@ def _choices(
 ) -> Iterator[Allotment]:
     kept = BLOCK_COPIES * more * tiling.block_size[0] * tiling.block_size[1]
     once = tiling.decoded_bytes((1 << 20, 1 << 20))
-    rate = CHUNK_BYTES_A_SECOND if tiling.chunks else DECODED_BYTES_A_SECOND
     for part in tiling.part_sizes():
-        decoded = tiling.decoded_bytes(part)
+        decoded, reading = tiling.decoded_bytes(part), decoding_seconds(tiling, part)
         for keep_open in (True, False):
             worker, files = part_bytes(series, stack, part) + kept, tiling.open_bytes if keep_open else 0
-            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.file_count / (part[0] * part[1])
-            seconds = decoded / rate + opened + 1 / COMPUTED_PIXELS_A_SECOND
+            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.opened_count / (part[0] * part[1])
+            seconds = reading + opened + 1 / COMPUTED_PIXELS_A_SECOND
             for workers in range(1, most_workers + 1):
                 yield Allotment(
                     workers, part, keep_open, worker, files, int(cache // 2**20), decoded / once, seconds / workers
                 )
+
+
+def decoding_seconds(tiling: FileTiling, part: tuple[int, int]) -> float:
+    """What reading a pixel costs in parts of this size, by which choices are compared."""
+    return sum(count / DECODED_BYTES_A_SECOND[decoder] for decoder, count in tiling.decoded_by(part).items())
 
 
 def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -> int:

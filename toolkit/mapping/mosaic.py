@@ -23,7 +23,8 @@ from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.mapping.layers import CLASSES, CONFIDENCE, LAYERS
 from toolkit.mapping.rasters import forget_others, map_writers, side_file, to_cog, write_block
-from toolkit.products.raster import close_rasters, grid_of, open_raster, read_window
+from toolkit.products.handles import close_rasters, open_raster
+from toolkit.products.raster import grid_of, read_window
 
 BLOCK = 1024
 MAPS = (CLASSES, CONFIDENCE)

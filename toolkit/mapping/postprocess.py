@@ -28,7 +28,8 @@ from toolkit.mapping.rasters import NO_CLASS
 from toolkit.mapping.reclassify import Condition, RuleParams, reclassify
 from toolkit.mapping.sieve import OSO_GROUPS, Allowed, absorption, padding_of, sieve, within_groups
 from toolkit.mapping.smoothing import LARGEST_WINDOW
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 
 LARGEST_UNIT = 1000
 """Pixels of a minimal mapping unit at most: blocks have twice as many around them."""

@@ -23,7 +23,8 @@ from toolkit.ground.grid import Block, describe
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.mapping.passes import read_classes, work_result
 from toolkit.mapping.smoothing import smooth
-from toolkit.products.raster import grid_of, open_raster
+from toolkit.products.handles import open_raster
+from toolkit.products.raster import grid_of
 
 PERCENT = 100
 

@@ -28,7 +28,8 @@ from toolkit.mapping.passes import read_classes
 from toolkit.mapping.region_table import RegionTable
 from toolkit.mapping.rings import trace
 from toolkit.mapping.vector_writing import vector_writer
-from toolkit.products.raster import close_rasters, grid_of, read_window
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of, read_window
 
 STRIP_PIXELS = 4_000_000
 """Pixels of a strip."""

@@ -17,7 +17,8 @@ from toolkit.ground.grid import offset, union
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground.writing import write_text
 from toolkit.mapping.rasters import NO_CLASS, category_names
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.handles import close_rasters
+from toolkit.products.raster import grid_of
 
 
 def write_vrt(files: Sequence[Path], path: Path, nomenclature: Nomenclature) -> Path | None:

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from toolkit.products.raster import read_into, shared_raster
+from toolkit.products.layout import FileLayout
+from toolkit.products.raster import layout_of, read_into
 
 MOST_BYTES = 64 * 2**20
 """Lines kept: of three rows of tiles of a Sentinel-2 tile with 70 dates, they take 57 MB."""
@@ -68,17 +67,15 @@ class EdgeStore:
         Raises:
             ProductError: the file cannot be read there.
         """
-        with shared_raster(path) as dataset:
-            rows, cols = dataset.block_shapes[0]
-            file = _FileWindow(path, rows, cols, dataset.height, dataset.width)
-            height, width = whole.shape[0] - 2, whole.shape[1] - 2
-            inside = row >= 0 and col >= 0 and row + height <= file.height and col + width <= file.width
-            if not inside or (file.cols >= file.width and file.rows < FEW_ROWS):
-                read_into(whole, path, row - 1, col - 1, fill)
-            else:
-                self._read_tiles(whole, file, row, col, fill)
+        file = layout_of(path)
+        height, width = whole.shape[0] - 2, whole.shape[1] - 2
+        inside = row >= 0 and col >= 0 and row + height <= file.height and col + width <= file.width
+        if not inside or (file.cols >= file.width and file.rows < FEW_ROWS):
+            read_into(whole, path, row - 1, col - 1, fill)
+        else:
+            self._read_tiles(whole, path, file, row, col, fill)
 
-    def _read_tiles(self, whole: np.ndarray, file: _FileWindow, row: int, col: int, fill: float) -> None:
+    def _read_tiles(self, whole: np.ndarray, path: Path, file: FileLayout, row: int, col: int, fill: float) -> None:
         height, width = whole.shape[0] - 2, whole.shape[1] - 2
         for line in (whole[0], whole[-1], whole[:, 0], whole[:, -1]):  # beyond the file; tiles fill all the rest
             line[:] = fill
@@ -86,12 +83,12 @@ class EdgeStore:
             top, left, tall, wide = file.tile(i, j)
             place = top - row + 1, left - col + 1
             if top < row + height and top + tall > row and left < col + width and left + wide > col:
-                self._lay_tile(whole, file, i, j, place, fill)
+                self._lay_tile(whole, path, file, i, j, place, fill)
             else:  # it is met by the ring alone
-                _lay(whole, self._edges(file, i, j, whole.dtype, fill), *place, tall, wide)
+                _lay(whole, self._edges(path, file, i, j, fill), *place, tall, wide)
 
     def _lay_tile(
-        self, whole: np.ndarray, file: _FileWindow, i: int, j: int, place: tuple[int, int], fill: float
+        self, whole: np.ndarray, path: Path, file: FileLayout, i: int, j: int, place: tuple[int, int], fill: float
     ) -> None:
         """Copy what meets an array of a tile that lies at `place` in it; its lines are kept as it is decoded."""
         top, left, tall, wide = file.tile(i, j)
@@ -99,14 +96,14 @@ class EdgeStore:
         cols = _meeting(slice(place[1], place[1] + wide), whole.shape[1])
         inner = slice(rows.start - place[0], rows.stop - place[0]), slice(cols.start - place[1], cols.stop - place[1])
         with self._lock:
-            known = (file.path, i, j) in self._kept
+            known = (path, i, j) in self._kept
         target = whole[rows, cols]
         if known:  # a part of the tile is less to copy
-            read_into(target, file.path, top + inner[0].start, left + inner[1].start, fill)
+            read_into(target, path, top + inner[0].start, left + inner[1].start, fill)
             return
         tile = target if target.shape == (tall, wide) else np.empty((tall, wide), whole.dtype)
-        read_into(tile, file.path, top, left, fill)
-        self._keep((file.path, i, j), TileEdges.of(tile))
+        read_into(tile, path, top, left, fill)
+        self._keep((path, i, j), TileEdges.of(tile))
         if tile is not target:
             target[...] = tile[inner]
 
@@ -116,15 +113,15 @@ class EdgeStore:
             self._kept.clear()
             self._bytes = 0
 
-    def _edges(self, window: _FileWindow, i: int, j: int, dtype: np.dtype, fill: float) -> TileEdges:
-        key = window.path, i, j
+    def _edges(self, path: Path, file: FileLayout, i: int, j: int, fill: float) -> TileEdges:
+        key = path, i, j
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        top, left, tall, wide = window.tile(i, j)
-        tile = np.empty((tall, wide), dtype)
-        read_into(tile, window.path, top, left, fill)
+        top, left, tall, wide = file.tile(i, j)
+        tile = np.empty((tall, wide), file.dtype)
+        read_into(tile, path, top, left, fill)
         edges = TileEdges.of(tile)
         self._keep(key, edges)
         return edges
@@ -142,28 +139,6 @@ class EdgeStore:
 
     def __setstate__(self, state: dict[str, int]) -> None:
         self.__init__(**state)  # type: ignore[misc]
-
-
-@dataclass(frozen=True)
-class _FileWindow:
-    """The tiles of a file."""
-
-    path: Path
-    rows: int
-    cols: int
-    height: int
-    width: int
-
-    def tiles(self, row: int, col: int, height: int, width: int) -> Iterator[tuple[int, int]]:
-        """The tiles that a window meets, which may reach beyond the file."""
-        rows = range(max(row, 0) // self.rows, (min(row + height, self.height) - 1) // self.rows + 1)
-        cols = range(max(col, 0) // self.cols, (min(col + width, self.width) - 1) // self.cols + 1)
-        return product(rows, cols)
-
-    def tile(self, i: int, j: int) -> tuple[int, int, int, int]:
-        """First row and column, height and width."""
-        top, left = i * self.rows, j * self.cols
-        return top, left, min(self.rows, self.height - top), min(self.cols, self.width - left)
 
 
 def _lay(whole: np.ndarray, edges: TileEdges, top: int, left: int, tall: int, wide: int) -> None:

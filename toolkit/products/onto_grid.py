@@ -13,7 +13,8 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from toolkit.ground.grid import Block
-from toolkit.products.raster import grid_of, open_raster, read_window
+from toolkit.products.handles import open_raster
+from toolkit.products.raster import grid_of, read_window
 
 
 def read_onto_grid(path: Path, grid: GeoBox, block: Block) -> np.ndarray:

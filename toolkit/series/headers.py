@@ -8,8 +8,9 @@ from pathlib import Path
 
 from odc.geo.geobox import GeoBox
 
+from toolkit.products.handles import close_rasters
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import check_band, check_integer, check_whole, close_rasters, grid_of
+from toolkit.products.raster import check_band, check_integer, check_whole, grid_of
 
 MASK_FILE = BandFile(Path())
 """What a mask is read as: the first band of its file, in whole numbers."""

@@ -14,7 +14,7 @@ from toolkit.ground.grid import Block
 from toolkit.products.edges import EdgeStore
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile
-from toolkit.products.raster import read_into, read_window, shared_raster
+from toolkit.products.raster import layout_of, read_into, read_window
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.resampling import REACH, Method, upsample_dates
 
@@ -93,11 +93,10 @@ def read_coarse(
 @contextmanager
 def _stored(band: BandFile, placed: PlacedFile, out: np.ndarray) -> Iterator[np.ndarray]:
     """Room for what a file holds: `out` itself where that is reflectance already, else brought into it afterwards."""
-    with shared_raster(placed.path) as dataset:
-        stored = out
-        if dataset.dtypes[0] != out.dtype or not band.is_reflectance:
-            stored = np.empty(out.shape, dataset.dtypes[0])
-        yield stored
+    stored, dtype = out, layout_of(placed.path).dtype
+    if dtype != out.dtype or not band.is_reflectance:
+        stored = np.empty(out.shape, dtype)
+    yield stored
     if stored is not out:
         out[...] = band.to_reflectance(stored)
 
@@ -136,9 +135,8 @@ def _read_finer_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: S
 def _usable(mask: MaskFile, placed: PlacedFile, window: Block, buffer: SeriesBuffer | None) -> np.ndarray:
     """Usable pixels of a mask over a window in the file's own pixels."""
     room, shape = SeriesBuffer() if buffer is None else buffer, (window.height, window.width)
-    with shared_raster(placed.path) as dataset:
-        stored = room.array("mask", shape, dataset.dtypes[0])
-        read_into(stored, placed.path, window.row, window.col, fill=0)
+    stored = room.array("mask", shape, layout_of(placed.path).dtype)
+    read_into(stored, placed.path, window.row, window.col, fill=0)
     return mask.is_clear(stored, out=room.array("usable", shape, bool))
 
 

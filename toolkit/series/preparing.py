@@ -26,7 +26,7 @@ from toolkit.ground.crews import LocalCrew
 from toolkit.ground.grid import Block
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.ground.writing import explained
-from toolkit.products.raster import GDAL_CACHE, raster_memory
+from toolkit.products.handles import GDAL_CACHE, raster_memory
 from toolkit.series.placed import read_mask, read_native
 from toolkit.series.prepared import ABOUT, FORMAT, VALIDITY, known_to_serve, sources_of
 from toolkit.series.store_plan import ArrayPlan, StorePlan

@@ -10,7 +10,8 @@ from odc.geo.geobox import GeoBox
 
 from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, aligned_blocks
-from toolkit.products.raster import close_rasters, grid_of, open_raster
+from toolkit.products.handles import close_rasters, open_raster
+from toolkit.products.raster import grid_of
 from toolkit.series.prepared import VALIDITY, Sides
 from toolkit.series.timeseries import TileSeries
 

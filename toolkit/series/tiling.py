@@ -11,14 +11,15 @@ together every 5120 pixels only: whatever the block, some are decoded more than 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from toolkit.ground.grid import Block, aligned_blocks
 from toolkit.ground.parts import SMALLEST_PART, halved
-from toolkit.products.raster import close_rasters, open_raster
+from toolkit.products.handles import close_rasters
+from toolkit.products.layout import TIFF
+from toolkit.products.raster import layout_of
 from toolkit.series.placed import PlacedFile
 from toolkit.series.resampling import REACH
 from toolkit.series.timeseries import TileSeries
@@ -28,6 +29,10 @@ BLOCK_PIXELS = 1024 * 1024
 PREPARED_PART = 256 * 256
 """Pixels worked on at once of a prepared series, at most: its chunks are small, so that more take memory and no less
 time (1.6 microseconds a pixel were measured with parts of 512 and of 256 alike, 1.9 with 128)."""
+
+
+CHUNKS = "chunks"
+"""Who decodes a prepared series."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,8 @@ class StoredFile:
     """Pixels beyond a block that its resampling needs."""
     keeps_lines: bool = False
     """Whether the lines at the edges of its tiles are kept for the blocks around: see `products/edges.py`."""
+    decoder: str = TIFF
+    """As of `FileLayout`, or `CHUNKS`."""
 
     def decoded(self, height: int, width: int) -> float:
         """Bytes decoded for a block of this size, on average over blocks side by side."""
@@ -143,24 +150,34 @@ class FileTiling:
 
     def decoded_bytes(self, size: tuple[int, int]) -> float:
         """Bytes decoded for a pixel, in blocks of this size."""
-        own = self.dates * sum(one.decoded(*size) for one in self.chunks or self.files) / (size[0] * size[1])
-        return own + sum(one.decoded_bytes(size) for one in self.others)
+        return sum(self.decoded_by(size).values())
+
+    def decoded_by(self, size: tuple[int, int]) -> Counter[str]:
+        """The same by the decoder."""
+        found: Counter[str] = Counter()
+        for one in self.chunks or self.files:
+            found[one.decoder] += self.dates * one.decoded(*size) / (size[0] * size[1])  # type: ignore[assignment]
+        return sum((other.decoded_by(size) for other in self.others), found)
 
     @property
     def open_bytes(self) -> int:
         """Memory of all files while they stay open.
 
-        GDAL keeps the last tile of each, and what the codec needs: 1 time the tile measured of deflate, 2.5 times of
-        zstd, which is what is counted for all.
+        GDAL keeps the last tile of each of its own, and what the codec needs: 1 time the tile measured of deflate, 2.5
+        times of zstd, which is what is counted for all.
         """
-        own = 0 if self.chunks else self.dates * sum(FILE_BYTES + 5 * one.tile_bytes // 2 for one in self.files)
+        own = self.dates * sum(FILE_BYTES + 5 * one.tile_bytes // 2 for one in self._opened)
         return own + sum(one.open_bytes for one in self.others)
 
     @property
-    def file_count(self) -> int:
-        """Files that a block is read from."""
-        own = len(self.chunks) or self.dates * len(self.files)
-        return own + sum(one.file_count for one in self.others)
+    def opened_count(self) -> int:
+        """Files that GDAL opens for a block."""
+        return self.dates * len(self._opened) + sum(one.opened_count for one in self.others)
+
+    @property
+    def _opened(self) -> list[StoredFile]:
+        """Those of a date that GDAL opens."""
+        return [] if self.chunks else [one for one in self.files if one.decoder != TIFF]
 
 
 FILE_BYTES = 40_000
@@ -175,18 +192,16 @@ def _chunks(series: TileSeries) -> Iterator[StoredFile]:
     for ratio, array in [*bands, (1, series.prepared.validity)]:
         rows, cols = (side * ratio for side in array.chunk)
         ring = REACH[series.resampling] * ratio if ratio > 1 else 0
-        yield StoredFile(rows, cols, array.scratch_bytes // len(series.acquisitions), ring)
+        yield StoredFile(rows, cols, array.scratch_bytes // len(series.acquisitions), ring, decoder=CHUNKS)
 
 
 def _stored(placed: PlacedFile, reach: int) -> StoredFile:
-    dataset = open_raster(placed.path)
-    rows, cols = dataset.block_shapes[0]
-    size = np.dtype(dataset.dtypes[0]).itemsize
-    scale = placed.scale
+    layout, scale = layout_of(placed.path), placed.scale
     return StoredFile(
-        max(1, round(rows * scale)),
-        max(1, round(cols * scale)),
-        int(rows * cols * size),
+        max(1, round(layout.rows * scale)),
+        max(1, round(layout.cols * scale)),
+        layout.rows * layout.cols * layout.dtype.itemsize,
         round(reach * scale),
         reach == 1,
+        layout.decoder,
     )

@@ -19,9 +19,9 @@ from toolkit.ground.bands import BAND_NAME, BAND_NAMES, NODATA
 from toolkit.ground.errors import ParameterError, ProductError
 from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, project_bounds, resolution, tile_name, union
 from toolkit.ground.params import Params, param
+from toolkit.products.handles import read_as_free
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import read_as_free
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.headers import read_headers
 from toolkit.series.images import BlockImages, only_measured

@@ -17,8 +17,9 @@ from toolkit.ground.errors import LandcoverError
 from toolkit.ground.nomenclature import Nomenclature
 from toolkit.ground_truth.polygons import GroundTruth
 from toolkit.mapping.layers import LAYERS
+from toolkit.products.handles import close_rasters
 from toolkit.products.product import BandFile, Product
-from toolkit.products.raster import close_rasters, grid_of
+from toolkit.products.raster import grid_of
 from toolkit.webmap.layers import Composite, Indexed, Ramp, RasterLayer
 from toolkit.widgets.leaflet import ROLE_OUTLINES, polygon_shapes, tile_shapes
 
