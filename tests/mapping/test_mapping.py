@@ -30,6 +30,7 @@ from toolkit.mapping.memory import Allotment, MappingParams, allot, part_bytes
 from toolkit.mapping.mosaic import mosaic_tiles, target_grid
 from toolkit.mapping.rasters import map_writer
 from toolkit.products import handles
+from toolkit.products.layout import GDAL
 from toolkit.products.raster import grid_of
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.images import BlockImages
@@ -148,10 +149,18 @@ def test_memory_decides_how_much_is_worked_on_at_once(series: TileSeries) -> Non
     found = [allot(many, PUBLISHED, theia_tiling(), int(gb * 1e9), 350_000_000, 2) for gb in (1, 2, 4, 16)]
     sizes = [one.workers * one.part[0] * one.part[1] for one in found]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
-    assert found[-1].part == (1024, 1024) and found[-1].keep_open and found[-1].workers == 2
-    assert not found[0].keep_open, "half a gigabyte for open files is not to be had of one"
+    assert found[-1].part == (1024, 1024) and found[-1].workers == 2
+    assert not any(one.files_bytes for one in found), "nothing is kept of files that are decoded without GDAL"
     for gb, one in zip((1, 2, 4, 16), found, strict=True):
         assert one.bytes + 350e6 <= gb * 1e9
+
+
+def test_files_stay_open_in_gdal_where_there_is_memory_for_that(series: TileSeries) -> None:
+    tiling, many = theia_tiling(), published(series)
+    of_gdal = replace(tiling, files=tuple(replace(one, decoder=GDAL) for one in tiling.files))
+    small, large = (allot(many, PUBLISHED, of_gdal, int(gb * 1e9), 350_000_000, 2) for gb in (1, 16))
+    assert large.keep_open and large.files_bytes > 5e8
+    assert not small.keep_open, "half a gigabyte for open files is not to be had of one"
 
 
 def test_parts_of_a_small_budget_are_whole_tiles_of_the_files(series: TileSeries) -> None:

@@ -128,7 +128,7 @@ def test_files_of_all_sensors_count(tmp_path: Path) -> None:
     first, second = opened(tmp_path)
     alone, both = FileTiling.of(first), FileTiling.of(replace(first, others=(second,)))
     assert both.decoded_bytes((64, 64)) == alone.decoded_bytes((64, 64)) + FileTiling.of(second).decoded_bytes((64, 64))
-    assert both.open_bytes > alone.open_bytes and both.decoded_bytes((20, 20)) > alone.decoded_bytes((20, 20))
+    assert both.index_bytes > alone.index_bytes > 0 and both.decoded_bytes((20, 20)) > alone.decoded_bytes((20, 20))
     assert both.block_size == alone.block_size
 
 

@@ -69,7 +69,7 @@ def allot_samples(
         ParameterError: the smallest part does not fit.
     """
     cache, lines = int(min(256e6, GDAL_SHARE * budget)), int(min(MOST_BYTES, LINES_SHARE * budget))
-    taken = base + cache + lines + int(SPARE * budget)
+    taken = base + cache + lines + tiling.index_bytes + int(SPARE * budget)
     once = tiling.decoded_bytes((1 << 20, 1 << 20))
     samples = max(len(work.inside(block)) for block in among) * sample_bytes(work)
     choices = []

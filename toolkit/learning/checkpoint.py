@@ -241,7 +241,7 @@ class Model:
             logits = network(chunk.view(torch.bfloat16) if narrow else chunk).float()
             yield pixels, logits if self.temperature == 1 else logits.div_(self.temperature)
 
-    @property
+    @cached_property
     def inputs(self) -> InputLayout:
         """What the network is given."""
         return InputLayout.of(self.feature_names, self.dates)

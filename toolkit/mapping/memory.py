@@ -151,7 +151,7 @@ def allot(
     """
     cache = int(min(256e6, GDAL_SHARE * budget))
     lines = int(min(MOST_BYTES, LINES_SHARE * budget)) if any(one.keeps_lines for one in tiling.files) else 0
-    taken = base + cache + lines + int(SPARE * budget)
+    taken = base + cache + lines + tiling.index_bytes + int(SPARE * budget)
     every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more)]
     return soonest(
         every, taken, budget, f"the {tiling.dates} dates and {len(stack)} features of the smallest part of a block"

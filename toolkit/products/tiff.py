@@ -87,27 +87,33 @@ class TiffTiles:
                 own_cols = slice(max(cols.start - left, 0), min(cols.stop - left, wide))
                 y, x = max(top - rows.start, 0), max(left - cols.start, 0)
                 target = inside[y : y + own_rows.stop - own_rows.start, x : x + own_cols.stop - own_cols.start]
-                target[...] = self._tile(file, i, j, own_rows)[:, own_cols]
+                self._lay(file, i, j, own_rows, own_cols, target)
 
-    def _tile(self, file: FileIO, i: int, j: int, rows: slice) -> np.ndarray:
-        """Rows of a tile, as wide as it is stored, in the thread's own room: until the next one is read."""
+    def _lay(self, file: FileIO, i: int, j: int, rows: slice, cols: slice, target: np.ndarray) -> None:
+        """Some rows and columns of a tile into an array of their size."""
         across = -(-self.layout.width // self.layout.cols)
         offset, size = self.offsets[i * across + j], int(self.sizes[i * across + j])
         if not size:
             raise ValueError("a tile that was never written")
         if self.codec is None:
-            return self._rows(file, offset, rows, self.layout.cols)
+            target[...] = self._rows(file, offset, rows, self.layout.cols)[:, cols]
+            return
         stored = self.layout.tile(i, j)[2] if self.strips else self.layout.rows
         packed = _ROOM.packed(size)
         _read(file, offset, packed)
         tile = _ROOM.tile(stored * self.layout.cols, self.layout.dtype).reshape(stored, self.layout.cols)
         if len(self.codec(packed, out=tile.reshape(-1).view(np.uint8))) != tile.nbytes:
             raise ValueError("a tile of too few pixels")
-        if self.predictor == DIFFERENCES:
-            imagecodecs.delta_decode(tile, axis=-1, out=tile)
-        elif self.predictor == FLOAT_BYTES:
+        if self.predictor == FLOAT_BYTES:
             tile = imagecodecs.floatpred_decode(tile, axis=-1)
-        return tile[rows]
+        elif self.predictor == DIFFERENCES:
+            tile = tile[rows, : cols.stop]
+            whole = tile.shape == target.shape
+            imagecodecs.delta_decode(tile, axis=-1, out=target if whole else tile)
+            if whole:
+                return
+            rows = slice(None)
+        target[...] = tile[rows, cols]
 
     def _rows(self, file: FileIO, offset: int, rows: slice, width: int) -> np.ndarray:
         """Rows of an array that lies in the file as it is, from an offset on."""

@@ -36,6 +36,8 @@ LEDGERS = ".blocks"
 """Folder of the ledgers, while it is being written."""
 LAST = "spatial_ref"
 """The array that is made last: where it is, all are."""
+MOST_AT_ONCE = 2**20
+"""Bytes that are packed together at most."""
 WHOLE: Any = {"write_empty_chunks": True}
 """Chunks of nothing but the fill value are written too: what is not there is lost, not empty. It is a setting of the
 array as it is open, not of the file."""
@@ -153,7 +155,7 @@ def _key_of(aside: Path) -> str | None:
 def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, Any], level: int) -> None:
     """The group with all its arrays, still empty, and their coordinates."""
     words = {"title": f"Prepared series of tile {series.tile}", "Conventions": "CF-1.11", ABOUT: about}
-    packing = partial(BloscCodec, cname="zstd", clevel=level, shuffle="bitshuffle")
+    packing = partial(BloscCodec, cname="zstd", clevel=level, shuffle="shuffle")
     group = zarr.open_group(aside, mode="w", zarr_format=3, attributes=words)
     for one in plan.arrays:
         mine = one.name == VALIDITY
@@ -170,7 +172,7 @@ def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, An
             shards=(plan.dates, *one.shard),
             dtype="uint8" if mine else "int16",
             fill_value=1 if mine else NODATA,
-            compressors=[packing(typesize=one.bytes), Crc32cCodec()],
+            compressors=[packing(typesize=one.bytes, blocksize=_packed_at_once(plan, one)), Crc32cCodec()],
             dimension_names=("date", f"y{suffix}", f"x{suffix}"),
             attributes={**meaning, "grid_mapping": LAST},
             config=WHOLE,
@@ -182,6 +184,14 @@ def _begin(aside: Path, series: TileSeries, plan: StorePlan, about: dict[str, An
     _coordinate(group, "date", days, {"units": "days since 1970-01-01", "calendar": "proleptic_gregorian"})
     system = {"crs_wkt": series.grid.crs.to_wkt()} if series.grid.crs is not None else {}
     group.create_array(LAST, shape=(), dtype="int64", fill_value=0, attributes=system)
+
+
+def _packed_at_once(plan: StorePlan, array: ArrayPlan) -> int:
+    """Bytes that Blosc packs together: a chunk, where it stays in the processor's cache.
+
+    By itself Blosc takes parts of 32 kB and less, which take longer to unpack and are no smaller.
+    """
+    return min(plan.dates * array.chunk**2 * array.bytes, MOST_AT_ONCE)
 
 
 def _coordinate(group: zarr.Group, name: str, values: np.ndarray, words: dict[str, str]) -> None:

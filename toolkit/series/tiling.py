@@ -170,6 +170,13 @@ class FileTiling:
         return own + sum(one.open_bytes for one in self.others)
 
     @property
+    def index_bytes(self) -> int:
+        """Memory of where each tile lies in those files that are decoded without GDAL; of strips they are many."""
+        ours = [] if self.chunks else [one for one in self.files if one.decoder == TIFF]
+        tiles = sum(-(-self.shape[0] // one.rows) * -(-self.shape[1] // one.cols) for one in ours)
+        return self.dates * INDEX_BYTES * tiles + sum(one.index_bytes for one in self.others)
+
+    @property
     def opened_count(self) -> int:
         """Files that GDAL opens for a block."""
         return self.dates * len(self._opened) + sum(one.opened_count for one in self.others)
@@ -180,6 +187,8 @@ class FileTiling:
         return [] if self.chunks else [one for one in self.files if one.decoder != TIFF]
 
 
+INDEX_BYTES = 16
+"""Memory of a tile's place in its file."""
 FILE_BYTES = 40_000
 """Memory of an open file besides its tiles (29 kB measured)."""
 

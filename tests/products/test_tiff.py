@@ -1,0 +1,199 @@
+"""GeoTIFFs decoded without GDAL: the same pixels, and GDAL's words where anything is amiss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rasterio.transform import from_origin
+
+from toolkit.ground.errors import ProductError
+from toolkit.products.handles import close_rasters
+from toolkit.products.layout import TIFF
+from toolkit.products.raster import layout_of, read_into, read_window
+from toolkit.products.tiff import PROBLEMS, tiff_tiles
+
+SHAPE = (70, 90)
+TILED = {"tiled": True, "blockxsize": 32, "blockysize": 16}
+STRIPS = {"blockysize": 8}
+ONE_STRIP: dict[str, Any] = {}
+WINDOWS = (
+    (0, 0, 70, 90),
+    (16, 32, 16, 32),
+    (5, 7, 40, 50),
+    (-3, 60, 30, 50),
+    (60, -9, 30, 20),
+    (69, 89, 1, 1),
+    (99, 0, 4, 4),
+)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    close_rasters()
+
+
+def write(path: Path, dtype: str, shape: tuple[int, int] = SHAPE, bands: int = 1, **options: Any) -> np.ndarray:
+    """A file of noise on a slope, and its pixels."""
+    rng = np.random.default_rng(0)
+    slope = np.add.outer(np.arange(shape[0]), np.arange(shape[1]))
+    array = (slope + rng.integers(0, 90, shape)).astype(dtype)
+    grid = {"crs": "EPSG:32631", "transform": from_origin(300000, 4900020, 10, 10)}
+    with rasterio.open(
+        path, "w", driver="GTiff", height=shape[0], width=shape[1], count=bands, dtype=dtype, **grid, **options
+    ) as target:
+        for band in range(bands):
+            target.write(array, band + 1)
+    return array
+
+
+def read(path: Path, row: int, col: int, height: int, width: int, number: int = 1) -> np.ndarray:
+    out = np.full((height + 2, width + 2), 77, layout_of(path).dtype)[1:-1, 1:-1]  # a view, as blocks are
+    read_into(out, path, row, col, fill=3, number=number)
+    return out
+
+
+OURS = [
+    (dtype, compress, predictor, cut)
+    for (dtype, compress, predictor), cut in product(
+        [
+            *product(("uint8", "int16", "uint16"), ("deflate", "lzw", "zstd"), (1, 2)),
+            *product(("float32",), ("deflate", "zstd"), (1, 3)),
+            *product(("uint8", "int8", "int16", "float32"), (None,), (1,)),
+        ],
+        (TILED, STRIPS, ONE_STRIP),
+    )
+]
+
+
+@pytest.mark.parametrize(("dtype", "compress", "predictor", "cut"), OURS)
+def test_every_window_has_the_pixels_that_gdal_reads(
+    tmp_path: Path, dtype: str, compress: str | None, predictor: int, cut: dict[str, Any]
+) -> None:
+    options = {"compress": compress, "predictor": predictor} if compress else {}
+    path = tmp_path / "a.tif"
+    array = write(path, dtype, **cut, **options)
+    tiles = tiff_tiles(path)
+    assert tiles is not None, "it is one of ours"
+    with rasterio.open(path) as dataset:
+        assert tiles.layout.dtype == dataset.dtypes[0]
+        assert (tiles.layout.rows, tiles.layout.cols) == dataset.block_shapes[0]
+    for window in WINDOWS:
+        out = np.empty(window[2:], dtype)
+        tiles.read(out, *window[:2], fill=3)
+        assert np.array_equal(out, read_window(path, *window, fill=3)), window
+    assert np.array_equal(read(path, 0, 0, *SHAPE), array)
+
+
+@pytest.mark.parametrize(
+    "options", [{"BIGTIFF": "YES"}, {"COPY_SRC_OVERVIEWS": "YES"}, {"nodata": 0, "SPARSE_OK": "NO"}]
+)
+def test_a_larger_file_than_this_and_one_made_for_the_cloud(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "a.tif"
+    array = write(path, "int16", **TILED, compress="deflate", **options)
+    if "COPY_SRC_OVERVIEWS" in options:
+        source, path = path, tmp_path / "cog.tif"
+        rasterio.shutil.copy(source, path, driver="COG", compress="deflate", predictor="yes", blocksize=128)
+    assert tiff_tiles(path) is not None
+    assert np.array_equal(read(path, 0, 0, *SHAPE), array)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        ("int16", {"bands": 3}),
+        ("int32", {}),
+        ("uint8", {"compress": "jpeg", **TILED}),
+        ("int16", {"compress": "lzma"}),
+        ("int16", {"ENDIANNESS": "BIG"}),
+        ("uint16", {"nbits": 12}),
+    ],
+)
+def test_what_is_not_ours_is_read_by_gdal(tmp_path: Path, dtype: str, options: dict[str, Any]) -> None:
+    path = tmp_path / "a.tif"
+    write(path, dtype, **options)
+    assert tiff_tiles(path) is None
+    assert layout_of(path).decoder != TIFF
+    assert np.array_equal(read(path, 5, 7, 40, 50), read_window(path, 5, 7, 40, 50, 3))
+    if options.get("bands"):
+        assert np.array_equal(read(path, 0, 0, *SHAPE, number=2), read_window(path, 0, 0, *SHAPE, 3, number=2))
+
+
+def test_tiles_that_were_never_written_are_gdals(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=64, width=64, count=1, dtype="int16", nodata=-5, compress="zstd",
+        tiled=True, blockxsize=32, blockysize=32, SPARSE_OK=True,
+    ) as target:  # fmt: skip
+        target.write(np.full((32, 32), 9, np.int16), 1, window=rasterio.windows.Window(32, 0, 32, 32))
+    found = read(path, 0, 0, 64, 64)
+    assert (found[:32, 32:] == 9).all() and (found[32:] == -5).all() and (found[:, :32] == -5).all()
+
+
+def test_a_file_that_changes_is_looked_at_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    first = write(path, "int16", **TILED, compress="deflate")
+    assert np.array_equal(read(path, 0, 0, *SHAPE), first)
+    second = write(path, "uint8", (40, 50), **STRIPS, compress="zstd")
+    assert np.array_equal(read(path, 0, 0, 40, 50), second)
+    path.unlink()
+    with pytest.raises(ProductError, match="does not exist"):
+        read_into(second, path, 0, 0, fill=0)
+
+
+def test_threads_read_a_file_at_the_same_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    array = write(path, "int16", (300, 300), **TILED, compress="zstd", predictor=2)
+
+    def window(place: int) -> bool:
+        row, col = 7 * place % 200, 11 * place % 200
+        return np.array_equal(read(path, row, col, 90, 80), array[row : row + 90, col : col + 80])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(window, range(200)))
+
+
+@pytest.mark.parametrize("compress", ["deflate", "lzw", "zstd", None])
+def test_what_is_damaged_is_told_in_gdals_words(tmp_path: Path, compress: str | None) -> None:
+    path = tmp_path / "a.tif"
+    write(path, "int16", (300, 300), **TILED, **({"compress": compress} if compress else {}))
+    whole, tiles = path.read_bytes(), tiff_tiles(path)
+    assert tiles is not None
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ProductError, match="cannot be read"):
+        read(path, 0, 0, 300, 300)
+    if compress in ("deflate", "zstd"):
+        at, size = int(tiles.offsets[5]), int(tiles.sizes[5])
+        path.write_bytes(whole[:at] + bytes(size) + whole[at + size :])
+        close_rasters()
+        with pytest.raises(ProductError, match="cannot be read"):
+            read(path, 0, 0, 300, 300)
+
+
+@given(places=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=8), cut=st.booleans())
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_header_brings_more_than_one_of_the_named_problems(
+    tmp_path: Path, places: list[tuple[int, int]], cut: bool
+) -> None:
+    whole, path = tmp_path / f"whole {cut}.tif", tmp_path / "a.tif"
+    if not whole.exists():
+        write(whole, "int16", (64, 64), **(TILED if cut else STRIPS), compress="zstd", predictor=2)
+    content = bytearray(whole.read_bytes())
+    for place, value in places:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    tiles = tiff_tiles(path)
+    if tiles is not None:
+        try:
+            tiles.read(np.empty((20, 20), np.int16), 3, 3, fill=0)
+        except PROBLEMS:
+            return
