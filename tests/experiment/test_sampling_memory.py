@@ -14,7 +14,7 @@ from toolkit.experiment.sampling_memory import allot_samples, part_bytes, ready,
 from toolkit.experiment.tiles import open_series
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
-from toolkit.mapping.memory import GDAL_SHARE, SPARE, Allotment, series_bytes
+from toolkit.mapping.memory import GDAL_SHARE, SPARE, Allotment, image_bytes
 from toolkit.products.edges import MOST_BYTES
 from toolkit.samples.extraction import MOST_SAMPLES, PixelFeatures, sample_blocks
 from toolkit.series.tiling import FileTiling, StoredFile
@@ -53,7 +53,7 @@ def test_what_is_allotted_fits_and_more_memory_never_decodes_more(work: PixelFea
     assert base + found.workers * found.worker_bytes <= budget * GB
     samples = 80 * sample_bytes(long)
     assert found.worker_bytes >= part_bytes(long, found.part) + samples
-    assert found.part[0] * found.part[1] * series_bytes(long.features.series) < found.worker_bytes
+    assert found.part[0] * found.part[1] * image_bytes(long.features.series) < found.worker_bytes
     more = allot_samples(long, [TILE], tiling, int(4 * budget * GB), base, 4)
     assert more.seconds_a_pixel <= found.seconds_a_pixel and more.decoded <= found.decoded
 

@@ -15,6 +15,8 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.grid import Block, from_bounds
+from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.images import BlockImages
 
 DAYS = ("2018-01-01", "2018-04-11", "2018-07-20", "2018-10-28")
 
@@ -37,6 +39,10 @@ class ArraySeries:
         rows, cols = rows.clip(0, self.grid.shape[0] - 1), cols.clip(0, self.grid.shape[1] - 1)
         values = np.where(inside, self.values[:, :, rows[:, None], cols], np.int16(NODATA))
         return values, self.validity[:, rows[:, None], cols] & inside
+
+    def images(self, block: Block, buffer: SeriesBuffer) -> BlockImages:
+        values, validity = self.read(block)
+        return BlockImages(values, tuple(range(values.shape[1])), {}, {}, validity, "nearest", buffer)
 
     def of(self, *external: ChosenFeature, indices: tuple[str, ...] = ("ndvi",), **more: object) -> TileFeatures:
         """Its features with these external ones."""

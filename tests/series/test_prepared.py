@@ -23,7 +23,7 @@ from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, project_bounds
 from toolkit.products.handles import close_rasters
 from toolkit.products.theia import find_theia
-from toolkit.series import preparing, store_plan, timeseries
+from toolkit.series import images, preparing, store_plan, timeseries
 from toolkit.series import tiling as tiles_of_files
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.prepared import PreparedTile, with_prepared
@@ -92,6 +92,11 @@ def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | No
         strips = [(some.copy(), seen.copy()) for _, some, seen in one.images(block, SeriesBuffer()).strips(7)]
         for whole, parts in zip((wanted, valid), zip(*strips, strict=True), strict=True):
             assert np.array_equal(np.concatenate(parts, axis=-2), whole), "a few rows at a time"
+        row, col = np.random.default_rng(0).integers(0, (block.height, block.width), (9, 2)).T
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(images, "PICKED_PIXELS", 3 * block.width)  # several strips
+            some, seen = one.images(block, SeriesBuffer()).pixels(row, col)
+        assert np.array_equal(some, wanted[:, :, row, col]) and np.array_equal(seen, valid[:, row, col])
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

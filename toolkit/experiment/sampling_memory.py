@@ -24,12 +24,14 @@ from toolkit.mapping.memory import (
     WORKER_BYTES,
     Allotment,
     decoding_seconds,
+    image_bytes,
     series_bytes,
     soonest,
 )
 from toolkit.products.edges import MOST_BYTES
 from toolkit.products.handles import close_rasters, raster_memory
 from toolkit.samples.extraction import PixelFeatures
+from toolkit.series.images import PICKED_PIXELS
 from toolkit.series.tiling import FileTiling
 
 SAMPLE_COPIES = 4
@@ -87,11 +89,13 @@ def allot_samples(
 
 def part_bytes(work: PixelFeatures, part: tuple[int, int]) -> int:
     """Memory that reading a part takes at its peak; with external features, that of all its pixels' features too."""
-    stack = work.features.stack
+    series, stack = work.features.series, work.features.stack
     height, width = (length + 2 * stack.padding for length in part)
-    dates = len(work.features.series.acquisitions)
-    computed = 4 * stack.held(dates) if stack.external else 0
-    return height * width * (series_bytes(work.features.series) + READ_BYTES + computed) + WORKER_BYTES
+    if stack.external:
+        a_pixel = series_bytes(series) + READ_BYTES + 4 * stack.held(len(series.acquisitions))
+        return height * width * a_pixel + WORKER_BYTES
+    strip = max(PICKED_PIXELS, width) * series_bytes(series)
+    return int(height * width * (image_bytes(series) + READ_BYTES)) + strip + WORKER_BYTES
 
 
 def sample_bytes(work: PixelFeatures) -> int:

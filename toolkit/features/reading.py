@@ -132,9 +132,10 @@ class TileFeatures:
         if self.stack.external:
             features, clear = self.read(window)
             return features[:, row, col], clear[row, col]
-        values, validity = self.series.read(window, buffer)
-        own = self.stack.alone.compute(values[:, :, row, col], validity[:, row, col], self.series.dates)
-        beside = [(one[:, :, row, col], valid[:, row, col]) for one, valid in self._beside(window, buffer)]
+        buffer = buffer or SeriesBuffer()
+        values, validity = self.series.images(window, buffer).pixels(row, col)
+        own = self.stack.alone.compute(values, validity, self.series.dates)
+        beside = [one.images(window, buffer.beside(place)).pixels(row, col) for place, one in enumerate(self._others)]
         return self._joined(*own, beside) if beside else own
 
     def _beside(self, block: Block, buffer: SeriesBuffer | None = None) -> list[Read]:

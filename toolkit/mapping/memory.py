@@ -207,7 +207,7 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     if stack.external:
         return int(WORK_COPIES * pixels * (on_grid + held + RESULT_BYTES)) + WORKER_BYTES
     strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + on_grid + RESULT_BYTES)
-    return int(pixels * (_image_bytes(series) + READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
+    return int(pixels * (image_bytes(series) + READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
 
 
 def series_bytes(series: TileSeries) -> int:
@@ -216,8 +216,8 @@ def series_bytes(series: TileSeries) -> int:
     return own + sum(map(series_bytes, series.others))
 
 
-def _image_bytes(series: TileSeries) -> float:
-    """The same while coarse bands are in their own pixels."""
+def image_bytes(series: TileSeries) -> float:
+    """Bytes of the images of a pixel as they are stored, coarse bands in their own pixels, of all sensors."""
     on_grid = len(series.bands) - len(series.ratios)
     own = len(series.acquisitions) * (2 * (on_grid + sum(ratio**-2 for ratio in series.ratios.values())) + 1)
-    return own + sum(map(_image_bytes, series.others))
+    return own + sum(map(image_bytes, series.others))

@@ -19,6 +19,9 @@ from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.placed import CoarseWindow
 from toolkit.series.resampling import Method, upsample_dates
 
+PICKED_PIXELS = 4096
+"""Pixels of a strip from which some are picked, unless a row is longer."""
+
 
 @dataclass(frozen=True)
 class BlockImages:
@@ -64,6 +67,23 @@ class BlockImages:
         for top in range(0, height, rows):
             strip = slice(top, min(top + rows, height))
             yield strip, *self.strip(strip)
+
+    def pixels(self, row: np.ndarray, col: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values (date, band, pixel) int16 and validity (date, pixel) bool of some pixels, given by row and column.
+
+        Only the strips that they lie in are brought onto the grid.
+        """
+        dates, height, width = self.clear.shape
+        values = np.empty((dates, len(self.on_grid) + len(self.coarse), len(row)), np.int16)
+        validity = np.empty((dates, len(row)), bool)
+        rows = max(1, PICKED_PIXELS // width)
+        order = np.argsort(row, kind="stable")
+        for top in np.unique(row // rows) * rows:
+            some = order[slice(*np.searchsorted(row[order], (top, top + rows)))]
+            strip_values, strip_validity = self.strip(slice(top, min(top + rows, height)))
+            values[:, :, some] = strip_values[:, :, row[some] - top, col[some]]
+            validity[:, some] = strip_validity[:, row[some] - top, col[some]]
+        return values, validity
 
     def strip(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         """Values and validity of some rows."""
