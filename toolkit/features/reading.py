@@ -25,7 +25,7 @@ Strip = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 Read = tuple[np.ndarray, np.ndarray]
 """Values (date, band, …) and validity (date, …) of the pixels of a sensor."""
 
-STRIP_BYTES = 8 * 2**20
+STRIP_BYTES = 16 * 2**20
 """Features of a strip: little enough for the allocator to keep the memory for the next strip, and for a large cache."""
 
 
