@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+import rasterio.shutil
 
 from tests.conftest import write_tif
 from toolkit.ground.errors import ProductError
 from toolkit.products import handles
 from toolkit.products.handles import close_rasters, open_raster, read_as_free, shared_raster, use_raster_memory
-from toolkit.products.raster import grid_of
+from toolkit.products.raster import grid_of, held, read_into
 
 
 @pytest.fixture
@@ -117,6 +119,32 @@ def test_shared_handles_are_closed_where_memory_is_short_but_for_those_in_use(ti
             assert second.closed and not first.closed
     finally:
         use_raster_memory(handles.GDAL_CACHE, keep_open=True)
+
+
+def test_a_held_file_of_gdals_stays_open_where_memory_is_short(tif: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.tif" for number in range(6)]
+    with rasterio.open(tif) as dataset:
+        for file in files:
+            rasterio.shutil.copy(dataset, file, driver="GTiff", compress="lzma")
+    opened: list[Path] = []
+
+    def read(file: Path) -> None:
+        with held(file) as layout:
+            for row in range(layout.height):
+                read_into(np.empty((1, layout.width), layout.dtype), file, row, 0, fill=0)
+
+    def counted(path: Path) -> object:
+        opened.append(path)
+        return rasterio.open(path)
+
+    use_raster_memory(64, keep_open=False)
+    try:
+        with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(4) as pool:
+            patch.setattr(handles, "_opened", counted)
+            list(pool.map(read, files * 4))
+    finally:
+        use_raster_memory(handles.GDAL_CACHE, keep_open=True)
+    assert 0 < len(opened) <= len(files) * 4, "not once for each row"
 
 
 def test_a_file_that_could_not_be_opened_is_tried_again(tif: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -11,15 +13,17 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from toolkit.ground.errors import ProductError
+from toolkit.products import tiff
 from toolkit.products.handles import close_rasters
 from toolkit.products.layout import TIFF
 from toolkit.products.raster import layout_of, read_into, read_window
-from toolkit.products.tiff import PROBLEMS, tiff_tiles
+from toolkit.products.tiff import _ROOM, PREDICTOR, PROBLEMS, READ_AT_ONCE, tiff_tiles
 
 SHAPE = (70, 90)
 TILED = {"tiled": True, "blockxsize": 32, "blockysize": 16}
@@ -94,17 +98,24 @@ def test_every_window_has_the_pixels_that_gdal_reads(
     assert np.array_equal(read(path, 0, 0, *SHAPE), array)
 
 
-@pytest.mark.parametrize(
-    "options", [{"BIGTIFF": "YES"}, {"COPY_SRC_OVERVIEWS": "YES"}, {"nodata": 0, "SPARSE_OK": "NO"}]
-)
-def test_a_larger_file_than_this_and_one_made_for_the_cloud(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_file_larger_than_classic_ones_can_be(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    array = write(path, "int16", **TILED, compress="deflate", **options)
-    if "COPY_SRC_OVERVIEWS" in options:
-        source, path = path, tmp_path / "cog.tif"
-        rasterio.shutil.copy(source, path, driver="COG", compress="deflate", predictor="yes", blocksize=128)
+    array = write(path, "int16", **TILED, compress="deflate", BIGTIFF="YES")
     assert tiff_tiles(path) is not None
     assert np.array_equal(read(path, 0, 0, *SHAPE), array)
+
+
+def test_a_cloud_optimised_file_with_overviews_and_a_mask(tmp_path: Path) -> None:
+    source, path = tmp_path / "a.tif", tmp_path / "cog.tif"
+    array = write(source, "int16", (600, 700), nodata=-10000)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(source, "r+") as dataset:
+        dataset.write_mask(array > 100)
+    rasterio.shutil.copy(source, path, driver="COG", compress="deflate", predictor="yes", blocksize=128)
+    with rasterio.open(path) as dataset:
+        assert dataset.overviews(1)
+    tiles = tiff_tiles(path)
+    assert tiles is not None and (tiles.layout.height, tiles.layout.rows) == (600, 128)
+    assert np.array_equal(read(path, 0, 0, 600, 700), array)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +123,8 @@ def test_a_larger_file_than_this_and_one_made_for_the_cloud(tmp_path: Path, opti
     [
         ("int16", {"bands": 3}),
         ("int32", {}),
+        ("float32", {"compress": "deflate", "predictor": 2}),
+        ("int16", {"shape": (3000, 3000), "compress": "zstd", "blockysize": 3000}),  # a tile of 18 MB
         ("uint8", {"compress": "jpeg", **TILED}),
         ("int16", {"compress": "lzma"}),
         ("int16", {"ENDIANNESS": "BIG"}),
@@ -179,21 +192,107 @@ def test_what_is_damaged_is_told_in_gdals_words(tmp_path: Path, compress: str | 
             read(path, 0, 0, 300, 300)
 
 
-@given(places=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=8), cut=st.booleans())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_header_brings_more_than_one_of_the_named_problems(
-    tmp_path: Path, places: list[tuple[int, int]], cut: bool
+def tag_of(content: bytes, tag: int) -> int:
+    """Where the entry of a tag stands in a classic TIFF."""
+    at = int.from_bytes(content[4:8], "little")
+    count = int.from_bytes(content[at : at + 2], "little")
+    (found,) = (p for p in range(at + 2, at + 2 + 12 * count, 12) if content[p : p + 2] == tag.to_bytes(2, "little"))
+    return found
+
+
+def test_a_tag_of_another_type_is_gdals(tmp_path: Path) -> None:
+    """As predictor 1, its pixels would be differences."""
+    path = tmp_path / "a.tif"
+    array, content = write(path, "int16", compress="deflate", predictor=2), bytearray(path.read_bytes())
+    content[tag_of(content, PREDICTOR) + 2] = 8  # a short number with a sign
+    path.write_bytes(content)
+    assert tiff_tiles(path) is None
+    assert np.array_equal(read(path, 0, 0, *SHAPE), array)
+
+
+def test_a_header_takes_no_memory_for_what_it_promises(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    entries = b"".join(struct.pack("<HHII", tag, 1, 4 << 20, 8) for tag in range(256, 556))
+    path.write_bytes(struct.pack("<2sHI", b"II", 42, 5 << 20) + bytes((5 << 20) - 8) + struct.pack("<H", 300) + entries)
+    tracemalloc.start()
+    try:
+        assert tiff_tiles(path) is None
+        assert tracemalloc.get_traced_memory()[1] < 200e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_narrow_window_of_a_wide_file_takes_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    array = write(path, "uint8", (3000, 3000))
+    tiles = tiff_tiles(path)
+    assert tiles is not None and tiles.as_array
+
+    def room() -> int:
+        assert np.array_equal(read(path, 0, 2990, 3000, 9), array[:, 2990:2999])
+        return len(_ROOM._tile)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(room).result() <= READ_AT_ONCE
+
+
+def test_too_many_open_files_are_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tif"
+    write(path, "int16", **TILED)
+
+    def refuse(self: Path, *_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert tiff_tiles(path) is None
+    assert tiff_tiles(path) is not None
+
+
+def test_few_places_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiff, "MOST_KNOWN", 100)
+    index, path = tiff._Index(), tmp_path
+    for number in range(20):
+        path = tmp_path / f"{number}.tif"
+        write(path, "int16", **TILED, compress="deflate")  # 15 tiles
+        assert index.of(path) is not None
+        assert 15 <= index._count == sum(len(one.offsets) for _, one in index._files.values() if one) <= 100
+    assert index.of(path) is index.of(path)
+
+
+@given(
+    places=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=6),
+    options=st.sampled_from(
+        [
+            {**TILED, "compress": "zstd", "predictor": 2},
+            {**STRIPS, "compress": "deflate"},
+            {**STRIPS, "BIGTIFF": "YES"},
+            {**TILED, "BIGTIFF": "YES", "compress": "lzw"},
+            {},
+        ]
+    ),
+)
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_header_brings_gdals_pixels_or_one_of_the_named_problems(
+    tmp_path: Path, places: list[tuple[int, int]], options: dict[str, Any]
 ) -> None:
-    whole, path = tmp_path / f"whole {cut}.tif", tmp_path / "a.tif"
+    name = "_".join(map(str, options.values()))
+    whole, path = tmp_path / f"whole {name}.tif", tmp_path / "a.tif"
     if not whole.exists():
-        write(whole, "int16", (64, 64), **(TILED if cut else STRIPS), compress="zstd", predictor=2)
+        write(whole, "int16", (64, 64), **options)
     content = bytearray(whole.read_bytes())
     for place, value in places:
         content[place % len(content)] = value
     path.write_bytes(content)
     tiles = tiff_tiles(path)
-    if tiles is not None:
-        try:
-            tiles.read(np.empty((20, 20), np.int16), 3, 3, fill=0)
-        except PROBLEMS:
-            return
+    if tiles is None:
+        return
+    out = np.empty((20, 20), tiles.layout.dtype)
+    try:
+        tiles.read(out, 3, 3, fill=0)
+        wanted = read_window(path, 3, 3, 20, 20, fill=0)
+    except (*PROBLEMS, ProductError):
+        return
+    finally:
+        close_rasters()
+    assert np.array_equal(out, wanted)

@@ -254,8 +254,10 @@ def _advice(tiles: tuple[str, ...]) -> str:
 def _decoding(tile: TileForecast) -> str:
     if tile.prepared:
         return f"each chunk of the prepared series {tile.decoded:.1f} times"
-    open_ = "files stay open" if tile.allotment.keep_open else "files are opened for each block"
-    return f"each tile of a file {tile.decoded:.1f} times; {open_}"
+    words = f"each tile of a file {tile.decoded:.1f} times"
+    if not tile.allotment.keep_open:
+        return f"{words}; files are opened for each block"
+    return f"{words}; files stay open" if tile.allotment.files_bytes else words
 
 
 def _time(seconds: float, precision: Stored) -> str:

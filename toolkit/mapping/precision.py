@@ -126,17 +126,16 @@ def _pieces(tile: TileFeatures, cover: Sequence[Block]) -> tuple[np.ndarray, np.
 
 
 def _places(cover: Sequence[Block]) -> list[Block]:
-    """Where the pieces lie: a third and two thirds through many blocks; side by side in one of few, where the files'
-    tiles that one piece needs are in GDAL's cache for the other."""
+    """Where the pieces lie: a third and two thirds through many blocks; side by side in one of few, where a tile of a
+    file is decoded for both."""
     count = len(cover)
     if count >= MANY_BLOCKS:
-        return [_piece(cover[place], 0) for place in (count // 3, 2 * count // 3)]
-    block = cover[count // 2]
-    return [_piece(block, col) for col in (0, SIDE) if col < block.width]
+        return [_piece(cover[place], SIDE) for place in (count // 3, 2 * count // 3)]
+    return [_piece(cover[count // 2], 2 * SIDE)]
 
 
-def _piece(block: Block, col: int) -> Block:
-    return Block(block.row, block.col + col, min(SIDE, block.height), min(SIDE, block.width - col))
+def _piece(block: Block, width: int) -> Block:
+    return Block(block.row, block.col, min(SIDE, block.height), min(width, block.width))
 
 
 def _quickest(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from toolkit.products.layout import FileLayout
-from toolkit.products.raster import layout_of, read_into
+from toolkit.products.raster import held, read_into
 
 MOST_BYTES = 64 * 2**20
 """Lines kept: of three rows of tiles of a Sentinel-2 tile with 70 dates, they take 57 MB."""
@@ -67,13 +67,13 @@ class EdgeStore:
         Raises:
             ProductError: the file cannot be read there.
         """
-        file = layout_of(path)
-        height, width = whole.shape[0] - 2, whole.shape[1] - 2
-        inside = row >= 0 and col >= 0 and row + height <= file.height and col + width <= file.width
-        if not inside or (file.cols >= file.width and file.rows < FEW_ROWS):
-            read_into(whole, path, row - 1, col - 1, fill)
-        else:
-            self._read_tiles(whole, path, file, row, col, fill)
+        with held(path) as file:
+            height, width = whole.shape[0] - 2, whole.shape[1] - 2
+            inside = row >= 0 and col >= 0 and row + height <= file.height and col + width <= file.width
+            if not inside or (file.cols >= file.width and file.rows < FEW_ROWS):
+                read_into(whole, path, row - 1, col - 1, fill)
+            else:
+                self._read_tiles(whole, path, file, row, col, fill)
 
     def _read_tiles(self, whole: np.ndarray, path: Path, file: FileLayout, row: int, col: int, fill: float) -> None:
         height, width = whole.shape[0] - 2, whole.shape[1] - 2

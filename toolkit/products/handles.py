@@ -109,11 +109,12 @@ def shared_raster(path: Path) -> Iterator[DatasetReader]:
 def read_as_free(reads: Iterable[tuple[Path, Callable[[], None]]]) -> None:
     """Read files in whatever order; one that another thread is at is come back to as soon as it is free.
 
-    Two workers on the same files would wait for each other at every second one. They stay a few files apart instead, so
-    that each finds what both need, the tiles around their blocks, in GDAL's cache.
+    Two workers on the same files of GDAL's would wait for each other at every second one. They stay a few files apart
+    instead, so that each finds what both need, the tiles around their blocks, in GDAL's cache. Files that are decoded
+    without GDAL are always free.
 
     Args:
-        reads: files, and what reads each by its shared handle.
+        reads: files, and what reads each.
     """
     waiting: deque[tuple[Path, Callable[[], None]]] = deque()
     for path, read in reads:

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 TIFF, GDAL, JPEG_2000 = "tiff", "GDAL", "JPEG 2000"
-"""Who decodes a file: the toolkit itself, or GDAL, which takes ten times as long where it is JPEG 2000."""
+"""Who decodes a file: the toolkit itself, or GDAL, which takes many times as long where it is JPEG 2000."""
 
 
 @dataclass(frozen=True)

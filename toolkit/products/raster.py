@@ -6,9 +6,11 @@ a file once, goes through GDAL's handles (see `handles.py`).
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ from toolkit.ground.grid import crop, offset, project_bounds
 from toolkit.products.handles import open_raster, shared_raster, unreadable
 from toolkit.products.layout import GDAL, JPEG_2000, FileLayout
 from toolkit.products.tiff import PROBLEMS, tiff_tiles
+
+LOG = logging.getLogger(__name__)
 
 Area = tuple[float, float, float, float] | None
 """West, south, east, north in degrees; None for all there is."""
@@ -65,10 +69,22 @@ def layout_of(path: Path) -> FileLayout:
     Raises:
         ProductError: absent, or not a raster that can be read.
     """
+    with held(path) as layout:
+        return layout
+
+
+@contextmanager
+def held(path: Path) -> Iterator[FileLayout]:
+    """How a file is laid out, which is then read several times; a handle of GDAL's stays this thread's meanwhile.
+
+    Raises:
+        ProductError: absent, or not a raster that can be read.
+    """
     if (tiles := tiff_tiles(path)) is not None:
-        return tiles.layout
+        yield tiles.layout
+        return
     with shared_raster(path) as dataset:
-        return _layout(dataset)
+        yield _layout(dataset)
 
 
 def _layout(dataset: DatasetReader) -> FileLayout:
@@ -88,9 +104,11 @@ def read_into(out: np.ndarray, path: Path, row: int, col: int, fill: float, numb
     """
     tiles = tiff_tiles(path)
     if tiles is not None and number == 1:
-        with suppress(*PROBLEMS):
+        try:
             tiles.read(out, row, col, fill)
             return
+        except PROBLEMS as error:
+            LOG.debug("%s: %s; GDAL reads it", path, error)
     with shared_raster(path) as dataset:
         _read(dataset, out, path, row, col, fill, number)
 

@@ -14,7 +14,7 @@ from toolkit.ground.grid import Block
 from toolkit.products.edges import EdgeStore
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile
-from toolkit.products.raster import layout_of, read_into, read_window
+from toolkit.products.raster import held, read_into
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.resampling import REACH, Method, upsample_dates
 
@@ -93,18 +93,21 @@ def read_coarse(
 @contextmanager
 def _stored(band: BandFile, placed: PlacedFile, out: np.ndarray) -> Iterator[np.ndarray]:
     """Room for what a file holds: `out` itself where that is reflectance already, else brought into it afterwards."""
-    stored, dtype = out, layout_of(placed.path).dtype
-    if dtype != out.dtype or not band.is_reflectance:
-        stored = np.empty(out.shape, dtype)
-    yield stored
+    with held(placed.path) as layout:
+        stored = out
+        if layout.dtype != out.dtype or not band.is_reflectance:
+            stored = np.empty(out.shape, layout.dtype)
+        yield stored
     if stored is not out:
         out[...] = band.to_reflectance(stored)
 
 
 def read_native(band: BandFile, placed: PlacedFile, window: Block) -> np.ndarray:
     """A band over a window in the file's own pixels, int16 (y, x); `NODATA` beyond its edges."""
-    shape = window.row, window.col, window.height, window.width
-    return band.to_reflectance(read_window(placed.path, *shape, band.nodata, number=band.number))
+    with held(placed.path) as layout:
+        stored = np.empty((window.height, window.width), layout.dtype)
+        read_into(stored, placed.path, window.row, window.col, band.nodata, band.number)
+    return band.to_reflectance(stored)
 
 
 def read_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: SeriesBuffer | None = None) -> np.ndarray:
@@ -135,8 +138,9 @@ def _read_finer_mask(mask: MaskFile, placed: PlacedFile, block: Block, buffer: S
 def _usable(mask: MaskFile, placed: PlacedFile, window: Block, buffer: SeriesBuffer | None) -> np.ndarray:
     """Usable pixels of a mask over a window in the file's own pixels."""
     room, shape = SeriesBuffer() if buffer is None else buffer, (window.height, window.width)
-    stored = room.array("mask", shape, layout_of(placed.path).dtype)
-    read_into(stored, placed.path, window.row, window.col, fill=0)
+    with held(placed.path) as layout:
+        stored = room.array("mask", shape, layout.dtype)
+        read_into(stored, placed.path, window.row, window.col, fill=0)
     return mask.is_clear(stored, out=room.array("usable", shape, bool))
 
 

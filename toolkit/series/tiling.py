@@ -11,7 +11,7 @@ together every 5120 pixels only: whatever the block, some are decoded more than 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,6 +50,8 @@ class StoredFile:
     """Whether the lines at the edges of its tiles are kept for the blocks around: see `products/edges.py`."""
     decoder: str = TIFF
     """As of `FileLayout`, or `CHUNKS`."""
+    tiles: int = 1
+    """How many it has."""
 
     def decoded(self, height: int, width: int) -> float:
         """Bytes decoded for a block of this size, on average over blocks side by side."""
@@ -152,12 +154,15 @@ class FileTiling:
         """Bytes decoded for a pixel, in blocks of this size."""
         return sum(self.decoded_by(size).values())
 
-    def decoded_by(self, size: tuple[int, int]) -> Counter[str]:
+    def decoded_by(self, size: tuple[int, int]) -> dict[str, float]:
         """The same by the decoder."""
-        found: Counter[str] = Counter()
+        found: dict[str, float] = defaultdict(float)
         for one in self.chunks or self.files:
-            found[one.decoder] += self.dates * one.decoded(*size) / (size[0] * size[1])  # type: ignore[assignment]
-        return sum((other.decoded_by(size) for other in self.others), found)
+            found[one.decoder] += self.dates * one.decoded(*size) / (size[0] * size[1])
+        for other in self.others:
+            for decoder, count in other.decoded_by(size).items():
+                found[decoder] += count
+        return found
 
     @property
     def open_bytes(self) -> int:
@@ -173,8 +178,8 @@ class FileTiling:
     def index_bytes(self) -> int:
         """Memory of where each tile lies in those files that are decoded without GDAL; of strips they are many."""
         ours = [] if self.chunks else [one for one in self.files if one.decoder == TIFF]
-        tiles = sum(-(-self.shape[0] // one.rows) * -(-self.shape[1] // one.cols) for one in ours)
-        return self.dates * INDEX_BYTES * tiles + sum(one.index_bytes for one in self.others)
+        own = self.dates * sum(INDEX_FILE_BYTES + INDEX_BYTES * one.tiles for one in ours)
+        return own + sum(one.index_bytes for one in self.others)
 
     @property
     def opened_count(self) -> int:
@@ -187,8 +192,8 @@ class FileTiling:
         return [] if self.chunks else [one for one in self.files if one.decoder != TIFF]
 
 
-INDEX_BYTES = 16
-"""Memory of a tile's place in its file."""
+INDEX_BYTES, INDEX_FILE_BYTES = 16, 2_000
+"""Memory of a tile's place in its file, and of the file's other words."""
 FILE_BYTES = 40_000
 """Memory of an open file besides its tiles (29 kB measured)."""
 
@@ -213,4 +218,5 @@ def _stored(placed: PlacedFile, reach: int) -> StoredFile:
         round(reach * scale),
         reach == 1,
         layout.decoder,
+        layout.count,
     )
