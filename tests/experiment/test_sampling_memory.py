@@ -104,7 +104,7 @@ def test_samples_are_drawn_within_the_memory_that_is_measured(
     ) -> Allotment:
         assert base < budget == 4 * GB and workers > 0
         small = part_bytes(work, list(tiling.part_sizes())[-2]) + len(work.row) * sample_bytes(work)
-        left = int(GDAL_SHARE * budget) + MOST_BYTES + int(SPARE * budget) + small
+        left = int(GDAL_SHARE * budget) + MOST_BYTES + tiling.index_bytes + int(SPARE * budget) + small
         chosen.append(allot_samples(work, among, tiling, budget, budget - left, 2))
         return chosen[-1]
 
