@@ -23,7 +23,8 @@ from toolkit.products import tiff
 from toolkit.products.handles import close_rasters
 from toolkit.products.layout import TIFF
 from toolkit.products.raster import layout_of, read_into, read_window
-from toolkit.products.tiff import _ROOM, PREDICTOR, PROBLEMS, READ_AT_ONCE, tiff_tiles
+from toolkit.products.tiff import _ROOM, PROBLEMS, READ_AT_ONCE, tiff_tiles
+from toolkit.products.tiff_header import PREDICTOR
 
 SHAPE = (70, 90)
 TILED = {"tiled": True, "blockxsize": 32, "blockysize": 16}

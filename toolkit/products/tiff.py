@@ -5,7 +5,7 @@ differences pixel by pixel, and keeps a tile of each open file in memory, which 
 Here is what most images are: one band of whole numbers or float32, uncompressed, Deflate, LZW or Zstandard. All other
 files, and those with anything amiss, are GDAL's, which also has the words for what is wrong with them.
 
-Sources: TIFF 6.0 (Adobe, 1992), BigTIFF (Aware Systems), TIFF technical note 3 for the floating point predictor.
+Sources: TIFF 6.0 (Adobe, 1992); TIFF technical note 3 for the predictor of floating point numbers.
 """
 
 from __future__ import annotations
@@ -23,17 +23,7 @@ import imagecodecs
 import numpy as np
 
 from toolkit.products.layout import FileLayout
-
-WIDTH, HEIGHT, BITS, COMPRESSION, FILL_ORDER, SAMPLES = 256, 257, 258, 259, 266, 277
-STRIP_ROWS, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, FORMAT = 278, 317, 322, 323, 339
-STRIPS, TILES = (273, 279), (324, 325)
-"""Tags; of strips and of tiles where each begins in the file, and how many bytes it has."""
-WANTED = {WIDTH, HEIGHT, BITS, COMPRESSION, FILL_ORDER, SAMPLES, STRIP_ROWS, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, FORMAT}
-WANTED |= {*STRIPS, *TILES}
-NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 16: "<u8"}
-"""Types of a tag's values."""
-DTYPES = {(8, 1): "u1", (8, 2): "i1", (16, 1): "<u2", (16, 2): "<i2", (32, 3): "<f4"}
-"""Bits and format of a pixel."""
+from toolkit.products.tiff_header import NOTHING, read_bytes, read_header
 
 Codec = Callable[..., Any]
 CODECS: dict[int, Codec | None] = {1: None}
@@ -43,7 +33,6 @@ if imagecodecs.DEFLATE.available:
     CODECS[8] = CODECS[32946] = imagecodecs.deflate_decode
 if imagecodecs.ZSTD.available:
     CODECS[50000] = imagecodecs.zstd_decode
-NOTHING = np.empty(0, np.int64)
 PLAIN, DIFFERENCES, FLOAT_BYTES = 1, 2, 3
 """Predictors."""
 
@@ -51,8 +40,6 @@ LARGEST_TILE = 2**23
 """Bytes of a tile; a thread keeps room for one as it is stored and as it is decoded."""
 READ_AT_ONCE = 2**20
 """Bytes of a file that is not compressed."""
-MOST_TAGS, MOST_TILES = 4096, 2**22
-"""Of a file; nobody writes more."""
 MOST_KNOWN, MOST_FILES = 2**24, 2**14
 """Tiles, and files, whose places are remembered."""
 PROBLEMS = (OSError, ValueError, RuntimeError, struct.error)
@@ -104,7 +91,7 @@ class TiffTiles:
             return
         stored = self.layout.tile(i, j)[2] if self.strips else self.layout.rows
         packed = _ROOM.packed(int(self.sizes[i * across + j]))
-        _read(file, offset, packed)
+        read_bytes(file, offset, packed)
         tile = _ROOM.tile(stored * self.layout.cols, self.layout.dtype).reshape(stored, self.layout.cols)
         if len(self.codec(packed, out=tile.reshape(-1).view(np.uint8))) != tile.nbytes:
             raise ValueError("a tile of too few pixels")
@@ -126,7 +113,7 @@ class TiffTiles:
         for start in range(rows.start, rows.stop, step):
             stop = min(start + step, rows.stop)
             found = _ROOM.tile((stop - start) * width, self.layout.dtype)
-            _read(file, int(offset) + start * row_bytes, found.view(np.uint8))
+            read_bytes(file, int(offset) + start * row_bytes, found.view(np.uint8))
             target[start - rows.start : stop - rows.start] = found.reshape(-1, width)[:, cols]
 
 
@@ -208,116 +195,23 @@ def _parse(path: Path, file: FileIO, size: int) -> TiffTiles:
     Raises:
         ValueError, struct.error: it is not one of ours. OSError: it cannot be read now.
     """
-    tags = _tags(file, size)
-    layout, strips = _layout(tags)
-    compression, predictor = _one(tags, COMPRESSION, 1), _one(tags, PREDICTOR, PLAIN)
+    header = read_header(file, size)
+    layout, tile = header.layout, header.layout.rows * header.layout.cols * header.layout.dtype.itemsize
     fits = PLAIN, FLOAT_BYTES if layout.dtype.kind == "f" else DIFFERENCES
-    if (
-        compression not in CODECS
-        or predictor not in fits
-        or _one(tags, SAMPLES, 1) != 1
-        or _one(tags, FILL_ORDER, 1) != 1
-    ):
+    if header.compression not in CODECS or header.predictor not in fits:
         raise ValueError("coded otherwise")
-    codec, (offsets, sizes) = CODECS[compression], _places(tags, layout, strips, size)
-    tile = layout.rows * layout.cols * layout.dtype.itemsize
+    codec = CODECS[header.compression]
     if codec is not None:
-        if max(int(sizes.max()), tile) > LARGEST_TILE:
+        if max(int(header.sizes.max()), tile) > LARGEST_TILE:
             raise ValueError("large tiles")
-        return TiffTiles(path, layout, offsets, sizes, codec, predictor, strips, as_array=False)
-    most = np.full(layout.count, tile)
-    if strips:
-        most[-1] -= (layout.count * layout.rows - layout.height) * layout.cols * layout.dtype.itemsize
-    if (sizes < most).any():
+        return TiffTiles(path, layout, header.offsets, header.sizes, codec, header.predictor, header.strips, False)
+    if tile > size:
+        raise ValueError("it is cut short")
+    least = np.full(layout.count, tile)
+    if header.strips:
+        least[-1] -= (layout.count * layout.rows - layout.height) * layout.cols * layout.dtype.itemsize
+    if (header.sizes < least).any():
         raise ValueError("tiles of too few pixels")
-    as_array = strips and bool((np.diff(offsets) == tile).all())
-    return TiffTiles(path, layout, offsets[:1].copy() if as_array else offsets, NOTHING, None, PLAIN, strips, as_array)
-
-
-def _layout(tags: dict[int, np.ndarray]) -> tuple[FileLayout, bool]:
-    """How a file is laid out, and whether in strips.
-
-    Raises:
-        ValueError: it has no size, or numbers of another type.
-    """
-    height, width, strips = _one(tags, HEIGHT), _one(tags, WIDTH), TILE_WIDTH not in tags
-    rows = min(_one(tags, STRIP_ROWS, height), height) if strips else _one(tags, TILE_HEIGHT)
-    cols = width if strips else _one(tags, TILE_WIDTH)
-    dtype = DTYPES.get((_one(tags, BITS, 1), _one(tags, FORMAT, 1)))
-    if min(height, width, rows, cols) < 1 or dtype is None:
-        raise ValueError("no size, or numbers of another type")
-    return FileLayout(height, width, rows, cols, np.dtype(dtype)), strips
-
-
-def _places(tags: dict[int, np.ndarray], layout: FileLayout, strips: bool, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each tile begins in a file of so many bytes, and its bytes.
-
-    Raises:
-        ValueError: one lies beyond the file, or was never written.
-    """
-    offsets, sizes = (tags.get(tag, NOTHING) for tag in (STRIPS if strips else TILES))
-    if not len(offsets) == len(sizes) == layout.count or min(offsets.min(), sizes.min()) < 1:
-        raise ValueError("tiles are lacking")
-    if max(offsets.max(), sizes.max()) > size or (offsets + sizes).max() > size:
-        raise ValueError("it is cut short")
-    return offsets, sizes
-
-
-def _tags(file: FileIO, size: int) -> dict[int, np.ndarray]:
-    """The values of those tags of a file's first image that say where its pixels are and what they mean, int64.
-
-    Raises:
-        ValueError: it is no TIFF, or one of big-endian numbers, which hardly anyone writes.
-    """
-    head = file.read(16)
-    if head[:4] == b"II*\0":
-        at, counted, entry, inline = struct.unpack_from("<I", head, 4)[0], "<H", "<HHI", 4
-    elif head[:8] == b"II+\0\x08\0\0\0":
-        at, counted, entry, inline = struct.unpack_from("<Q", head, 8)[0], "<Q", "<HHQ", 8
-    else:
-        raise ValueError("no TIFF of little-endian numbers")
-    number = struct.unpack(counted, _bytes(file, at, struct.calcsize(counted), size))[0]
-    if number > MOST_TAGS:
-        raise ValueError("too many tags")
-    length = struct.calcsize(entry) + inline
-    listed = _bytes(file, at + struct.calcsize(counted), number * length, size)
-    found: dict[int, np.ndarray] = {}
-    for start in range(0, number * length, length):
-        tag, kind, count = struct.unpack_from(entry, listed, start)
-        if tag not in WANTED or tag in found:  # GDAL too goes by the first of two
-            continue
-        if kind not in NUMBERS or count > MOST_TILES:
-            raise ValueError(f"tag {tag} is of another kind")
-        value, size_of = listed[start + length - inline : start + length], np.dtype(NUMBERS[kind]).itemsize
-        kept = count if tag in (*STRIPS, *TILES) else min(count, 1)
-        if count * size_of > inline:
-            value = _bytes(file, int.from_bytes(value, "little"), kept * size_of, size)
-        found[tag] = np.frombuffer(value, NUMBERS[kind], kept).astype(np.int64)
-    return found
-
-
-def _one(tags: dict[int, np.ndarray], tag: int, usual: int = 0) -> int:
-    return int(tags[tag][0]) if tag in tags and tags[tag].size else usual
-
-
-def _bytes(file: FileIO, offset: int, length: int, size: int) -> bytes:
-    if offset + length > size:
-        raise ValueError("it is cut short")
-    found = np.empty(length, np.uint8)
-    _read(file, offset, found)
-    return found.tobytes()
-
-
-def _read(file: FileIO, offset: int, out: np.ndarray) -> None:
-    """Fill an array of bytes.
-
-    Raises:
-        ValueError: the file ends before.
-    """
-    file.seek(int(offset))
-    room = out.data
-    while room.nbytes:
-        count = file.readinto(room)
-        if not count:
-            raise ValueError("it is cut short")
-        room = room[count:]
+    as_array = header.strips and bool((np.diff(header.offsets) == tile).all())
+    offsets = header.offsets[:1].copy() if as_array else header.offsets
+    return TiffTiles(path, layout, offsets, NOTHING, None, PLAIN, header.strips, as_array)
