@@ -26,9 +26,12 @@ demo: env  ## Write the demo data and run the whole workflow on them
 	@$(BIN)/landcover run $(DEMO)/experiment.yml
 	@echo "lab     make lab   (JupyterLab on the notebooks)"
 
+# In a container one is often root, as whom Jupyter does not start unasked.
+AS_ROOT = $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
+
 lab: env  ## Open JupyterLab on the notebooks
 	@$(BIN)/jupyter lab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks/00_quickstart.ipynb \
-		--ServerApp.ip=127.0.0.1 --ServerApp.allow_unauthenticated_access=False
+		--ServerApp.ip=127.0.0.1 --ServerApp.allow_unauthenticated_access=False $(AS_ROOT)
 
 app: env  ## Open the workbench on the demo as a page, for people who do not code
 	@test -f $(DEMO)/experiment.yml || $(BIN)/landcover demo $(DEMO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -23,7 +24,7 @@ from toolkit.products import tiff
 from toolkit.products.handles import close_rasters
 from toolkit.products.layout import TIFF
 from toolkit.products.raster import layout_of, read_into, read_window
-from toolkit.products.tiff import _ROOM, PROBLEMS, READ_AT_ONCE, tiff_tiles
+from toolkit.products.tiff import _ROOM, PROBLEMS, READ_AT_ONCE, DamagedTile, tiff_tiles
 from toolkit.products.tiff_header import PREDICTOR
 
 SHAPE = (70, 90)
@@ -176,6 +177,38 @@ def test_threads_read_a_file_at_the_same_time(tmp_path: Path) -> None:
         assert all(pool.map(window, range(200)))
 
 
+def test_a_few_bytes_lost_amid_a_deflated_tile_are_noticed(tmp_path: Path) -> None:
+    """By its checksum, at which GDAL does not look."""
+    path = tmp_path / "a.tif"
+    write(path, "int16", (300, 300), tiled=True, blockxsize=128, blockysize=128, compress="deflate", predictor=2)
+    whole, tiles = path.read_bytes(), tiff_tiles(path)
+    assert tiles is not None
+    at = int(tiles.offsets[4] + tiles.sizes[4] // 2)
+    path.write_bytes(whole[:at] + bytes(200) + whole[at + 200 :])
+    with pytest.raises(ProductError, match=r"a\.tif cannot be read \(the tile in row 1, column 1 is damaged"):
+        read(path, 0, 0, 300, 300)
+    assert read(path, 0, 0, 128, 128).any(), "the others are as they were"
+
+
+def test_a_last_strip_of_more_rows_than_the_file_is_gdals(tmp_path: Path) -> None:
+    """Some write it whole."""
+    path = tmp_path / "a.tif"
+    array = write(path, "uint8", (20, 30), blockysize=8, compress="deflate")
+    tiles, content = tiff_tiles(path), bytearray(path.read_bytes())
+    assert tiles is not None and len(tiles.offsets) == 3
+    longer = zlib.compress(array[16:].tobytes() + bytes(4 * 30))
+    at = tag_of(content, 279)  # lengths of the strips, three short numbers somewhere else
+    size, kind = len(longer), int.from_bytes(content[at + 2 : at + 4], "little")
+    width = {3: 2, 4: 4}[kind]
+    lengths = int.from_bytes(content[at + 8 : at + 12], "little") + 2 * width
+    content[lengths : lengths + width] = size.to_bytes(width, "little")
+    starts_at = tag_of(content, 273)
+    starts = int.from_bytes(content[starts_at + 8 : starts_at + 12], "little") + 8
+    content[starts : starts + 4] = len(content).to_bytes(4, "little")
+    path.write_bytes(content + longer)
+    assert np.array_equal(read(path, 0, 0, 20, 30), array)
+
+
 @pytest.mark.parametrize("compress", ["deflate", "lzw", "zstd", None])
 def test_what_is_damaged_is_told_in_gdals_words(tmp_path: Path, compress: str | None) -> None:
     path = tmp_path / "a.tif"
@@ -292,7 +325,7 @@ def test_a_damaged_header_brings_gdals_pixels_or_one_of_the_named_problems(
     try:
         tiles.read(out, 3, 3, fill=0)
         wanted = read_window(path, 3, 3, 20, 20, fill=0)
-    except (*PROBLEMS, ProductError):
+    except (*PROBLEMS, DamagedTile, ProductError):
         return
     finally:
         close_rasters()

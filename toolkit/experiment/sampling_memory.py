@@ -84,7 +84,7 @@ def allot_samples(
                 seconds = (reading + opened) / workers
                 one = Allotment(workers, part, keep_open, each, files, cache // 2**20, decoded, seconds, lines)
                 choices.append(one)
-    return soonest(choices, taken, budget, f"the samples of {work.features.series.tile}, of {tiling.dates} dates")
+    return soonest(choices, base, taken, budget, f"the samples of {work.features.series.tile}, of {tiling.dates} dates")
 
 
 def part_bytes(work: PixelFeatures, part: tuple[int, int]) -> int:
@@ -94,7 +94,7 @@ def part_bytes(work: PixelFeatures, part: tuple[int, int]) -> int:
     if stack.external:
         a_pixel = series_bytes(series) + READ_BYTES + 4 * stack.held(len(series.acquisitions))
         return height * width * a_pixel + WORKER_BYTES
-    strip = max(PICKED_PIXELS, width) * series_bytes(series)
+    strip = min(max(PICKED_PIXELS, width), height * width) * series_bytes(series)
     return int(height * width * (image_bytes(series) + READ_BYTES)) + strip + WORKER_BYTES
 
 

@@ -7,6 +7,7 @@ first blocks is measured against all of it (`ground/memory.py`).
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -154,15 +155,20 @@ def allot(
     taken = base + cache + lines + tiling.index_bytes + int(SPARE * budget)
     every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more)]
     return soonest(
-        every, taken, budget, f"the {tiling.dates} dates and {len(stack)} features of the smallest part of a block"
+        every,
+        base,
+        taken,
+        budget,
+        f"the {tiling.dates} dates and {len(stack)} features of the smallest part of a block",
     )
 
 
-def soonest(choices: Sequence[Allotment], taken: int, budget: int, what: str) -> Allotment:
+def soonest(choices: Sequence[Allotment], base: int, taken: int, budget: int, what: str) -> Allotment:
     """The choice by which the work is done soonest of those that fit.
 
     Args:
-        taken: bytes of the budget that are taken whatever is chosen.
+        base: bytes that the process takes before it begins.
+        taken: bytes of the budget that are taken whatever is chosen, these included.
         what: the memory is for, in words.
 
     Raises:
@@ -171,9 +177,10 @@ def soonest(choices: Sequence[Allotment], taken: int, budget: int, what: str) ->
     fitting = [one for one in choices if taken + one.bytes <= budget]
     if fitting:
         return min(fitting, key=lambda one: (one.seconds_a_pixel, one.bytes))
-    needed = (taken + min(one.bytes for one in choices)) / 1e9
+    needed = math.ceil((taken + min(one.bytes for one in choices)) / 1e7) / 100
     raise ParameterError(
-        f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for {what}; give more"
+        f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for {what}, "
+        f"{base / 1e9:.2f} of which this process takes before it begins; give more, or begin a new process for it"
     )
 
 
@@ -206,7 +213,7 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     on_grid = series_bytes(series)
     if stack.external:
         return int(WORK_COPIES * pixels * (on_grid + held + RESULT_BYTES)) + WORKER_BYTES
-    strip = max(strip_pixels(stack, len(series.acquisitions)), width) * (held + on_grid + RESULT_BYTES)
+    strip = min(max(strip_pixels(stack, len(series.acquisitions)), width), pixels) * (held + on_grid + RESULT_BYTES)
     return int(pixels * (image_bytes(series) + READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
 
 

@@ -24,7 +24,7 @@ from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import crop, offset, project_bounds
 from toolkit.products.handles import open_raster, shared_raster, unreadable
 from toolkit.products.layout import GDAL, JPEG_2000, FileLayout
-from toolkit.products.tiff import PROBLEMS, tiff_tiles
+from toolkit.products.tiff import PROBLEMS, DamagedTile, tiff_tiles
 
 LOG = logging.getLogger(__name__)
 
@@ -107,6 +107,8 @@ def read_into(out: np.ndarray, path: Path, row: int, col: int, fill: float, numb
         try:
             tiles.read(out, row, col, fill)
             return
+        except DamagedTile as error:
+            raise ProductError(unreadable(path, error)) from None
         except PROBLEMS as error:
             LOG.debug("%s: %s; GDAL reads it", path, error)
     with shared_raster(path) as dataset:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ PROBLEMS = (OSError, ValueError, RuntimeError, struct.error)
 """What reading a damaged file may raise here; GDAL then says what is wrong."""
 
 
+class DamagedTile(Exception):
+    """What is stored of a tile has not the checksum that Deflate gave it, at which GDAL does not look."""
+
+
 @dataclass(frozen=True, eq=False)
 class TiffTiles:
     """Where the tiles of a file lie in it, and how they are decoded."""
@@ -65,7 +70,8 @@ class TiffTiles:
         """Pixels of a window (y, x) that begins at a row and column; `fill` beyond the file.
 
         Raises:
-            one of `PROBLEMS`: the file is damaged.
+            DamagedTile: a tile is.
+            one of `PROBLEMS`: there is something else amiss.
         """
         inside, rows, cols = self.layout.inside(out, row, col, fill)
         if not inside.size:
@@ -93,7 +99,13 @@ class TiffTiles:
         packed = _ROOM.packed(int(self.sizes[i * across + j]))
         read_bytes(file, offset, packed)
         tile = _ROOM.tile(stored * self.layout.cols, self.layout.dtype).reshape(stored, self.layout.cols)
-        if len(self.codec(packed, out=tile.reshape(-1).view(np.uint8))) != tile.nbytes:
+        try:
+            given = len(self.codec(packed, out=tile.reshape(-1).view(np.uint8)))
+        except RuntimeError:
+            if self.codec is imagecodecs.deflate_decode and not _has_its_checksum(packed, 2 * LARGEST_TILE):
+                raise DamagedTile(f"the tile in row {i}, column {j} is damaged") from None
+            raise
+        if given != tile.nbytes:
             raise ValueError("a tile of too few pixels")
         if self.predictor == FLOAT_BYTES:
             tile = imagecodecs.floatpred_decode(tile, axis=-1)
@@ -115,6 +127,15 @@ class TiffTiles:
             found = _ROOM.tile((stop - start) * width, self.layout.dtype)
             read_bytes(file, int(offset) + start * row_bytes, found.view(np.uint8))
             target[start - rows.start : stop - rows.start] = found.reshape(-1, width)[:, cols]
+
+
+def _has_its_checksum(packed: np.ndarray, most: int) -> bool:
+    """Whether Deflate's bytes are whole, of more pixels than were expected; beyond so many bytes nobody looks."""
+    try:
+        zlib.decompressobj().decompress(packed.data, most)
+    except zlib.error:
+        return False
+    return True
 
 
 class _Room(threading.local):
