@@ -41,6 +41,9 @@ def test_file_that_is_no_raster_is_refused(tmp_path: Path) -> None:
         grid_of(path)
     with pytest.raises(ProductError, match="does not exist"):
         grid_of(tmp_path / "c.tif")
+    path.write_bytes(b"")
+    with pytest.raises(ProductError, match=r"cannot be read \(it is empty\)"):
+        grid_of(path)
 
 
 def test_file_cut_short_is_noticed_from_its_header(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_what_is_damaged_is_told_in_gdals_words(tmp_path: Path, compress: str | 
     whole, tiles = path.read_bytes(), tiff_tiles(path)
     assert tiles is not None
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ProductError, match="cannot be read"):
+    with pytest.raises(ProductError, match=r"cannot be read (?!.*previous exception)"):
         read(path, 0, 0, 300, 300)
     if compress in ("deflate", "zstd"):
         at, size = int(tiles.offsets[5]), int(tiles.sizes[5])

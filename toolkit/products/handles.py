@@ -226,4 +226,5 @@ def unreadable(path: Path, reason: object) -> str:
     if not path.exists():
         return f"{path} does not exist; deliver the file again, or take its product folder away"
     size = path.stat().st_size
-    return f"{path} cannot be read ({reason}; {size:,} bytes); fetch the file again, or take its product folder away"
+    why = f"{reason}; {size:,} bytes" if size else "it is empty"
+    return f"{path} cannot be read ({why}); fetch the file again, or take its product folder away"

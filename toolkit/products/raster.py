@@ -122,7 +122,7 @@ def _read(dataset: DatasetReader, out: np.ndarray, path: Path, row: int, col: in
     try:
         dataset.read(number if out.ndim == 2 else None, window=Window.from_slices(rows, cols), out=inside)
     except RasterioError as error:
-        raise ProductError(unreadable(path, error)) from None
+        raise ProductError(unreadable(path, error.__cause__ or error)) from None
 
 
 def read_thinned(
@@ -159,7 +159,7 @@ def read_thinned(
         with rasterio.open(path, OVERVIEW_LEVEL="NONE") as whole:
             return whole.read(number, window=window, out_shape=shape)
     except RasterioError as error:
-        raise ProductError(unreadable(path, error)) from None
+        raise ProductError(unreadable(path, error.__cause__ or error)) from None
 
 
 def check_integer(path: Path) -> None:
