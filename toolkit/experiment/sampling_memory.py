@@ -17,14 +17,13 @@ from toolkit.mapping.classify import FEW_DATES
 from toolkit.mapping.memory import (
     GDAL_SHARE,
     LINES_SHARE,
-    OPENING_SECONDS,
     READ_BYTES,
     SPARE,
     START_BYTES,
     WORKER_BYTES,
     Allotment,
-    decoding_seconds,
     image_bytes,
+    reading_seconds,
     series_bytes,
     soonest,
 )
@@ -76,12 +75,12 @@ def allot_samples(
     samples = max(len(work.inside(block)) for block in among) * sample_bytes(work)
     choices = []
     for part in tiling.part_sizes():
-        decoded, reading = tiling.decoded_bytes(part) / once, decoding_seconds(tiling, part)
+        decoded = tiling.decoded_bytes(part) / once
         for keep_open in (True, False):
             each, files = part_bytes(work, part) + samples, tiling.open_bytes if keep_open else 0
-            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.opened_count / (part[0] * part[1])
+            reading = reading_seconds(tiling, part, keep_open=keep_open)
             for workers in range(1, most_workers + 1):
-                seconds = (reading + opened) / workers
+                seconds = reading / workers
                 one = Allotment(workers, part, keep_open, each, files, cache // 2**20, decoded, seconds, lines)
                 choices.append(one)
     return soonest(choices, base, taken, budget, f"the samples of {work.features.series.tile}, of {tiling.dates} dates")

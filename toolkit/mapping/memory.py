@@ -190,20 +190,20 @@ def _choices(
     kept = BLOCK_COPIES * more * tiling.block_size[0] * tiling.block_size[1]
     once = tiling.decoded_bytes((1 << 20, 1 << 20))
     for part in tiling.part_sizes():
-        decoded, reading = tiling.decoded_bytes(part), decoding_seconds(tiling, part)
+        decoded = tiling.decoded_bytes(part)
         for keep_open in (True, False):
             worker, files = part_bytes(series, stack, part) + kept, tiling.open_bytes if keep_open else 0
-            opened = 0.0 if keep_open else OPENING_SECONDS * tiling.opened_count / (part[0] * part[1])
-            seconds = reading + opened + 1 / COMPUTED_PIXELS_A_SECOND
+            seconds = reading_seconds(tiling, part, keep_open=keep_open) + 1 / COMPUTED_PIXELS_A_SECOND
             for workers in range(1, most_workers + 1):
                 yield Allotment(
                     workers, part, keep_open, worker, files, int(cache // 2**20), decoded / once, seconds / workers
                 )
 
 
-def decoding_seconds(tiling: FileTiling, part: tuple[int, int]) -> float:
+def reading_seconds(tiling: FileTiling, part: tuple[int, int], *, keep_open: bool) -> float:
     """What reading a pixel costs in parts of this size, by which choices are compared."""
-    return sum(count / DECODED_BYTES_A_SECOND[decoder] for decoder, count in tiling.decoded_by(part).items())
+    opening = 0.0 if keep_open else OPENING_SECONDS * tiling.opened_count / (part[0] * part[1])
+    return opening + sum(count / DECODED_BYTES_A_SECOND[decoder] for decoder, count in tiling.decoded_by(part).items())
 
 
 def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -> int:
