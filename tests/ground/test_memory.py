@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
+import sys
 import threading
 import tracemalloc
 from concurrent.futures import Future
@@ -173,9 +175,12 @@ def test_memory_does_not_grow_with_the_number_of_jobs(tmp_path: Path) -> None:
     assert peak_of(40) < 1.3 * peak_of(8)
 
 
-@pytest.mark.skipif(
+OF_GLIBC = pytest.mark.skipif(
     os.name == "nt" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the allocator is not glibc's"
 )
+
+
+@OF_GLIBC
 def test_what_was_freed_is_not_counted_against_the_next_tile() -> None:
     blocks = [bytes(4000) for _ in range(50_000)]
     held = blocks[::100]  # here and there, so that the heap cannot shrink by itself
@@ -183,3 +188,33 @@ def test_what_was_freed_is_not_counted_against_the_next_tile() -> None:
     del blocks
     assert full - in_use() > 100e6
     assert len(held) == 500
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from toolkit.ground.memory import keep_freed
+
+if sys.argv[1] == "kept":
+    keep_freed()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(50):
+    np.ones(3_000_000, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@OF_GLIBC
+def test_strips_get_the_memory_of_those_before_where_dask_asks_the_allocator_to_give_it_back() -> None:
+    given_back, kept = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", FAULTS, how],
+                env=os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"},  # as a worker's nanny sets it
+                check=True, stdout=subprocess.PIPE, text=True,
+            ).stdout
+        )
+        for how in ("given back", "kept")
+    )  # fmt: skip
+    assert given_back > 20_000
+    assert kept < 0.2 * given_back

@@ -20,6 +20,7 @@ from distributed import Client, Future, WorkerPlugin, get_worker
 from toolkit.ground.block_files import Receipt, StreamJob, work_and_write
 from toolkit.ground.errors import ClusterError
 from toolkit.ground.grid import Block
+from toolkit.ground.memory import keep_freed
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class BlockWork(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         """Make the worker's process ready."""
+        keep_freed()
         settle = getattr(self.work, "settle", None)
         if settle is not None:
             settle()

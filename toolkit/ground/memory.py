@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
@@ -17,6 +18,10 @@ LOG = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.02
 """Seconds between two looks at the memory taken: a block takes seconds."""
+MALLOPT_TRIM_THRESHOLD, MALLOPT_MMAP_THRESHOLD = -1, -3
+"""The names of options of glibc's allocator, from malloc.h."""
+KEPT_BYTES = 32 * 2**20
+"""Arrays up to this size are kept: the most that glibc takes, and twice a strip's features."""
 
 
 def resident() -> int:
@@ -30,10 +35,26 @@ def in_use() -> int:
     Each thread has a heap, which stays as large as it once was: the files of one tile leave a gigabyte and more, and
     the next tile of the process would have so much less of its budget. It takes a tenth of a second.
     """
-    trim = None if os.name == "nt" else getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = _of_allocator("malloc_trim")
     if trim is not None:
         trim(0)
     return resident()
+
+
+def keep_freed() -> None:
+    """Have the allocator keep what strips of a block give back, for the next strip, where it is glibc's (mallopt(3)).
+
+    Else each array of some MB may be fresh memory from the system, which is zeroed page by page: a fifth of a map's
+    time in Dask's workers, whose environment asks for that.
+    """
+    option = _of_allocator("mallopt")
+    if option is not None:
+        option(MALLOPT_MMAP_THRESHOLD, KEPT_BYTES)
+        option(MALLOPT_TRIM_THRESHOLD, 2 * KEPT_BYTES)
+
+
+def _of_allocator(function: str) -> Any:
+    return None if os.name == "nt" else getattr(ctypes.CDLL(None), function, None)
 
 
 def free_memory() -> int:

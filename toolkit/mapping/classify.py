@@ -16,7 +16,7 @@ from toolkit.ground.block_files import Arrays, BlockResults, StreamJob
 from toolkit.ground.crews import Crew, LocalCrew
 from toolkit.ground.grid import Block
 from toolkit.ground.ledger import key_of
-from toolkit.ground.memory import MemoryPace, PeakWatch, in_use
+from toolkit.ground.memory import MemoryPace, PeakWatch, in_use, keep_freed
 from toolkit.ground.parts import WHOLE_BLOCKS, PartSize, Say, in_parts, join_maps
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
@@ -54,7 +54,7 @@ BY_THE_NETWORK = {CLASSES: outputs.CLASS, CONFIDENCE: outputs.CONFIDENCE, PROBAB
 BY_THE_NETWORK |= {MARGIN: outputs.MARGIN, ENTROPY: outputs.ENTROPY}
 """Layer -> output of the network."""
 
-FEW_DATES, SIDE = 3, 64
+FEW_DATES, SIDE = 2, 16
 """Dates, and pixels a side, that are worked on to see what a process takes before its first block."""
 
 
@@ -285,6 +285,7 @@ def local_crew(work: Any, allotment: Allotment, params: MappingParams) -> Iterat
         work.part.halve(work.part.size, why)
         work.buffers.clear()
 
+    keep_freed()
     # One thread for the network in each worker: the workers are the parallelism.
     with torch_threads(1), raster_memory(allotment.cache_mb, keep_open=allotment.keep_open), PeakWatch() as watch:
         pace = MemoryPace(
