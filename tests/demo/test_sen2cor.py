@@ -43,7 +43,7 @@ def test_every_product_is_found_and_is_one_of_two_baselines(both: tuple[list[Pro
     theia, sen2cor = both
     assert [(one.date, one.platform) for one in sen2cor] == [(one.date, one.platform) for one in theia]
     assert {one.properties["version"] for one in sen2cor} == {"02.07", "05.00"}
-    assert all(set(one.bands) == set(BANDS) and one.mask_kinds == {"SCL"} for one in sen2cor)
+    assert all(set(one.bands) == set(BANDS) and set(one.masks) == {"SCL"} for one in sen2cor)
 
 
 def test_both_formats_have_the_same_reflectances(both: tuple[list[Product], list[Product]]) -> None:
@@ -96,7 +96,7 @@ def test_gdal_takes_it_for_a_true_product(both: tuple[list[Product], list[Produc
 
 def test_metadata_tell_the_shares_of_the_classes(both: tuple[list[Product], list[Product]]) -> None:
     for product in both[1]:
-        with rasterio.open(product.masks["SCL_20m"].path) as file:
+        with rasterio.open(product.masks["SCL"].path) as file:
             classes = file.read(1)
         cloudy = 100 * np.isin(classes, (8, 9, 10)).sum() / max(1, (classes > 0).sum())
         assert float(product.properties["cloud_percent"]) == pytest.approx(cloudy, abs=1e-5)

@@ -148,7 +148,7 @@ PRODUCTS = st.lists(
     st.tuples(
         st.integers(0, 60),
         st.sets(st.sampled_from(["B2", "B3", "B5"])),
-        st.sets(st.sampled_from(["CLM", "EDG", "SAT"])),
+        st.sets(st.sampled_from(["CLM", "EDG", "SAT_R1", "SAT_R2"])),
     ),
     max_size=6,
 )
@@ -165,7 +165,7 @@ def test_used_is_what_the_series_takes(made: list[tuple[int, set[str], set[str]]
             days[day],
             "S2A",
             {band: BandFile(Path(band)) for band in bands},
-            {f"{mask}_R1": MaskFile(Path(mask)) for mask in masks},
+            {mask: MaskFile(Path(mask)) for mask in masks},
         )
         for i, (day, bands, masks) in enumerate(made)
     ]

@@ -57,7 +57,7 @@ def test_the_driver_decides_what_is_found_and_how(
     assert (catalog.tiles("s2"), catalog.tiles("esa")) == (["31TCJ"], ["31TCJ", "31TDJ"])
     (product,) = catalog.products("esa", "31TCJ")
     assert product.name.startswith("S2A_MSIL2A_20180113")
-    assert product.masks["SCL_20m"].values == {0, 11}
+    assert product.masks["SCL"].values == {0, 11}
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_finds_at_any_depth_in_order_of_time(tmp_path: Path, sen2cor: Write) -> 
     assert (first.tile, first.platform, first.acquired) == ("31TCJ", "SENTINEL2A", np.datetime64("2018-01-03T10:54:41"))
     assert found[1].platform == "SENTINEL2C"
     assert tuple(first.bands) == BAND_NAMES
-    assert (set(first.masks), first.mask_kinds, first.cloud_mask) == ({"SCL_20m"}, {"SCL"}, "SCL")
+    assert (set(first.masks), first.cloud_mask) == ({"SCL"}, "SCL")
     assert first.properties["version"] == "05.09"
     assert first.metadata in first.inputs(["B2"])
 
@@ -107,9 +107,9 @@ def test_metadata_with_a_number_that_is_none(tmp_path: Path, sen2cor: Write) -> 
 def test_the_classes_that_are_not_usable_are_a_choice(tmp_path: Path, sen2cor: Write) -> None:
     sen2cor(tmp_path, "2022-02-01")
     classes = np.arange(12, dtype=np.uint8)
-    mask = find_sen2cor(tmp_path)[0].masks["SCL_20m"]
+    mask = find_sen2cor(tmp_path)[0].masks["SCL"]
     assert np.flatnonzero(mask.is_clear(classes)).tolist() == [2, 4, 5, 6, 7, 11]
-    mask = find_sen2cor(tmp_path, scl=(0, 11))[0].masks["SCL_20m"]
+    mask = find_sen2cor(tmp_path, scl=(0, 11))[0].masks["SCL"]
     assert np.flatnonzero(~mask.is_clear(classes)).tolist() == [0, 11]
 
 
@@ -172,7 +172,7 @@ def test_products_of_several_tiles_with_the_old_names(tmp_path: Path) -> None:
     found = find_sen2cor(tmp_path)
     assert sorted(one.tile for one in found) == ["31TCJ", "31TDJ"]
     assert [one.tile for one in find_sen2cor(tmp_path, tile="31TDJ")] == ["31TDJ"]
-    assert all(set(one.masks) == {"SCL_20m"} for one in found)
+    assert all(set(one.masks) == {"SCL"} for one in found)
     assert {(band.scale, band.offset) for one in found for band in one.bands.values()} == {(1 / 5000, 0)}
 
 
@@ -241,7 +241,7 @@ def test_real_metadata(tmp_path: Path, real_data: Path) -> None:
         offset = -0.1 if name.split("_")[3] >= "N0400" else 0
         assert tuple(product.bands) == BAND_NAMES
         assert {(band.scale, band.offset, band.nodata) for band in product.bands.values()} == {(1e-4, offset, 0)}
-        assert product.masks["SCL_20m"].path.name.endswith("_SCL_20m.jp2")
+        assert product.masks["SCL"].path.name.endswith("_SCL_20m.jp2")
         assert product.properties["version"].replace(".", "") == name.split("_")[3][1:]
         assert product.tile == name.split("_")[5][1:]
         assert float(product.properties["cloud_percent"]) >= 0

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +154,22 @@ def test_missing_mask_is_refused_left_out_or_taken_as_clear(tmp_path: Path, thei
         open_tile(tmp_path)
     assert len(open_tile(tmp_path, missing_mask="skip").dates) == 1
     assert len(open_tile(tmp_path, missing_mask="accept").dates) == 2
+
+
+def test_missing_mask_of_one_resolution_is_told_where_it_holds_bands_of_its_own(tmp_path: Path, theia: Write) -> None:
+    for date in ("2018-01-10", "2018-02-10"):
+        folder = theia(tmp_path, date)
+        for kind in ("CLM", "SAT", "EDG"):
+            fine = folder / "MASKS" / f"{folder.name}_{kind}_R1.tif"
+            shutil.copy(fine, fine.with_name(fine.name.replace("_R1", "_R2")))
+    for kind in ("CLM", "SAT"):
+        (folder / "MASKS" / f"{folder.name}_{kind}_R2.tif").unlink()
+    with pytest.raises(ProductError, match=r"mask SAT_R2 was not delivered in SENTINEL2A_20180210"):
+        open_tile(tmp_path)
+    (folder / "MASKS" / f"{folder.name}_EDG_R1.tif").unlink()
+    (folder / "MASKS" / f"{folder.name}_EDG_R2.tif").unlink()
+    with pytest.raises(ProductError, match=r"masks EDG, SAT_R2 were not delivered in SENTINEL2A_20180210"):
+        open_tile(tmp_path)
 
 
 def test_series_without_any_cloud_mask_is_refused(tmp_path: Path, theia: Write) -> None:

@@ -93,9 +93,9 @@ def reasons_against(products: Sequence[Product], params: SeriesParams) -> list[s
     if params.missing_mask == "accept":
         return why
     taken = [one for one, reason in zip(products, why, strict=True) if not reason]
-    kinds = {kind for one in taken for kind in {*one.mask_kinds, one.cloud_mask} - {""}}
+    kinds = {kind for one in taken for kind in {*one.masks, one.cloud_mask} - {""}}
     return [
-        reason or _not_delivered("mask", sorted(kinds - one.mask_kinds))
+        reason or _not_delivered("mask", sorted(kinds - set(one.masks)))
         for one, reason in zip(products, why, strict=True)
     ]
 
@@ -181,7 +181,7 @@ def _measure(product: Product, band: str, area: Area) -> Shares:
     measured, clear = file.is_measured(values), np.ones(values.shape, dtype=bool)
     for name, mask in product.masks.items():
         usable = mask.is_clear(read_thinned(mask.path, THINNED, area, like=values.shape, codes=True))
-        if name.startswith(SWATH):
+        if name == SWATH:
             measured &= usable
         else:
             clear &= usable

@@ -94,17 +94,13 @@ class Product:
     platform: str
     bands: Mapping[str, BandFile]
     masks: Mapping[str, MaskFile]
+    """By kind, such as `CLM`; at which resolution they were delivered is of no matter."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """What else the metadata say: processing version, cloud share, …"""
     metadata: Path | None = None
     """The file that says scale and nodata, where one was delivered."""
     cloud_mask: str = "CLM"
     """Kind of mask that tells clouds, delivered or not; empty where images need none, as those of radar."""
-
-    @property
-    def mask_kinds(self) -> set[str]:
-        """Kinds of masks delivered, at whatever resolution: `{"CLM", "EDG", "SAT"}`."""
-        return {name.rsplit("_", 1)[0] for name in self.masks}
 
     @property
     def date(self) -> np.datetime64:

@@ -190,7 +190,7 @@ def _describe(one: _Granule, scl: Sequence[int]) -> Product:
         acquired=one.sensed,
         platform=f"SENTINEL2{one.unit}",
         bands=bands,
-        masks={"SCL_20m": MaskFile(mask, values=frozenset(scl))} if mask else {},
+        masks={"SCL": MaskFile(mask, values=frozenset(scl))} if mask else {},
         properties=properties,
         metadata=metadata,
         cloud_mask="SCL",

@@ -100,10 +100,13 @@ def _describe(folder: Path, match: re.Match[str], acquired: np.datetime64, refle
 def _masks(folder: Path) -> Iterable[tuple[str, MaskFile]]:
     """CLM and EDG once, at 10 m where they are there; SAT at both resolutions, for each holds its own bands' bits."""
     for kind in THEIA_MASKS:
-        paths = [folder / "MASKS" / f"{folder.name}_{kind}_R{resolution}.tif" for resolution in (1, 2)]
-        there = [path for path in paths if path.is_file()]
-        for path in there if kind == "SAT" else there[:1]:
-            yield path.stem.removeprefix(f"{folder.name}_"), MaskFile(path)
+        names = [f"{kind}_R{resolution}" for resolution in (1, 2)]
+        paths = {name: folder / "MASKS" / f"{folder.name}_{name}.tif" for name in names}
+        there = {name: path for name, path in paths.items() if path.is_file()}
+        if kind == "SAT":
+            yield from ((name, MaskFile(path)) for name, path in there.items())
+        elif there:
+            yield kind, MaskFile(next(iter(there.values())))
 
 
 def _properties(metadata: Path) -> dict[str, str]:

@@ -291,24 +291,24 @@ def in_period(tile: str, products: Sequence[Product], params: SeriesParams) -> l
 
 def _with_masks(tile: str, products: Sequence[Product], params: SeriesParams) -> list[Product]:
     """The products that have every kind of mask that others of the tile have."""
-    kinds = {kind for one in products for kind in one.mask_kinds}
+    kinds = {kind for one in products for kind in one.masks}
     clouds = sorted({one.cloud_mask for one in products} - {""})
     if clouds and not kinds.intersection(clouds) and params.missing_mask != "accept":
         raise ProductError(
             f"tile {tile}: no cloud mask ({', '.join(clouds)}) was delivered with any product, such as "
             f"{products[0].name}; fetch the masks, or take every date as clear with series.missing_mask: accept"
         )
-    without = [(one, kinds - one.mask_kinds) for one in products if kinds - one.mask_kinds]
+    without = [(one, sorted(kinds - set(one.masks))) for one in products if kinds - set(one.masks)]
     if not without or params.missing_mask == "accept":
         return list(products)
     if params.missing_mask == "error":
         one, absent = without[0]
         more = f" and {len(without) - 1} more products" if len(without) > 1 else ""
         raise ProductError(
-            f"tile {tile}: mask {', '.join(sorted(absent))} was not delivered in {one.name}{more}; fetch it again, "
+            f"tile {tile}: {_not_delivered('mask', absent)} in {one.name}{more}; fetch what lacks again, "
             "leave such dates out with series.missing_mask: skip, or take them as clear with accept"
         )
-    return [one for one in products if not kinds - one.mask_kinds]
+    return [one for one in products if not kinds - set(one.masks)]
 
 
 def _missing_bands(tile: str, products: Iterable[Product], bands: Sequence[str]) -> str:
@@ -317,8 +317,14 @@ def _missing_bands(tile: str, products: Iterable[Product], bands: Sequence[str])
     name, absent = gaps[0]
     more = f" and {len(gaps) - 1} more products" if len(gaps) > 1 else ""
     return (
-        f"tile {tile}: band {', '.join(absent)} was not delivered in {name}{more}; take it out of series.bands, "
+        f"tile {tile}: {_not_delivered('band', absent)} in {name}{more}; take out of series.bands what lacks, "
         "or leave such dates out with series.missing_band: skip"
+    )
+
+
+def _not_delivered(noun: str, names: Sequence[str]) -> str:
+    return (
+        f"{noun} {names[0]} was not delivered" if len(names) == 1 else f"{noun}s {', '.join(names)} were not delivered"
     )
 
 
