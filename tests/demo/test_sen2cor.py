@@ -61,7 +61,7 @@ def test_both_formats_say_the_same_of_clouds(both: tuple[list[Product], list[Pro
     for theia, sen2cor in zip(*both, strict=True):
         (classes,) = sen2cor.masks.values()
         clear = np.ones((30, 30), dtype=bool)
-        for kind in ("CLM_R1", "EDG_R1"):
+        for kind in ("CLM", "EDG"):
             mask = theia.masks[kind]
             clear &= mask.is_clear(read_window(mask.path, 0, 0, 60, 60, fill=0))[::2, ::2]
         for kind, pixels in (("SAT_R1", 60), ("SAT_R2", 30)):
