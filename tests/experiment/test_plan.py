@@ -84,6 +84,11 @@ def test_the_time_is_left_out_where_it_is_not_asked_for(
     assert "about" in capsys.readouterr().out
 
 
+def test_why_there_is_no_time_is_told(experiment: Experiment) -> None:
+    experiment.set({"runs": "elsewhere"})
+    assert "not probed, for there is no model yet" in repr(plan(experiment))
+
+
 def test_the_time_is_of_the_precision_that_the_map_will_be_in(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -423,6 +423,16 @@ def test_decoding_counts_the_tiles_that_a_block_touches() -> None:
     kept = replace(theia_tiling(), files=files)
     assert kept.decoded_bytes((1024, 1024)) == 70 * (4 * 2 + 2 * 6 * 2 / 4), "and lines are kept for that"
     assert kept.decoded_bytes((512, 512)) == 70 * (4 * 2 + (1 + 1 / 4) * 6 * 2), "and for parts of tiles"
+    assert kept.times_decoded((512, 512)) == pytest.approx((4 * 2 + 15) / (4 * 2 + 3), rel=0.01)
+
+
+def test_a_block_that_is_the_whole_tile_decodes_each_tile_of_a_file_once(series: TileSeries) -> None:
+    alone = replace(theia_tiling(), shape=(300, 300))
+    assert alone.block_size == (300, 300)
+    assert alone.times_decoded((300, 300)) == 1
+    assert alone.decoded_bytes((300, 300)) == pytest.approx(70 * 10 * 512 * 512 * 2 / 300**2)
+    (allotment,) = {allot(series, PUBLISHED, FileTiling.of(series), int(4e9), 350_000_000, 1)}
+    assert allotment.decoded == 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -61,6 +61,8 @@ class Plan:
     """In which the probe was made, as the map would be."""
     jpeg_2000: tuple[str, ...] = ()
     """Tiles that are read from images in JPEG 2000."""
+    lacks_model: bool = False
+    """Whether a probe was wanted, and there is no model to probe with."""
 
     @property
     def workers(self) -> int:
@@ -137,8 +139,14 @@ class Plan:
             ("workers", f"{self.workers}{processes}"),
             ("memory", f"{size_in_words(self.memory)} at most, {size_in_words(self.memory_needed)} for blocks{free}"),
             ("disk", f"{size_in_words(self.disk)} of {size_in_words(self.disk_free)} free"),
-            ("time", _time(self.seconds, self.precision) if self.seconds is not None else "not probed"),
+            ("time", self._time_in_words),
         ]
+
+    @property
+    def _time_in_words(self) -> str:
+        if self.seconds is None:
+            return "not probed, for there is no model yet" if self.lacks_model else "not probed"
+        return _time(self.seconds, self.precision)
 
     def __repr__(self) -> str:
         return "\n".join(f"{name:<11}{text}" for name, text in self.rows())
@@ -168,7 +176,9 @@ def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_p
     waiting = [tile for tile in experiment.series.tiles if tile not in up_to_date]
     series = open_series(experiment, progress, waiting) if waiting else []
     found = plan_of(experiment, series, up_to_date)
-    if time and series and ((experiment.chosen_model or folder.model) / "model.json").exists():
+    if time and series and not ((experiment.chosen_model or folder.model) / "model.json").exists():
+        return replace(found, lacks_model=True)
+    if time and series:
         model = load_model(experiment)
         model.check_features(experiment.stack.names, definitions=experiment.stack.definitions)
         allotment = found.tiles[0].allotment
@@ -252,9 +262,10 @@ def _advice(tiles: tuple[str, ...]) -> str:
 
 
 def _decoding(tile: TileForecast) -> str:
+    often = f"{tile.decoded:.1f} times" if tile.decoded >= 1.05 else "once"
     if tile.prepared:
-        return f"each chunk of the prepared series {tile.decoded:.1f} times"
-    words = f"each tile of a file {tile.decoded:.1f} times"
+        return f"each chunk of the prepared series {often}"
+    words = f"each tile of a file {often}"
     if not tile.allotment.keep_open:
         return f"{words}; files are opened for each block"
     return f"{words}; files stay open" if tile.allotment.files_bytes else words

@@ -71,11 +71,10 @@ def allot_samples(
     """
     cache, lines = int(min(256e6, GDAL_SHARE * budget)), int(min(MOST_BYTES, LINES_SHARE * budget))
     taken = base + cache + lines + tiling.index_bytes + int(SPARE * budget)
-    once = tiling.decoded_bytes((1 << 20, 1 << 20))
     samples = max(len(work.inside(block)) for block in among) * sample_bytes(work)
     choices = []
     for part in tiling.part_sizes():
-        decoded = tiling.decoded_bytes(part) / once
+        decoded = tiling.times_decoded(part)
         for keep_open in (True, False):
             each, files = part_bytes(work, part) + samples, tiling.open_bytes if keep_open else 0
             reading = reading_seconds(tiling, part, keep_open=keep_open)

@@ -188,15 +188,14 @@ def _choices(
     series: TileSeries, stack: FeatureStack, tiling: FileTiling, most_workers: int, cache: int, more: int
 ) -> Iterator[Allotment]:
     kept = BLOCK_COPIES * more * tiling.block_size[0] * tiling.block_size[1]
-    once = tiling.decoded_bytes((1 << 20, 1 << 20))
     for part in tiling.part_sizes():
-        decoded = tiling.decoded_bytes(part)
+        decoded = tiling.times_decoded(part)
         for keep_open in (True, False):
             worker, files = part_bytes(series, stack, part) + kept, tiling.open_bytes if keep_open else 0
             seconds = reading_seconds(tiling, part, keep_open=keep_open) + 1 / COMPUTED_PIXELS_A_SECOND
             for workers in range(1, most_workers + 1):
                 yield Allotment(
-                    workers, part, keep_open, worker, files, int(cache // 2**20), decoded / once, seconds / workers
+                    workers, part, keep_open, worker, files, int(cache // 2**20), decoded, seconds / workers
                 )
 
 
