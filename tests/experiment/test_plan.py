@@ -67,6 +67,18 @@ def test_disk_and_memory_that_do_not_suffice_are_refused_before_anything_is_made
     assert not (experiment.folder / "mapping" / "31TCJ" / ".blocks").exists()
 
 
+def test_a_process_that_has_trained_is_not_expected_to_grow_so_that_a_small_budget_would_be_refused(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget(experiment, "31TCJ")
+    experiment.set({"mapping.memory_gb": 1.0})
+    monkeypatch.setattr("toolkit.experiment.plan.in_use", lambda: 850_000_000)
+    assert plan(experiment, time=False).tiles
+    monkeypatch.setattr("toolkit.experiment.plan.in_use", lambda: 980_000_000)
+    with pytest.raises(ParameterError, match=r"mapping\.memory_gb = 1 is not enough.*0\.98 of which this process"):
+        plan(experiment, time=False)
+
+
 def test_an_input_that_is_absent_is_told(experiment: Experiment) -> None:
     forget(experiment, "31TCJ")
     experiment.set({"series.start": "2031-01-01", "series.end": "2031-12-01"})

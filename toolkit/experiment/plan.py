@@ -201,7 +201,8 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
     cluster, mapping = experiment.cluster, experiment.mapping
     more = more_bytes(layers_of(mapping), len(experiment.nomenclature))
     if cluster.kind == "none":
-        processes, budget, threads, base = 1, mapping.bytes, mapping.most_workers, in_use() + START_BYTES
+        processes, budget, threads = 1, mapping.bytes, mapping.most_workers
+        base = max(in_use(), PROCESS_BYTES)  # one that takes more has worked on pixels already
     else:
         processes, threads, base = cluster.processes, cluster.threads, PROCESS_BYTES
         budget = int(cluster.worker_memory(mapping.memory_gb) * 1e9)
