@@ -29,8 +29,8 @@ from toolkit.learning.checkpoint import Model
 from toolkit.learning.precision import Stored
 from toolkit.mapping import classify
 from toolkit.mapping.memory import MappingParams
+from toolkit.series import timeseries
 from toolkit.series.images import BlockImages
-from toolkit.series.timeseries import TileSeries
 
 
 def ours(
@@ -46,7 +46,7 @@ class Stages:
     """Seconds that threads spend in each stage, all threads together."""
 
     WATCHED = (
-        ("read", TileSeries, "images"),
+        ("read", timeseries, "read_as_free"),
         ("20 m to 10 m", BlockImages, "strip"),
         ("gaps and features", FeatureStack, "compute"),
         ("network", Model, "predict_outputs"),

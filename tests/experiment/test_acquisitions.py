@@ -19,7 +19,8 @@ from toolkit.ground.errors import CatalogError, ProductError
 from toolkit.ground.grid import Block, outline
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
-from toolkit.series.timeseries import SeriesParams, in_period
+from toolkit.series.delivered import in_period
+from toolkit.series.timeseries import SeriesParams
 
 BANDS = ("B2", "B5")
 DATES = ("2018-01-01", "2018-02-10", "2018-03-01", "2018-07-01")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from toolkit.mapping import precision
 from toolkit.mapping.classify import classify_tile, precision_of
 from toolkit.mapping.memory import MappingParams
 from toolkit.mapping.precision import Trial, form_of, settle_precision, try_both
-from toolkit.series.images import BlockImages
+from toolkit.series.images import Strip
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
@@ -108,16 +109,16 @@ def test_blocks_of_another_precision_are_not_gone_on_with(
 def stopped_at(block: int, series: TileSeries, model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a run in bfloat16 that ended in its block of this number."""
     calls: list[None] = []
-    read_block = TileSeries.images
+    read_block = TileSeries.strips
 
-    def stops(self: TileSeries, *arguments: object) -> BlockImages:
+    def stops(self: TileSeries, *arguments: object) -> Iterator[Strip]:
         calls.append(None)
         if len(calls) == block:
             raise KeyboardInterrupt
         return read_block(self, *arguments)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(TileSeries, "images", stops)
+        patched.setattr(TileSeries, "strips", stops)
         classify_tile(series, STACK, model, folder, AUTO.model_copy(update={"workers": 1}), key="k")
     assert (folder / ".blocks").exists()
     return folder

@@ -88,8 +88,12 @@ def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | No
     assert values.dtype == wanted.dtype and validity.dtype == valid.dtype
     assert np.array_equal(values, wanted)
     assert np.array_equal(validity, valid)
-    for one in (series, replace(series, prepared=None)):
-        strips = [(some.copy(), seen.copy()) for _, some, seen in one.images(block, SeriesBuffer()).strips(7)]
+    by_lines = replace(series, prepared=None)
+    by_lines.__dict__["rows_at_once"] = 16  # of a cached property: as if the files had such small tiles
+    for one in (series, replace(series, prepared=None), by_lines):
+        found = [(rows, some.copy(), seen.copy()) for rows, some, seen in one.strips(block, SeriesBuffer(), 7)]
+        assert [rows.start for rows, *_ in found] == [0, *(rows.stop for rows, *_ in found[:-1])]
+        strips = [parts for _, *parts in found]
         for whole, parts in zip((wanted, valid), zip(*strips, strict=True), strict=True):
             assert np.array_equal(np.concatenate(parts, axis=-2), whole), "a few rows at a time"
         row, col = np.random.default_rng(0).integers(0, (block.height, block.width), (9, 2)).T

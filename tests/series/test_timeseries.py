@@ -10,7 +10,9 @@ from tests.conftest import write_tif
 from toolkit.ground.errors import ProductError
 from toolkit.ground.grid import Block, project_bounds
 from toolkit.products.handles import close_rasters
+from toolkit.products.sen2cor import find_sen2cor
 from toolkit.products.theia import find_theia
+from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
 Write = Callable[..., Path]
@@ -248,3 +250,21 @@ def test_finer_mask_whose_header_rounds_its_pixel_size(tmp_path: Path, theia: Wr
     write_tif(folder / "MASKS" / f"{folder.name}_CLM_R1.tif", cloud, (300000, 4900020), 10.0002)
     series = open_tile(tmp_path, bands=["B5", "B11"])
     assert {placed.scale for _, placed in series.acquisitions[0].masks} == {0.5}
+
+
+def test_bands_on_the_grid_are_read_by_the_rows_of_their_tiles(tmp_path: Path, theia: Write) -> None:
+    theia(tmp_path, "2018-01-10", size=600)
+    series, buffer = open_tile(tmp_path, bands=["B2", "B5"]), SeriesBuffer()
+    (tile_rows, _), *_ = rasterio.open(series.acquisitions[0].bands[0][1].path).block_shapes
+    assert series.rows_at_once is not None and 256 <= series.rows_at_once < 300 and not series.rows_at_once % tile_rows
+    strips = [rows for rows, *_ in series.strips(Block(100, 0, 400, 300), buffer, 50)]
+    cuts = [rows.start for rows in strips]
+    assert series.rows_at_once - 100 in cuts, "where a tile of the file ends, a strip does"
+    whole = SeriesBuffer()
+    series.images(Block(100, 0, 400, 300), whole)
+    assert buffer.nbytes < 0.8 * (whole.nbytes + buffer.array("values of a strip", (1, 2, 50, 300), np.int16).nbytes)
+
+
+def test_all_rows_are_read_at_once_where_gdal_opens_the_files(tmp_path: Path, sen2cor: Write) -> None:
+    sen2cor(tmp_path, "2018-01-10")
+    assert TileSeries.open("31TCJ", find_sen2cor(tmp_path), params(bands=["B2", "B5"])).rows_at_once is None

@@ -14,10 +14,11 @@ from toolkit.experiment.config import Experiment
 from toolkit.ground.errors import CatalogError, ProductError
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.products.catalog import TILE
+from toolkit.series.delivered import in_period
 from toolkit.series.methods import LINEAR
 from toolkit.series.prepared import with_prepared
 from toolkit.series.sensors import series_of
-from toolkit.series.timeseries import SeriesParams, TileSeries, in_period
+from toolkit.series.timeseries import SeriesParams, TileSeries
 
 
 def open_series(

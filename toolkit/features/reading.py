@@ -92,10 +92,10 @@ class TileFeatures:
             beside = self._beside(block, buffer)
             yield slice(0, block.height), *self._computed(values, validity, beside, self.place(block), form)
             return
-        images = [self.series.images(block, buffer)]
-        images += [one.images(block, buffer.beside(place)) for place, one in enumerate(self._others)]
         rows = max(1, strip_pixels(self.stack, len(self.series.acquisitions)) // block.width)
-        for (strip, values, validity), *others in zip(*(one.strips(rows) for one in images), strict=True):
+        strips = [self.series.strips(block, buffer, rows)]
+        strips += [one.images(block, buffer.beside(i)).strips(rows) for i, one in enumerate(self._others)]
+        for (strip, values, validity), *others in zip(*strips, strict=True):
             beside = [(one, valid) for _, one, valid in others]
             yield strip, *self._computed(values, validity, beside, None, form)
 

@@ -116,7 +116,7 @@ def strips_on_device(
         ProductError: a file cannot be read.
     """
     stack, rows = tile.stack, max(1, pixels // block.width)
-    for strip, values, validity in tile.series.images(block, buffer).strips(rows):
+    for strip, values, validity in tile.series.strips(block, buffer, rows):
         images = torch.from_numpy(values.reshape(*values.shape[:2], -1)).to(device)
         usable = torch.from_numpy(validity.reshape(len(validity), -1)).to(device)
         features, clear = features_on_device(stack.on_grid, images, usable, tile.series.dates, form, stack.kept)

@@ -210,10 +210,12 @@ def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -
     height, width = (length + 2 * stack.padding for length in part)
     pixels, held = height * width, 4 * stack.held(len(series.acquisitions))
     on_grid = series_bytes(series)
+    at_once = min(height, series.rows_at_once or height) * width
     if stack.external:
         return int(WORK_COPIES * pixels * (on_grid + held + RESULT_BYTES)) + WORKER_BYTES
     strip = min(max(strip_pixels(stack, len(series.acquisitions)), width), pixels) * (held + on_grid + RESULT_BYTES)
-    return int(pixels * (image_bytes(series) + READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
+    images = at_once * on_grid_bytes(series) + pixels * coarse_bytes(series)
+    return int(images + pixels * (READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
 
 
 def series_bytes(series: TileSeries) -> int:
@@ -224,6 +226,16 @@ def series_bytes(series: TileSeries) -> int:
 
 def image_bytes(series: TileSeries) -> float:
     """Bytes of the images of a pixel as they are stored, coarse bands in their own pixels, of all sensors."""
-    on_grid = len(series.bands) - len(series.ratios)
-    own = len(series.acquisitions) * (2 * (on_grid + sum(ratio**-2 for ratio in series.ratios.values())) + 1)
-    return own + sum(map(image_bytes, series.others))
+    return on_grid_bytes(series) + coarse_bytes(series)
+
+
+def on_grid_bytes(series: TileSeries) -> int:
+    """Those of the bands on the grid and of the masks."""
+    own = len(series.acquisitions) * (2 * (len(series.bands) - len(series.ratios)) + 1)
+    return own + sum(map(on_grid_bytes, series.others))
+
+
+def coarse_bytes(series: TileSeries) -> float:
+    """Those of the bands that are coarser."""
+    own = len(series.acquisitions) * 2 * sum(ratio**-2 for ratio in series.ratios.values())
+    return own + sum(map(coarse_bytes, series.others))

@@ -6,6 +6,7 @@ import logging
 import math
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from toolkit.ground.errors import ProductError
@@ -18,8 +19,14 @@ def read_xml(path: Path) -> ElementTree.Element | None:
     try:
         return ElementTree.parse(path).getroot()
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two for unknown encodings
-        log.warning("%s is not well-formed (%s): the format's usual values are taken", path, error)
+        _say_damaged(path, str(error))
         return None
+
+
+@lru_cache(maxsize=1000)
+def _say_damaged(path: Path, why: str) -> None:
+    """Once for each file, which is looked at more than once in a run."""
+    log.warning("%s is not well-formed (%s): the format's usual values are taken", path, why)
 
 
 def given(found: Mapping[str, str | None]) -> dict[str, str]:

@@ -22,6 +22,9 @@ from toolkit.series.resampling import Method, upsample_dates
 PICKED_PIXELS = 4096
 """Pixels of a strip from which some are picked, unless a row is longer."""
 
+Strip = tuple[slice, np.ndarray, np.ndarray]
+"""Which rows of a block, their values (date, band, y, x) int16 and their validity (date, y, x) bool."""
+
 
 @dataclass(frozen=True)
 class BlockImages:
@@ -58,7 +61,7 @@ class BlockImages:
         values = buffer.array("values", (dates, len(on_grid), *shape), np.int16)
         return cls(values, on_grid, coarse, windows, buffer.array("clear", (dates, *shape), bool), method, buffer)
 
-    def strips(self, rows: int) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    def strips(self, rows: int) -> Iterator[Strip]:
         """So many rows at a time: which, and their values and validity as `TileSeries.read` gives them.
 
         They lie in the buffer until the next strip.

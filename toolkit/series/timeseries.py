@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property, partial
@@ -17,14 +17,28 @@ from pydantic import field_validator, model_validator
 
 from toolkit.ground.bands import BAND_NAME, BAND_NAMES, NODATA
 from toolkit.ground.errors import ParameterError, ProductError
-from toolkit.ground.grid import Block, crop, describe, is_aligned, offset, project_bounds, resolution, tile_name, union
+from toolkit.ground.grid import (
+    Block,
+    aligned_blocks,
+    crop,
+    describe,
+    is_aligned,
+    offset,
+    project_bounds,
+    resolution,
+    tile_name,
+    union,
+)
 from toolkit.ground.params import Params, param
 from toolkit.products.handles import read_as_free
+from toolkit.products.layout import TIFF
 from toolkit.products.masks import MaskFile
 from toolkit.products.product import BandFile, Product
+from toolkit.products.raster import layout_of
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.delivered import in_period
 from toolkit.series.headers import read_headers
-from toolkit.series.images import BlockImages, only_measured
+from toolkit.series.images import BlockImages, Strip, only_measured
 from toolkit.series.methods import LINEAR, GapFilling
 from toolkit.series.placed import CoarseWindow, PlacedFile, coarse_window, read_band, read_coarse, read_mask
 from toolkit.series.prepared import PreparedTile
@@ -32,6 +46,9 @@ from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
 from toolkit.series.sensors import SensorParams, check_on_grid, check_sensors, warp_line
 from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
+
+FEWEST_ROWS = 256
+"""Rows of bands on the grid that are read at a time, at least: each time all files are opened again."""
 
 
 class SeriesParams(Params):
@@ -215,17 +232,58 @@ class TileSeries:
         """
         if self.prepared is not None and self.prepared.has(block, self.resampling):
             return self.prepared.images(self.acquisitions, self.bands, block, self.resampling, buffer, on_grid=on_grid)
-        windows = {} if on_grid else self._windows(block)
-        shape = (block.height, block.width)
-        images = BlockImages.room(len(self.acquisitions), len(self.bands), shape, windows, self.resampling, buffer)
-        images.clear[:] = True
+        images = self._room(block, {} if on_grid else self._windows(block), buffer)
         read_as_free(self._reads(block, images, buffer))
         return images
 
+    def _room(self, block: Block, windows: Mapping[int, CoarseWindow], buffer: SeriesBuffer) -> BlockImages:
+        """Room to read a block into, as if all of it were clear."""
+        shape = (block.height, block.width)
+        images = BlockImages.room(len(self.acquisitions), len(self.bands), shape, windows, self.resampling, buffer)
+        images.clear[:] = True
+        return images
+
+    def strips(self, block: Block, buffer: SeriesBuffer, rows: int) -> Iterator[Strip]:
+        """Values and validity over a block, as `read` gives them, so many rows at a time: which they are, and they.
+
+        Bands on the grid are read by the rows of their files' tiles, coarser ones for the whole block: so each tile of
+        either is decoded once, and what is in memory is little. They lie in the buffer until the next strip.
+
+        Raises:
+            ProductError: a file cannot be read.
+        """
+        if self.rows_at_once is None:
+            yield from self.images(block, buffer).strips(rows)
+            return
+        windows = self._windows(block)
+        first_row = self.acquisitions[0].bands[0][1].row - block.row
+        for part in aligned_blocks((block.height, block.width), (self.rows_at_once, block.width), (first_row, 0)):
+            images = self._room(part, {band: one.from_row(part.row) for band, one in windows.items()}, buffer)
+            lines = Block(block.row + part.row, block.col, part.height, part.width)
+            read_as_free(self._reads(lines, images, buffer, coarse=part.row == 0))
+            for strip, values, validity in images.strips(rows):
+                yield slice(part.row + strip.start, part.row + strip.stop), values, validity
+
+    @cached_property
+    def rows_at_once(self) -> int | None:
+        """How many rows of a block `strips` reads at a time of the bands on the grid; None for all.
+
+        All, where GDAL opens the files, which takes longer than it saves; of a prepared series, whose blocks are small;
+        and beside further sensors, whose tiles are others.
+        """
+        fine = [placed for _, placed in self.acquisitions[0].bands if placed.scale == 1]
+        if self.prepared is not None or self.others or not fine:
+            return None
+        layouts = [layout_of(placed.path) for placed in fine]
+        if any(layout.decoder != TIFF for layout in layouts):
+            return None
+        rows = max(layout.rows for layout in layouts)
+        return rows * -(-FEWEST_ROWS // rows)
+
     def _reads(
-        self, block: Block, images: BlockImages, buffer: SeriesBuffer
+        self, block: Block, images: BlockImages, buffer: SeriesBuffer, *, coarse: bool = True
     ) -> Iterator[tuple[Path, Callable[[], None]]]:
-        """Each file, and what reads it over a block into the images."""
+        """Each file, and what reads it over a block into the images; those of coarse bands only where asked for."""
 
         def read_clear(t: int, mask: MaskFile, placed: PlacedFile) -> None:
             images.clear[t] &= read_mask(mask, placed, block, buffer)
@@ -237,7 +295,7 @@ class TileSeries:
                 file, placed = acquisition.bands[band]
                 out = images.values[t, place]
                 yield placed.path, partial(read_band, file, placed, block, self.resampling, out, buffer.edges)
-            for band, window in images.windows.items():
+            for band, window in images.windows.items() if coarse else ():
                 file, placed = acquisition.bands[band]
                 yield placed.path, partial(read_coarse, file, placed, window, images.coarse[band][t], buffer.edges)
 
@@ -260,72 +318,6 @@ class TileSeries:
     def __repr__(self) -> str:
         dates = self.dates
         return f"TileSeries({self.tile}: {len(dates)} dates from {dates[0]} to {dates[-1]}, {describe(self.grid)})"
-
-
-def in_period(tile: str, products: Sequence[Product], params: SeriesParams) -> list[Product]:
-    """The products that serve the series: within the period and its margin, with all bands.
-
-    Raises:
-        ProductError: there is none, or a band was not delivered and `missing_band` is `"error"`.
-    """
-    serves = params.serve(np.array([one.date for one in products], dtype="datetime64[D]"))
-    inside = [one for one, usable in zip(products, serves, strict=True) if usable]
-    if not inside:
-        found = f"{len(products)} of other days" if products else "none at all"
-        margin = np.timedelta64(params.margin_days, "D")
-        first, last = np.datetime64(params.periods[0][0]) - margin, np.datetime64(params.periods[-1][1]) + margin
-        raise ProductError(
-            f"no product of tile {tile} in source {params.source!r} from {first} to {last} ({found}); "
-            "mend series.tiles, series.start, series.end and series.seasons, or the catalog's `uri`"
-        )
-    complete = [one for one in inside if set(params.bands) <= set(one.bands)]
-    if len(complete) < len(inside) and params.missing_band == "error":
-        raise ProductError(_missing_bands(tile, inside, params.bands))
-    complete = _with_masks(tile, complete, params)
-    if not complete:
-        raise ProductError(
-            f"no date of tile {tile} has all of series.bands = {', '.join(params.bands)}; take bands away"
-        )
-    return complete
-
-
-def _with_masks(tile: str, products: Sequence[Product], params: SeriesParams) -> list[Product]:
-    """The products that have every kind of mask that others of the tile have."""
-    kinds = {kind for one in products for kind in one.masks}
-    clouds = sorted({one.cloud_mask for one in products} - {""})
-    if clouds and not kinds.intersection(clouds) and params.missing_mask != "accept":
-        raise ProductError(
-            f"tile {tile}: no cloud mask ({', '.join(clouds)}) was delivered with any product, such as "
-            f"{products[0].name}; fetch the masks, or take every date as clear with series.missing_mask: accept"
-        )
-    without = [(one, sorted(kinds - set(one.masks))) for one in products if kinds - set(one.masks)]
-    if not without or params.missing_mask == "accept":
-        return list(products)
-    if params.missing_mask == "error":
-        one, absent = without[0]
-        more = f" and {len(without) - 1} more products" if len(without) > 1 else ""
-        raise ProductError(
-            f"tile {tile}: {_not_delivered('mask', absent)} in {one.name}{more}; fetch what lacks again, "
-            "leave such dates out with series.missing_mask: skip, or take them as clear with accept"
-        )
-    return [one for one in products if not kinds - set(one.masks)]
-
-
-def _missing_bands(tile: str, products: Iterable[Product], bands: Sequence[str]) -> str:
-    gaps = [(one.name, [band for band in bands if band not in one.bands]) for one in products]
-    gaps = [(name, absent) for name, absent in gaps if absent]
-    name, absent = gaps[0]
-    more = f" and {len(gaps) - 1} more products" if len(gaps) > 1 else ""
-    return (
-        f"tile {tile}: {_not_delivered('band', absent)} in {name}{more}; take out of series.bands what lacks, "
-        "or leave such dates out with series.missing_band: skip"
-    )
-
-
-def _not_delivered(noun: str, names: Sequence[str]) -> str:
-    return (
-        f"{noun} {names[0]} was not delivered" if len(names) == 1 else f"{noun}s {', '.join(names)} were not delivered"
-    )
 
 
 def _at_resolution(grid: GeoBox, pixel: float) -> GeoBox:
