@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import toolkit
 from toolkit.experiment.launching import obey_once, processes_launched
-from toolkit.experiment.printing import Printer, accuracy_line, bar_of, more_accuracies, shown
+from toolkit.experiment.printing import Printer, bar_of, conclusion, shown
 from toolkit.ground.errors import LandcoverError
 from toolkit.ground.option_text import value_of
 from toolkit.ground.params import default_of, kind_of, leaves
@@ -108,15 +108,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
     _add_app(verbs.add_parser("app", help="open the workbench as a page in the browser", allow_abbrev=False))
     reference = verbs.add_parser("parameters", help="every parameter of an experiment, as Markdown")
     reference.set_defaults(command=_print_parameters)
-    features = verbs.add_parser(
-        "features", help="the indices and feature functions that there are, and an experiment's"
-    )
+    what = "the indices and feature functions that there are, and an experiment's"
+    features = verbs.add_parser("features", help=what)
     features.add_argument("experiment", type=Path, nargs="?", help="experiment file (YAML), to see its own too")
     features.set_defaults(command=_print_features)
     networks = verbs.add_parser("networks", help="the networks that there are: size, cost of a pixel, parameters")
-    networks.add_argument(
-        "experiment", type=Path, nargs="?", help="experiment file (YAML), for its features and classes"
-    )
+    what = "experiment file (YAML), for its features and classes"
+    networks.add_argument("experiment", type=Path, nargs="?", help=what)
     networks.set_defaults(command=_print_networks)
     what = "what classify will read, write and take, before it begins"
     _add_plan(verbs.add_parser("plan", help=what, allow_abbrev=False), command)
@@ -194,7 +192,9 @@ def _add_map(parser: argparse.ArgumentParser, command: str) -> None:
     parser.add_argument("--sensors", nargs="+", default=[], metavar="NAME=SOURCE", help="sources of further sensors")
     parser.add_argument("--overwrite", action="store_true", help="replace results made with other parameters")
     if command == "map":
-        _add_parameters(parser, ("mapping",), general=())
+        fields = _add_parameters(parser, ("mapping", "cluster"), general=())
+        for path in ("series.missing_band", "series.missing_mask"):
+            _add_option(parser, path, fields[path])
     parser.set_defaults(command=_map_with)
 
 
@@ -214,8 +214,12 @@ def _add_parameters(
     parser: argparse.ArgumentParser,
     sections: Sequence[str],
     general: Sequence[str] = ("name", "catalog", "runs", "seed"),
-) -> None:
-    """An option for every parameter of these sections: `--learning.epochs`."""
+) -> dict[str, Any]:
+    """An option for every parameter: `--learning.epochs`; help lists those of these sections.
+
+    Returns:
+        The field of every parameter.
+    """
     from toolkit.experiment.config import ExperimentParams
 
     for name in general:
@@ -225,13 +229,18 @@ def _add_parameters(
         group = parser.add_argument_group(section, field.description)
         for path, leaf in leaves(field.annotation, section):
             _add_option(group, path, leaf)
+    fields = dict(leaves(ExperimentParams))
+    for path, leaf in fields.items() if general else ():
+        if path.split(".")[0] not in (*general, *sections):
+            _add_option(parser, path, leaf, listed=False)
+    return fields
 
 
-def _add_option(parser: Any, path: str, field: Any) -> None:
+def _add_option(parser: Any, path: str, field: Any, *, listed: bool = True) -> None:
     default = default_of(field)
     text = f"{field.description}{f' Default: {default}.' if default else ''}".replace("%", "%%")
-    metavar = kind_of(field.annotation)
-    parser.add_argument(f"--{path}", dest=path, metavar=metavar, default=argparse.SUPPRESS, help=text)
+    words = {"metavar": kind_of(field.annotation), "help": text if listed else argparse.SUPPRESS}
+    parser.add_argument(f"--{path}", dest=path, default=argparse.SUPPRESS, **words)
 
 
 def _changes(options: argparse.Namespace) -> dict[str, Any]:
@@ -265,13 +274,18 @@ def _print_plan(options: argparse.Namespace) -> None:
 
 
 def _map_with(options: argparse.Namespace) -> None:
-    given = {path.removeprefix("mapping."): value for path, value in _changes(options).items() if "." in path}
+    given: dict[str, dict[str, Any]] = {"mapping": {}, "cluster": {}, "series": {}}
+    for path, value in _changes(options).items():
+        section, _, name = path.partition(".")
+        if name:
+            given[section][name] = value
+    missing = {name.removeprefix("missing_"): choice for name, choice in given["series"].items()}
     sensors = dict(one.partition("=")[::2] for one in options.sensors)
     path = toolkit.apply_model(
         options.model, options.catalog, options.source, options.tiles, folder=options.folder, start=options.start,
         end=options.end, area=tuple(options.area) if options.area else None, base=options.base,
         network_file=options.network_file, sensors=sensors, overwrite=options.overwrite, observer=Printer(),
-        **given,
+        missing=missing, cluster=given["cluster"], **given["mapping"],
     )  # fmt: skip
     print(f"\nmap     {shown(path)}")
 
@@ -306,7 +320,7 @@ def _run_verb(options: argparse.Namespace) -> None:
         return
     verb = getattr(toolkit, name)
     result = verb(experiment, overwrite=options.overwrite, observer=printer, **arguments)
-    print(f"\n{_conclusion(options.verb, experiment, result)}")
+    print(f"\n{conclusion(options.verb, experiment, result)}")
 
 
 def _job_of(options: argparse.Namespace) -> Job:
@@ -342,24 +356,6 @@ def _stop_job(options: argparse.Namespace) -> None:
     job.stop()
     job.wait(30)
     print(f"job {job.verb} {job.state}  {shown(job.folder)}")
-
-
-def _conclusion(verb: str, experiment: Experiment, result: Any) -> str:
-    from toolkit.experiment.folder import RunFolder
-
-    folder = RunFolder(experiment.folder)
-    if verb in ("run", "validate"):
-        lines = [accuracy_line(result.matrix, "test pixels"), *more_accuracies(folder)]
-        return "\n".join([*lines, f"map     {shown(folder.map())}", f"report  {shown(folder.report)}"])
-    if verb == "cross-validate":
-        return f"{result!r}\n\nfigure  {shown(result.folder / 'folds.png')}"
-    if verb == "tune":
-        return f"{result!r}\n\ntrials  {shown(result.folder / 'trials.csv')}"
-    if verb == "sample":
-        return str(result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False))
-    if verb in ("classify", "prepare"):
-        return "\n".join(f"{tile}  {shown(path)}" for tile, path in result.items())
-    return shown(result) if isinstance(result, Path) else repr(result)
 
 
 def _write_demo(options: argparse.Namespace) -> None:

@@ -253,3 +253,28 @@ def test_several_models_make_one_map_of_the_mean_of_their_probabilities(trained:
     assert not plan(experiment).tiles
     replace(model, weights=shaken, seed=99).save(tmp_path / "second")
     assert plan(experiment, time=False).tiles, "another model in the ensemble is another map"
+
+
+def test_a_band_that_one_date_lacks_may_be_passed_over(
+    trained: Experiment, elsewhere: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    next((elsewhere.parent / "theia").rglob("*T31TCJ*_FRE_B11.tif")).unlink()
+    folder = tmp_path / "maps" / "2019"
+    asked = ["map", str(saved(trained)), "--catalog", str(elsewhere), "--source", "s2_demo", "--tiles", "31TCJ"]
+    asked += ["--start", "2019-01-01", "--folder", str(folder)]
+    assert main(asked) == 2
+    assert "B11 was not delivered" in capsys.readouterr().err
+    assert not folder.exists(), "nothing is left of what was refused"
+    assert main([*asked, "--series.missing_band", "skip"]) == 0
+    assert Experiment.load(folder / "experiment.yml").series.missing_band == "skip"
+
+
+def test_little_that_is_known_of_a_period_and_another_time_of_the_year_are_told(
+    trained: Experiment, elsewhere: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in list((elsewhere.parent / "theia").rglob("SENTINEL2?_20190[3-9]*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+    apply_model(saved(trained), elsewhere, "s2_demo", ["31TCJ"], start="2019-01-25", folder=tmp_path / "map")
+    assert "each date of the features is 24 days later in the year than what the model has learnt" in caplog.text
+    assert re.search(r"tile 31TCJ has no image from 2019-0[12]-\d\d to 2019-1\d-\d\d \(2\d\d days\)", caplog.text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.mapping.test_stac import check_item
 from toolkit import Experiment, classify, fuse, mosaic, train, validate
 from toolkit.cli import main
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.provenance import Manifest
 from toolkit.ground.accuracy import ConfusionMatrix
 from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.mapping.fusion import Mass, fuse_maps, mean_probability
@@ -59,7 +61,7 @@ def test_maps_of_runs_are_fused_with_their_provenance(runs: list[RunFolder], tmp
     with rasterio.open(path) as dataset, rasterio.open(runs[0].map()) as member:
         tags = dataset.tags()
         assert tags["FUSION_METHOD"] == "majority" and tags["FUSION_MEMBERS"].startswith("run0 ")
-        assert member.tags()["PARAMETERS"] in tags["FUSION_MEMBERS"]
+        assert Manifest(runs[0].manifest).records()["mosaic"].key in tags["FUSION_MEMBERS"]
         assert dataset.colormap(1) == member.colormap(1) and dataset.tags(1) == member.tags(1)
         assert (dataset.crs, dataset.transform) == (member.crs, member.transform)
     item = check_item(tmp_path / "fused" / "item.json")
@@ -68,6 +70,18 @@ def test_maps_of_runs_are_fused_with_their_provenance(runs: list[RunFolder], tmp
 
     stamp = path.stat().st_mtime_ns
     assert fuse(paths, tmp_path / "fused") == path and path.stat().st_mtime_ns == stamp, "up to date"
+    (tmp_path / "fused" / "item.json").unlink()
+    fuse(paths, tmp_path / "fused")
+    assert (tmp_path / "fused" / "item.json").exists(), "what lacks is made again"
+    with pytest.raises(ParameterError, match="run0 is named twice"):
+        fuse([*paths, paths[0]], tmp_path / "twice")
+    assert not (tmp_path / "twice").exists()
+    manifest = Manifest(runs[1].manifest)
+    mosaic = manifest.records()["mosaic"]
+    manifest.add("mosaic", replace(mosaic, after={**mosaic.after, "classify 31TCJ": "of another model"}), seed=0)
+    with pytest.raises(RunFolderError, match="was made otherwise"):
+        fuse(paths, tmp_path / "fused")
+    manifest.add("mosaic", mosaic, seed=0)
     with pytest.raises(RunFolderError, match="was made otherwise"):
         fuse(paths, tmp_path / "fused", method="dempster_shafer")
     fuse(paths, tmp_path / "fused", method="dempster_shafer", mass="kappa", overwrite=True)

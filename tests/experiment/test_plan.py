@@ -75,7 +75,19 @@ def test_a_process_that_has_trained_is_not_expected_to_grow_so_that_a_small_budg
     monkeypatch.setattr("toolkit.experiment.plan.in_use", lambda: 850_000_000)
     assert plan(experiment, time=False).tiles
     monkeypatch.setattr("toolkit.experiment.plan.in_use", lambda: 980_000_000)
-    with pytest.raises(ParameterError, match=r"mapping\.memory_gb = 1 is not enough.*0\.98 of which this process"):
+    with pytest.raises(ParameterError, match=r"mapping\.memory_gb = 1 is not enough.*0\.98 of which a process"):
+        plan(experiment, time=False)
+
+
+def test_a_plan_for_processes_where_all_is_there(experiment: Experiment) -> None:
+    experiment.set({"cluster.kind": "local", "cluster.workers": 2})
+    assert "nothing to do" in repr(plan(experiment)) and plan(experiment).disk == 0
+
+
+def test_a_share_of_the_memory_that_is_not_enough_is_told_as_one(experiment: Experiment) -> None:
+    forget(experiment, "31TCJ")
+    experiment.set({"cluster.kind": "local", "cluster.workers": 8})
+    with pytest.raises(ParameterError, match=r"cluster\.workers = 8 leaves 0\.5 GB to each.*take fewer"):
         plan(experiment, time=False)
 
 

@@ -16,7 +16,7 @@ from rasterio.transform import from_origin
 from tests.conftest import write_tif
 from tests.mapping.test_sieve import scene
 from tests.mapping.test_smoothing import random_probabilities
-from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
+from toolkit.ground.errors import GroundTruthError, ParameterError, ProductError, RunFolderError
 from toolkit.ground.grid import Block
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.params import build
@@ -170,6 +170,37 @@ def test_rules_hold_in_polygons_and_by_values_of_rasters(tmp_path: Path) -> None
     assert (found[10:, 5:10] == 18).all() and (found[10:, :5] == 17).all(), "the second sees what the first made"
     with pytest.raises(ParameterError, match=r"zone\.gpkg holds polygons; above, below and values need a raster"):
         apply({"change": {16: 17}, "where": "zone.gpkg", "above": 1})
+
+
+def test_rules_that_can_hold_nowhere_are_refused(tmp_path: Path) -> None:
+    grid = grid_of(write_tif(tmp_path / "classes.tif", np.full((20, 20), 16, dtype=np.uint8), CORNER, 10))
+    left, top = CORNER
+    write_tif(tmp_path / "far.tif", np.ones((9, 9)), (left + 50_000, top), 10)
+    with rasterio.open(tmp_path / "classes.tif") as source:
+        profile = source.profile | {"count": 2}
+    with rasterio.open(tmp_path / "two.tif", "w", **profile) as target:
+        target.write(np.ones((2, 20, 20), dtype=np.uint8))
+    points = gpd.GeoDataFrame(geometry=[shapely.Point(left + 50, top - 50)], crs="EPSG:32631")
+    points.to_file(tmp_path / "points.gpkg")
+    points.translate(50_000).buffer(20).to_file(tmp_path / "far.gpkg")
+    for file, error, words in (
+        ("far.tif", ParameterError, r"far\.tif lies outside of the map"),
+        ("two.tif", ParameterError, r"two\.tif has 2 bands"),
+        ("points.gpkg", GroundTruthError, r"points\.gpkg holds Point; give polygons"),
+        ("far.gpkg", ParameterError, r"no polygon of .*far\.gpkg meets the map"),
+    ):
+        (rule,) = params(rules=[{"change": {16: 17}, "where": file}]).rules
+        with pytest.raises(error, match=words):
+            conditions_of([rule], [tmp_path / file], grid)
+    with pytest.raises(ParameterError, match="nothing is above 50 and below 30"):
+        params(rules=[{"change": {16: 17}, "where": "far.tif", "above": 50, "below": 30}])
+
+
+def test_the_groups_of_oso_are_of_its_classes() -> None:
+    asked = params(sieve={"min_pixels": 5, "preset": "oso"})
+    asked.check_codes(Nomenclature.load("oso_23"))
+    with pytest.raises(ParameterError, match=r"preset = oso is of the classes of oso_23, and the map's are of mine"):
+        asked.check_codes(Nomenclature("mine", Nomenclature.load("oso_23").classes))
 
 
 def test_a_raster_without_value_fulfils_neither_a_rule_nor_its_opposite(tmp_path: Path) -> None:

@@ -295,6 +295,26 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_shard_that_was_damaged_by_what_killed_the_run_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    series = open_tile(write_scene(tmp_path / "products"), bands=["B2", "B5"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_plan, "SHARD_BYTES", 40_000)
+        plan = StorePlan.of(series)
+        prepare_tile(series, plan, tmp_path / "whole", 5, workers=1)
+        with killed_after(sum(len(one.blocks()) for one in plan.arrays) - 1):
+            prepare_tile(series, plan, tmp_path / "s.zarr", 5, workers=1)
+        shards = sorted((tmp_path / ".s.zarr.unfinished" / "B2" / "c").rglob("*"))
+        damaged, lost, *_ = [path for path in shards if path.is_file()]
+        damaged.write_bytes(damaged.read_bytes()[:100])
+        lost.unlink()
+        with caplog.at_level(logging.WARNING):
+            prepare_tile(series, plan, tmp_path / "s.zarr", 5, workers=1)
+    assert caplog.text.count("a shard of B2 is damaged and is made again") == 2
+    assert content(tmp_path / "s.zarr") == content(tmp_path / "whole")
+
+
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
     products: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

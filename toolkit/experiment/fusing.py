@@ -9,6 +9,7 @@ from pathlib import Path
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.provenance import Manifest
 from toolkit.experiment.steps import BY_OVERWRITE
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
@@ -16,7 +17,7 @@ from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
 from toolkit.ground.streaming import Progress, no_progress
 from toolkit.mapping.fusion import Compatibility, FusionMethod, Mass, fuse_maps
 from toolkit.mapping.layers import CLASSES, CONFIDENCE
-from toolkit.mapping.stac import write_item
+from toolkit.mapping.stac import ITEM, write_item
 from toolkit.products.handles import close_rasters, open_raster
 from toolkit.products.raster import grid_of
 from toolkit.validation.metrics import Assessment
@@ -54,13 +55,19 @@ def fuse(
     members, folder = [_run_folder(run) for run in runs], Path(folder)
     for member in members:
         _check_has(member, method)
+    roots = [member.root.resolve() for member in members]
+    twice = next((root for root in roots if roots.count(root) > 1), None)
+    if twice is not None:
+        raise ParameterError(f"run {twice} is named twice; each counts once")
     nomenclature = _common_classes(members)
     tags = _tags(members, method, mass, compatibility)
+    periods = [_period(member) for member in members]
     path = folder / f"{CLASSES}.tif"
     if path.exists() and not overwrite:
-        if {name: text for name, text in _tags_of(path).items() if name.startswith("FUSION_")} == tags:
+        if {name: text for name, text in _tags_of(path).items() if name.startswith("FUSION_")} != tags:
+            raise RunFolderError(f"{path} was made otherwise; name another folder, or replace it: {BY_OVERWRITE}")
+        if (folder / f"{CONFIDENCE}.tif").exists() and (folder / ITEM).exists():
             return path
-        raise RunFolderError(f"{path} was made otherwise; name another folder, or replace it: {BY_OVERWRITE}")
     believed = method == "dempster_shafer"
     matrices = [Assessment.load(member.validation).matrix for member in members] if believed else []
     fuse_maps(
@@ -71,7 +78,6 @@ def fuse(
         grid = grid_of(path)
     finally:
         close_rasters()
-    periods = [_period(member) for member in members]
     period = (min(first for first, _ in periods), max(last for _, last in periods))
     write_item(folder, folder.name, (CLASSES, CONFIDENCE), grid, nomenclature, period, tags=tags, cloud_optimised=True)
     return path
@@ -135,10 +141,19 @@ def _tags(
     members: Sequence[RunFolder], method: FusionMethod, mass: Mass, compatibility: Compatibility
 ) -> dict[str, str]:
     """Provenance: the method, and each member with the fingerprint of what it was made from."""
-    made = [f"{one.root.name} {_tags_of(one.map()).get('PARAMETERS', '?')}" for one in members]
+    steps = ("mosaic", "validate") if method == "dempster_shafer" else ("mosaic",)
+    made = [f"{one.root.name} {' '.join(_made_from(one, step) for step in steps)}" for one in members]
     believed = {"FUSION_MASS": mass} if method == "dempster_shafer" else {}
     rules = {} if compatibility == "none" else {"FUSION_COMPATIBILITY": compatibility}
     return {"FUSION_METHOD": method, "FUSION_MEMBERS": "; ".join(made), **believed, **rules}
+
+
+def _made_from(member: RunFolder, step: str) -> str:
+    """Fingerprint of all that a step of a run was made from: parameters, files, and the steps before it."""
+    record = Manifest(member.manifest).records().get(step)
+    if record is None:
+        raise RunFolderError(f"{member.manifest} has no record of `{step}`; run it again")
+    return record.key
 
 
 def _tags_of(path: Path) -> dict[str, str]:
@@ -150,5 +165,6 @@ def _tags_of(path: Path) -> dict[str, str]:
 
 def _period(member: RunFolder) -> tuple[date, date]:
     """First and last day of the series of a run."""
-    series = read_yaml(member.experiment, RunFolderError, "experiment of a run", "run it again")["series"]
+    kind = f"the experiment of run {member.root.name},"
+    series = read_yaml(member.experiment, RunFolderError, kind, "run it again")["series"]
     return series["start"], series["end"]

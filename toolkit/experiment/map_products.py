@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from toolkit.experiment.config import Experiment
@@ -13,6 +14,8 @@ from toolkit.mapping.postprocess import postprocess_map
 from toolkit.mapping.reclassify import conditions_of
 from toolkit.mapping.vectorise import MapFiles, vectorise_map
 from toolkit.products.raster import grid_of
+
+LOG = logging.getLogger(__name__)
 
 
 def postprocess(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> Path:
@@ -76,7 +79,10 @@ def vectorise(experiment: Experiment, *, overwrite: bool = False, observer: Obse
 
     def work(reporter: Reporter, record: Record) -> str:
         progress = reporter.progress("vectorise")
-        return f"{vectorise_map(files, path, experiment.nomenclature, params, progress=progress):,} polygons in {path}"
+        count = vectorise_map(files, path, experiment.nomenclature, params, progress=progress)
+        if not count:
+            LOG.warning("%s has no polygon: the map has no class, or vectorise.min_area_m2 is too large", path)
+        return f"{count:,} polygons in {path}"
 
     perform(experiment, vectorise_step(experiment), work, overwrite=overwrite, observer=observer)
     return path

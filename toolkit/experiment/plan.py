@@ -83,8 +83,9 @@ class Plan:
     def disk(self) -> int:
         """Bytes that are written at most: the maps of all tiles, and the blocks of those at work."""
         blocks = sorted((one.block_bytes for one in self.tiles), reverse=True)
-        at_once = 1 if self.processes == 1 else 2 + self.workers // max(1, min(t.blocks for t in self.tiles or ()))
-        return sum(one.map_bytes for one in self.tiles) + sum(blocks[:at_once]) if self.tiles else 0
+        fewest = min((one.blocks for one in self.tiles), default=1)
+        at_once = 1 if self.processes == 1 else 2 + self.workers // fewest
+        return sum(one.map_bytes for one in self.tiles) + sum(blocks[:at_once])
 
     @property
     def seconds(self) -> float | None:
@@ -206,6 +207,11 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
     else:
         processes, threads, base = cluster.processes, cluster.threads, PROCESS_BYTES
         budget = int(cluster.worker_memory(mapping.memory_gb) * 1e9)
+        if budget < PROCESS_BYTES:
+            raise ParameterError(
+                f"cluster.workers = {processes} leaves {budget / 1e9:.2g} GB to each process, its share of the memory "
+                f"given, and {PROCESS_BYTES / 1e9:.2g} GB are taken before it begins; take fewer, or give more"
+            )
     found = Plan(
         experiment.name,
         tuple(forecast_tile(one, experiment.stack, budget, base, threads, more) for one in series),

@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
 
 if TYPE_CHECKING:
+    from toolkit.experiment.config import Experiment
     from toolkit.ground.accuracy import ConfusionMatrix
 
 
@@ -83,3 +84,20 @@ def shown(path: Path) -> str:
 def size_in_words(count: float) -> str:
     """Bytes, as a person reads them: `1.4 GB`."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def conclusion(verb: str, experiment: Experiment, result: Any) -> str:
+    """What is said when a verb has ended."""
+    folder = RunFolder(experiment.folder)
+    if verb in ("run", "validate"):
+        lines = [accuracy_line(result.matrix, "test pixels"), *more_accuracies(folder)]
+        return "\n".join([*lines, f"map     {shown(folder.map())}", f"report  {shown(folder.report)}"])
+    if verb == "cross-validate":
+        return f"{result!r}\n\nfigure  {shown(result.folder / 'folds.png')}"
+    if verb == "tune":
+        return f"{result!r}\n\ntrials  {shown(result.folder / 'trials.csv')}"
+    if verb == "sample":
+        return str(result.drop(columns=list(experiment.series.tiles), errors="ignore").to_string(index=False))
+    if verb in ("classify", "prepare"):
+        return "\n".join(f"{tile}  {shown(path)}" for tile, path in result.items())
+    return shown(result) if isinstance(result, Path) else repr(result)

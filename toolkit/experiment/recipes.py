@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from toolkit.experiment.verbs import classify, mosaic
 from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, did_you_mean
 from toolkit.ground.params import build
 from toolkit.learning.card import ModelCard
+
+LOG = logging.getLogger(__name__)
 
 
 def apply_model(
@@ -32,6 +36,8 @@ def apply_model(
     base: str | Path | None = None,
     network_file: str | Path | None = None,
     sensors: Mapping[str, str] | None = None,
+    missing: Mapping[str, str] | None = None,
+    cluster: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     observer: Observer | None = None,
     **mapping: Any,
@@ -51,6 +57,9 @@ def apply_model(
         base: folder that files of external features are relative to; default that of the catalog.
         network_file: of a network of one's own.
         sensors: source in the catalog of each further sensor of the model, by its name.
+        missing: what to do with dates on which a `band` or `mask` was not delivered, as `series.missing_band` and
+            `series.missing_mask` have it: `{"band": "skip"}`.
+        cluster: parameters of the section `cluster`.
         mapping: parameters of the section `mapping`, such as `probabilities=True`.
 
     Returns:
@@ -75,7 +84,9 @@ def apply_model(
             "source": source,
             "tiles": list(tiles),
             "area": area,
+            **{f"missing_{what}": choice for what, choice in (missing or {}).items()},
         },
+        "cluster": dict(cluster or {}),
         "features": _features(card.recipe["features"], Path(base or Path(catalog).parent), folder),
         "mapping": {**mapping, "model": _beside(model, folder)},
     }
@@ -95,6 +106,9 @@ def apply_model(
     except LandcoverError:
         if is_new and not RunFolder(experiment.folder).mapping.exists():  # mended, the same folder may be named again
             path.unlink(missing_ok=True)
+            for empty in (experiment.folder, experiment.folder.parent, folder):
+                with suppress(OSError):
+                    empty.rmdir()
         raise
     return mosaic(experiment, overwrite=overwrite, observer=observer)
 
@@ -126,6 +140,7 @@ def _in_period(series: Mapping[str, Any], start: date | str | None, end: date | 
     until = _day(end) if end else begin + (last - first)
     series = {**series, "sensors": [_moved(one, begin - first) for one in series["sensors"]]}
     if not series.get("seasons"):
+        _say_shift(first, begin, int(series["step_days"]))
         return {**series, "start": begin, "end": until}
     years = begin.year - first.year
     if begin != _years_later(first, years) or (end and until != _years_later(last, years)):
@@ -138,6 +153,17 @@ def _in_period(series: Mapping[str, Any], start: date | str | None, end: date | 
         for one in series["seasons"]
     ]
     return {**series, "start": begin, "end": _years_later(last, years), "seasons": seasons}
+
+
+def _say_shift(first: date, begin: date, step_days: int) -> None:
+    """Warn where the dates of the features fall in another time of the year than in the training."""
+    days = (begin - _years_later(first, begin.year - first.year)).days
+    days = min((days, days + 365, days - 365), key=abs)
+    if abs(days) > step_days:
+        LOG.warning(
+            "the period begins on %s and that of the training on %s: each date of the features is %d days %s in the "
+            "year than what the model has learnt", begin, first, abs(days), "later" if days > 0 else "earlier",
+        )  # fmt: skip
 
 
 def _moved(sensor: Mapping[str, Any], by: timedelta) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,13 @@ from toolkit.series.delivered import in_period
 from toolkit.series.methods import LINEAR
 from toolkit.series.prepared import with_prepared
 from toolkit.series.sensors import series_of
+from toolkit.series.timeline import longest_without
 from toolkit.series.timeseries import SeriesParams, TileSeries
+
+LOG = logging.getLogger(__name__)
+
+LONG_GAP = 60
+"""Days without any image from which it is said."""
 
 
 def open_series(
@@ -45,9 +54,22 @@ def open_series(
         first = TileSeries.open(tile, catalog.products(params.source, tile), params)
         if prepared and experiment.prepare.use:
             first = with_prepared(first, prepared_folder(experiment, tile))
+        for period in params.periods:
+            _say_gap(tile, longest_without(first.dates, period))
         opened.append(replace(first, others=_others(experiment, first)))
         progress(done, len(tiles))
     return opened
+
+
+@lru_cache(maxsize=1000)
+def _say_gap(tile: str, gap: tuple[date, date]) -> None:
+    """Once for each, where a series has no image for so long that what lies between is hardly known."""
+    first, last = gap
+    if (last - first).days > LONG_GAP:
+        LOG.warning(
+            "tile %s has no image from %s to %s (%d days): what the features say of that time is drawn from the images "
+            "around it", tile, first, last, (last - first).days,
+        )  # fmt: skip
 
 
 def prepared_folder(experiment: Experiment, tile: str) -> Path:

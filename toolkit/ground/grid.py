@@ -15,6 +15,7 @@ import shapely
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
 
 from toolkit.ground.errors import ParameterError, ProductError
 
@@ -80,6 +81,22 @@ def _pieces(length: int, size: int, start: int) -> list[tuple[int, int]]:
     """Start and length of the pieces of a line that is cut every `size` pixels, at `start` among others."""
     cuts = [0, *range(start % size or size, length, size), length]
     return [(one, other - one) for one, other in pairwise(cuts)]
+
+
+def check_metres(crs: str) -> str:
+    """A coordinate system whose axes are in metres, as it was given.
+
+    Raises:
+        ValueError: it is not known, or in degrees or feet.
+    """
+    try:
+        axes = CRS.from_user_input(crs).axis_info
+    except CRSError:
+        raise ValueError(f"{crs!r} is not a coordinate system; write it like EPSG:2154") from None
+    units = {axis.unit_name for axis in axes}
+    if units != {"metre"}:
+        raise ValueError(f"{crs} is in {' and '.join(sorted(units))}; give one in metres, such as EPSG:2154")
+    return crs
 
 
 def resolution(grid: GeoBox) -> float:

@@ -67,6 +67,11 @@ def default_threads(batch_size: int, processes: int = 1) -> int | None:
     return 1 if batch_size < SMALL_BATCH else None
 
 
+def use_one_thread() -> None:
+    """Run torch with one thread in this process from now on: it is one of several workers, which share the cores."""
+    torch.set_num_threads(1)
+
+
 @contextmanager
 def torch_threads(count: int | None) -> Iterator[None]:
     """Run torch with this many threads, and as before afterwards. None changes nothing.

@@ -21,7 +21,7 @@ from toolkit.ground.parts import WHOLE_BLOCKS, PartSize, Say, in_parts, join_map
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
 from toolkit.learning.checkpoint import Model
-from toolkit.learning.devices import torch_threads
+from toolkit.learning.devices import torch_threads, use_one_thread
 from toolkit.learning.ensemble import AnyModel
 from toolkit.learning.on_device import DeviceStrips, bytes_on_device, goes_beside, strips_on_device
 from toolkit.learning.precision import Precision, Stored
@@ -99,6 +99,7 @@ class BlockClassifier:
 
     def settle(self) -> None:
         """Make a process ready that does nothing but work on blocks."""
+        use_one_thread()  # a nanny of Dask's sees to that too, but a worker may have none
         self.buffers.edges.most_bytes = self.lines_bytes
         if self.cache_mb is not None:
             use_raster_memory(self.cache_mb, keep_open=self.keep_open)

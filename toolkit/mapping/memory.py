@@ -13,9 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import field_validator
+
 from toolkit.features.reading import strip_pixels
 from toolkit.features.stack import FeatureStack
 from toolkit.ground.errors import ParameterError
+from toolkit.ground.grid import check_metres
 from toolkit.ground.params import Params, param
 from toolkit.learning.devices import DeviceName
 from toolkit.learning.precision import Precision
@@ -89,7 +92,22 @@ class MappingParams(Params):
         "Folders of further saved models, relative to the experiment file, such as those of other seeds. The map is of "
         "the mean of the probabilities of all models; images are read once.",
     )
-    crs: str | None = param(None, "Coordinate system of the mosaic, such as EPSG:2154. Empty: that of most tiles.")
+    crs: str | None = param(
+        None, "Coordinate system of the mosaic, in metres, such as EPSG:2154. Empty: that of most tiles."
+    )
+
+    @field_validator("crs")
+    @classmethod
+    def _in_metres(cls, crs: str | None) -> str | None:
+        return crs if crs is None else check_metres(crs)
+
+    @field_validator("ensemble")
+    @classmethod
+    def _each_once(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
+        twice = next((one for one in folders if folders.count(one) > 1), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is named twice; each model counts once")
+        return folders
 
     @property
     def bytes(self) -> int:
@@ -153,7 +171,8 @@ def allot(
     cache = int(min(256e6, GDAL_SHARE * budget))
     lines = int(min(MOST_BYTES, LINES_SHARE * budget)) if any(one.keeps_lines for one in tiling.files) else 0
     taken = base + cache + lines + tiling.index_bytes + int(SPARE * budget)
-    every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more)]
+    workers = min(most_workers, len(tiling.cover()))
+    every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, workers, cache, more)]
     return soonest(
         every,
         base,
@@ -180,7 +199,7 @@ def soonest(choices: Sequence[Allotment], base: int, taken: int, budget: int, wh
     needed = math.ceil((taken + min(one.bytes for one in choices)) / 1e7) / 100
     raise ParameterError(
         f"mapping.memory_gb = {budget / 1e9:g} is not enough: {needed:.2f} GB are needed for {what}, "
-        f"{base / 1e9:.2f} of which this process takes before it begins; give more, or begin a new process for it"
+        f"{base / 1e9:.2f} of which a process takes before it begins; give more, or begin a new process for it"
     )
 
 

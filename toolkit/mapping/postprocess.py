@@ -26,7 +26,7 @@ from toolkit.mapping.passes import Chain, FilterBlock, Pass
 from toolkit.mapping.probabilities import Probabilities, SmoothBlock
 from toolkit.mapping.rasters import NO_CLASS
 from toolkit.mapping.reclassify import Condition, RuleParams, reclassify
-from toolkit.mapping.sieve import OSO_GROUPS, Allowed, absorption, padding_of, sieve, within_groups
+from toolkit.mapping.sieve import OSO, OSO_GROUPS, Allowed, absorption, padding_of, sieve, within_groups
 from toolkit.mapping.smoothing import LARGEST_WINDOW
 from toolkit.products.handles import close_rasters
 from toolkit.products.raster import grid_of
@@ -109,11 +109,16 @@ class PostprocessParams(Params):
         return bool(self.smoothing.window or self.rules or self.majority_radius or unit)
 
     def check_codes(self, nomenclature: Nomenclature) -> None:
-        """Refuse a class that is none of the nomenclature.
+        """Refuse a class that is none of the nomenclature, and groups of classes that are another's.
 
         Raises:
             ParameterError: there is one.
         """
+        if self.sieve.preset == "oso" and nomenclature.name != OSO:
+            raise ParameterError(
+                f"postprocess.sieve.preset = oso is of the classes of {OSO}, and the map's are of {nomenclature.name}; "
+                "say with absorbed_by which may absorb which"
+            )
         named = {
             "majority_undecided": [] if self.majority_undecided is None else [self.majority_undecided],
             "rules": [code for rule in self.rules for code in (*rule.change, *rule.change.values())],

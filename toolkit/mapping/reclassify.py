@@ -18,11 +18,13 @@ from odc.geo.geobox import GeoBox
 from pydantic import model_validator
 from rasterio.features import rasterize
 
-from toolkit.ground.errors import ParameterError
-from toolkit.ground.grid import Block
+from toolkit.ground.errors import GroundTruthError, ParameterError
+from toolkit.ground.grid import Block, describe, project_bounds
 from toolkit.ground.params import Params, Table, param
 from toolkit.ground_truth.vector_files import is_vector, read_vector
+from toolkit.products.handles import open_raster
 from toolkit.products.onto_grid import read_nearest, read_onto_grid
+from toolkit.products.raster import grid_of
 
 
 class RuleParams(Params):
@@ -46,6 +48,8 @@ class RuleParams(Params):
             raise ValueError(f"change names class {wrong}; codes go from 0, which is no class, to 255")
         if self.where is None and (self.is_limited or self.values or self.outside):
             raise ValueError("above, below, values and outside need `where`: name a raster, or polygons for outside")
+        if self.above is not None and self.below is not None and self.above >= self.below:
+            raise ValueError(f"nothing is above {self.above:g} and below {self.below:g}; `outside` turns a rule round")
         if self.is_limited and self.values:
             raise ValueError("a rule has either values or above and below; write two rules")
         return self
@@ -122,12 +126,40 @@ def conditions_of(rules: Sequence[RuleParams], files: Sequence[Path | None], gri
         if file is None:
             found.append(None)
         elif not is_vector(file):
+            _check_raster(file, grid)
             found.append(Raster(file, grid, rule))
         elif rule.is_limited or rule.values:
             raise ParameterError(f"postprocess.rules: {file} holds polygons; above, below and values need a raster")
         else:
-            found.append(Polygons(file, grid))
+            polygons = Polygons(file, grid)
+            _check_polygons(polygons)
+            found.append(polygons)
     return found
+
+
+def _check_raster(path: Path, grid: GeoBox) -> None:
+    """Refuse a raster that tells nothing of the map, or more than one thing."""
+    count = open_raster(path).count
+    if count > 1:
+        raise ParameterError(
+            f"postprocess.rules: {path} has {count} bands; a rule looks at one: give a file of it alone"
+        )
+    there = grid_of(path)
+    west, south, east, north = project_bounds(there.boundingbox, there.crs, grid.crs)
+    box = grid.boundingbox
+    if west >= box.right or east <= box.left or south >= box.top or north <= box.bottom:
+        raise ParameterError(
+            f"postprocess.rules: {path} lies outside of the map ({describe(there)}); give one of its area"
+        )
+
+
+def _check_polygons(polygons: Polygons) -> None:
+    tree = polygons.tree
+    kinds = {one.geom_type for one in tree.geometries if one is not None} - {"Polygon", "MultiPolygon"}
+    if kinds:
+        raise GroundTruthError(f"postprocess.rules: {polygons.path} holds {', '.join(sorted(kinds))}; give polygons")
+    if not len(tree.query(shapely.box(*polygons.grid.boundingbox.bbox))):
+        raise ParameterError(f"postprocess.rules: no polygon of {polygons.path} meets the map; give those of its area")
 
 
 def reclassify(

@@ -28,6 +28,8 @@ from numba import njit
 
 from toolkit.mapping.regions import number_regions
 
+OSO = "oso_23"
+"""The nomenclature of iota2's OSO map."""
 OSO_GROUPS = ((5, 6, 7, 8, 9, 10, 11, 12), (16, 17), (1, 2, 3), (13, 18, 19), (20, 21), (14, 15))
 """Classes of `oso_23` that may absorb one another: crops, forests, built-up land, grass and heath, rock and sand,
 orchards and vineyards. Roads, glaciers and water are on their own. (iota2's adaptive rules for the OSO map.)"""

@@ -42,7 +42,7 @@ class VectorParams(Params):
 
     outline: Literal["smooth", "pixels"] = param(
         "smooth",
-        "`smooth` turns the steps of slanting borders into lines, at most half a pixel off; `pixels` keeps them. "
+        "`smooth` turns the steps of slanting borders into lines, less than a pixel off; `pixels` keeps them. "
         "Neighbours share their borders either way.",
     )
     min_area_m2: float = param(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,9 +22,10 @@ from odc.geo.geobox import GeoBox
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from toolkit.ground.bands import NODATA, REFLECTANCE_SCALE
-from toolkit.ground.block_files import StreamJob
+from toolkit.ground.block_files import StreamJob, file_of, intact
 from toolkit.ground.crews import LocalCrew
 from toolkit.ground.grid import Block
+from toolkit.ground.ledger import records
 from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.ground.writing import explained
 from toolkit.products.handles import GDAL_CACHE, raster_memory
@@ -32,8 +34,12 @@ from toolkit.series.prepared import ABOUT, FORMAT, VALIDITY, known_to_serve, sou
 from toolkit.series.store_plan import ArrayPlan, StorePlan
 from toolkit.series.timeseries import TileSeries
 
+LOG = logging.getLogger(__name__)
+
 LEDGERS = ".blocks"
 """Folder of the ledgers, while it is being written."""
+SHARD = "shard"
+"""What is noted of a shard that is done: its checksum."""
 LAST = "spatial_ref"
 """The array that is made last: where it is, all are."""
 MOST_AT_ONCE = 2**20
@@ -67,7 +73,9 @@ def prepare_tile(
     content = json.dumps([about, level, [asdict(one) for one in plan.arrays]])
     key = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
     with explained(aside):
-        if key != _key_of(aside):
+        if key == _key_of(aside):
+            _forget_damaged(aside, plan)
+        else:
             shutil.rmtree(aside, ignore_errors=True)
             _begin(aside, series, plan, {**about, "key": key}, level)
         together = _Together(progress, sum(len(one.blocks()) for one in plan.arrays))
@@ -88,7 +96,7 @@ class ShardWriter:
     folder: Path
 
     def __call__(self, block: Block) -> dict[str, np.ndarray]:
-        """Nothing is handed on: the shard is on the disk."""
+        """The checksum of the shard, which is on the disk."""
         shape = (self.plan.dates, block.height, block.width)
         rows, cols = block.slices
         if self.array.name == VALIDITY:
@@ -106,8 +114,37 @@ class ShardWriter:
                 col = block.col + (self.plan.col - placed.col) // self.array.ratio
                 values[t] = read_native(band, placed, Block(row, col, *shape[1:]))
         target = zarr.open_array(self.folder / self.array.name, mode="r+").with_config(WHOLE)
+        shard = _shard(self.folder, self.array, block)
+        shard.unlink(missing_ok=True)  # zarr looks into one that is there, which may be damaged
         target[:, rows, cols] = values
-        return {}
+        return {SHARD: np.array(_checksum(shard))}
+
+
+def _shard(folder: Path, array: ArrayPlan, block: Block) -> Path:
+    """The file of a shard."""
+    row, col = block.row // array.shard[0], block.col // array.shard[1]
+    return folder / array.name / "c" / "0" / str(row) / str(col)
+
+
+def _checksum(shard: Path) -> str:
+    return hashlib.blake2b(shard.read_bytes(), digest_size=16).hexdigest()
+
+
+def _forget_damaged(aside: Path, plan: StorePlan) -> None:
+    """Have the shards made again that were done before a break and are not what they were, as after a power cut."""
+    for array in plan.arrays:
+        ledger = aside / LEDGERS / array.name
+        for block, record in records(ledger).items():
+            if intact(ledger, record) is None:
+                continue
+            try:
+                with np.load(file_of(ledger, block), allow_pickle=False) as noted:
+                    whole = str(noted[SHARD]) == _checksum(_shard(aside, array, block))
+            except (FileNotFoundError, KeyError):
+                whole = False
+            if not whole:
+                LOG.warning("a shard of %s is damaged and is made again", array.name)
+                file_of(ledger, block).unlink()
 
 
 def _job(

@@ -43,6 +43,15 @@ def in_periods(days: np.ndarray, periods: Sequence[Period], margin_days: int) ->
     return inside
 
 
+def longest_without(days: np.ndarray, period: Period) -> tuple[date, date]:
+    """The longest part of a period that has none of these days: the days before and after it, or the period's ends."""
+    first, last = np.datetime64(period[0], "D"), np.datetime64(period[1], "D")
+    known = np.unique(np.clip(days.astype("datetime64[D]"), first, last))
+    ends = np.unique(np.concatenate(([first], known, [last])))
+    place = int(np.argmax(np.diff(ends))) if len(ends) > 1 else 0
+    return ends[place].item(), ends[min(place + 1, len(ends) - 1)].item()
+
+
 def in_years_of_365_days(dates: np.ndarray, first: np.datetime64) -> np.ndarray:
     """The same dates on a calendar without leap years, counted from the year of `first` on, datetime64[D].
 
