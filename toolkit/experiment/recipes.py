@@ -104,13 +104,20 @@ def apply_model(
     try:
         classify(experiment, overwrite=overwrite, observer=observer)
     except LandcoverError:
-        if is_new and not RunFolder(experiment.folder).mapping.exists():  # mended, the same folder may be named again
-            path.unlink(missing_ok=True)
-            for empty in (experiment.folder, experiment.folder.parent, folder):
-                with suppress(OSError):
-                    empty.rmdir()
+        if is_new:
+            _withdraw(experiment)
         raise
     return mosaic(experiment, overwrite=overwrite, observer=observer)
+
+
+def _withdraw(experiment: Experiment) -> None:
+    """Leave nothing of an experiment of which no map was begun: mended, the same folder may be named again."""
+    if RunFolder(experiment.folder).mapping.exists():
+        return
+    experiment.path.unlink(missing_ok=True)
+    for empty in (experiment.folder, experiment.folder.parent, experiment.path.parent):
+        with suppress(OSError):
+            empty.rmdir()
 
 
 def _with_sources(series: Mapping[str, Any], given: Mapping[str, str], model: str | Path) -> dict[str, Any]:
