@@ -95,7 +95,7 @@ def check_metres(crs: str) -> str:
         raise ValueError(f"{crs!r} is not a coordinate system; write it like EPSG:2154") from None
     units = {axis.unit_name for axis in axes}
     if units != {"metre"}:
-        raise ValueError(f"{crs} is in {' and '.join(sorted(units))}; give one in metres, such as EPSG:2154")
+        raise ValueError(f"its unit is the {' and '.join(sorted(units))}; give one in metres, such as EPSG:2154")
     return crs
 
 
