@@ -16,7 +16,7 @@ from toolkit.ground.bands import NODATA
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.grid import Block, from_bounds
 from toolkit.series.buffers import SeriesBuffer
-from toolkit.series.images import BlockImages
+from toolkit.series.images import BlockImages, CoarseBands
 
 DAYS = ("2018-01-01", "2018-04-11", "2018-07-20", "2018-10-28")
 
@@ -42,7 +42,7 @@ class ArraySeries:
 
     def images(self, block: Block, buffer: SeriesBuffer) -> BlockImages:
         values, validity = self.read(block)
-        return BlockImages(values, tuple(range(values.shape[1])), {}, {}, validity, "nearest", buffer)
+        return BlockImages(values, tuple(range(values.shape[1])), CoarseBands({}, {}, "nearest"), validity, buffer)
 
     def of(self, *external: ChosenFeature, indices: tuple[str, ...] = ("ndvi",), **more: object) -> TileFeatures:
         """Its features with these external ones."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,7 @@ from toolkit.series import tiling as tiles_of_files
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.prepared import PreparedTile, with_prepared
 from toolkit.series.preparing import prepare_tile
+from toolkit.series.shards import ShardedArray
 from toolkit.series.store_plan import StorePlan
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import SeriesParams, TileSeries
@@ -90,9 +92,11 @@ def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | No
     assert np.array_equal(validity, valid)
     by_lines = replace(series, prepared=None)
     by_lines.__dict__["rows_at_once"] = 16  # of a cached property: as if the files had such small tiles
-    for one in (series, replace(series, prepared=None), by_lines):
-        found = [(rows, some.copy(), seen.copy()) for rows, some, seen in one.strips(block, SeriesBuffer(), 7)]
-        assert [rows.start for rows, *_ in found] == [0, *(rows.stop for rows, *_ in found[:-1])]
+    files = replace(series, prepared=None)
+    for one, rows in ((series, 7), (series, 16), (series, 45), (files, 7), (by_lines, 7)):
+        found = [(lines, some.copy(), seen.copy()) for lines, some, seen in one.strips(block, SeriesBuffer(), rows)]
+        assert [lines.start for lines, *_ in found] == [0, *(lines.stop for lines, *_ in found[:-1])]
+        assert max(lines.stop - lines.start for lines, *_ in found) <= rows
         strips = [parts for _, *parts in found]
         for whole, parts in zip((wanted, valid), zip(*strips, strict=True), strict=True):
             assert np.array_equal(np.concatenate(parts, axis=-2), whole), "a few rows at a time"
@@ -162,7 +166,8 @@ def test_an_area_is_prepared_with_some_ground_around(products: Path, tmp_path: P
     box = project_bounds((300810, 4899200, 300970, 4899350), "EPSG:32631", "EPSG:4326")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store_plan, "MARGIN", 8)
-        patch.setattr(store_plan, "CHUNK", 16)
+        patch.setattr(store_plan, "STRIP_CHUNK", (8, 16))
+        patch.setattr(store_plan, "COARSE_CHUNK", 16)
         series = prepare(open_tile(products, area=box), tmp_path / "a.zarr")
     grid, store = series.grid, series.prepared
     assert all(near < wide < 64 for near, wide in zip(grid.shape, store.grid.shape, strict=True))
@@ -368,8 +373,33 @@ def test_parts_are_small_and_blocks_those_of_the_files(prepared: TileSeries, mon
     tiling, of_files = FileTiling.of(prepared), FileTiling.of(replace(prepared, prepared=None))
     assert tiling.cover() == of_files.cover()
     assert tiling.open_bytes == 0
-    assert tiling.decoded_bytes((64, 64)) == pytest.approx(3 * (4 * 2 + 6 * 9 * 2 / 4 + 1), rel=0.01)
+    assert tiling.decoded_bytes((64, 128)) == pytest.approx(3 * (4 * 2 + 6 * 3 * 4 / 2 * 2 / 4 + 1), rel=0.01)
     monkeypatch.setattr(FileTiling, "block_size", (160, 150))
-    monkeypatch.setattr(tiles_of_files, "PREPARED_PART", 6400)
+    monkeypatch.setattr(tiles_of_files, "PREPARED_WIDTH", 100)
     assert next(of_files.part_sizes()) == (160, 150)
-    assert list(tiling.part_sizes()) == [(80, 75), (40, 75)]
+    assert list(tiling.part_sizes()) == [(160, 75), (80, 75), (40, 75)]
+
+
+def test_each_chunk_is_unpacked_once_for_a_block_strip_by_strip(
+    prepared: TileSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        ShardedArray, "_decode", lambda self, data, chunk: unpacked.append((self.folder.name, id(chunk)))
+    )
+    for _ in prepared.strips(Block(0, 0, 160, 128), SeriesBuffer(), 16):
+        pass
+    times = Counter(name for name, _ in unpacked)
+    assert all(times[name] == 10 for name in ("B2", "B3", "B4", "B8", "validity")), "rows of chunks"
+    assert all(times[name] == 3 * 3 for name in ("B5", "B6", "B7", "B8A", "B11", "B12")), "a ring around"
+
+
+def test_a_series_in_square_chunks_is_read_too(products: Path, tmp_path: Path) -> None:
+    """Such were those of the versions before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store_plan, "STRIP_CHUNK", (64, 64))
+        patch.setattr(preparing, "CODEC", "zstd")
+        series = prepare(open_tile(products), tmp_path / "s.zarr")
+    assert series.prepared is not None and series.prepared.rows_of_chunks == 64
+    for block in (Block(0, 0, 170, 190), Block(30, 17, 100, 90)):
+        assert_same(series, block)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rasterio.warp import Resampling, reproject
 
 from toolkit.series import resampling
-from toolkit.series.resampling import REACH, upsample_dates
+from toolkit.series.resampling import REACH, find_holes, upsample_dates
 
 NODATA = -10000
 
@@ -129,6 +129,6 @@ def test_twice_as_fine_in_whole_numbers_is_the_same_blend(
         *col_taps, own_col = resampling._taps(2, skip[1], shape[1], "bilinear")
         taps, own = (*row_taps, *col_taps), (own_row, own_col)
         resampling._blend(date, *taps, blended)
-        resampling._mend_around_nodata(date, *taps, *own, NODATA, blended)
+        resampling._mend_around_nodata(date, *taps, *own, NODATA, blended, find_holes(date[None], NODATA)[0])
         assert np.array_equal(made, blended)
         assert (made[date[np.ix_(*own)] == NODATA] == NODATA).all()

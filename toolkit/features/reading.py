@@ -93,6 +93,7 @@ class TileFeatures:
             yield slice(0, block.height), *self._computed(values, validity, beside, self.place(block), form)
             return
         rows = max(1, strip_pixels(self.stack, len(self.series.acquisitions)) // block.width)
+        rows -= rows % 2 if rows > 1 else 0  # whole rows of 20 m pixels
         strips = [self.series.strips(block, buffer, rows)]
         strips += [one.images(block, buffer.beside(i)).strips(rows) for i, one in enumerate(self._others)]
         for (strip, values, validity), *others in zip(*strips, strict=True):

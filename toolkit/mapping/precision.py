@@ -31,7 +31,9 @@ SIDE = 128
 MANY_BLOCKS = 16
 """Blocks of a tile from which the pieces are in two of them, apart; of fewer, reading both would cost too much."""
 ROUNDS = 2
-"""Turns of each precision; the quickest counts."""
+"""Turns of each precision where the quicker is chosen; the quickest counts."""
+FEW = 4096
+"""Pixels of the turn before, which makes the network ready."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def settle_precision(
     try:
         if stack.raw:
             raise ParameterError("its features are raw dates, whose days bfloat16 cannot tell apart")
-        found = try_both(series, stack, model, cover)
+        found = try_both(series, stack, model, cover, ROUNDS if wanted == "auto" else 1)
     except ParameterError as error:
         if wanted == "bfloat16":
             raise ParameterError(
@@ -97,8 +99,10 @@ def settle_precision(
     return chosen
 
 
-def try_both(series: TileSeries, stack: FeatureStack, model: AnyModel, cover: Sequence[Block]) -> Trial:
-    """Classify pieces in both precisions.
+def try_both(
+    series: TileSeries, stack: FeatureStack, model: AnyModel, cover: Sequence[Block], rounds: int = ROUNDS
+) -> Trial:
+    """Classify pieces in both precisions, so many times.
 
     Raises:
         ParameterError: the network cannot be run in bfloat16. ProductError, FeatureError: as of `TileFeatures`.
@@ -108,8 +112,8 @@ def try_both(series: TileSeries, stack: FeatureStack, model: AnyModel, cover: Se
     narrow = form.of(features)
     try:
         with torch_threads(1):
-            plain, slow = _quickest(lambda: model.predict(features)[0])
-            other, quick = _quickest(lambda: model.predict(narrow, standardised=True)[0])
+            plain, slow = _quickest(lambda some: model.predict(some)[0], features, rounds)
+            other, quick = _quickest(lambda some: model.predict(some, standardised=True)[0], narrow, rounds)
     except RuntimeError as error:
         raise ParameterError(f"the network does not run in it ({str(error).splitlines()[0]})") from None
     changed = (plain != other)[seen]
@@ -138,11 +142,12 @@ def _piece(block: Block, width: int) -> Block:
     return Block(block.row, block.col, min(SIDE, block.height), min(width, block.width))
 
 
-def _quickest(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    """What it gives, and its seconds at best; the first turn, which makes the network ready, does not count."""
-    found, seconds = run(), []
-    for _ in range(ROUNDS):
+def _quickest(run: Callable[[np.ndarray], np.ndarray], features: np.ndarray, rounds: int) -> tuple[np.ndarray, float]:
+    """What it gives of features (feature, pixel), and its seconds at best of some rounds."""
+    run(features[:, :FEW])
+    seconds = []
+    for _ in range(rounds):
         begun = time.perf_counter()
-        run()
+        found = run(features)
         seconds.append(time.perf_counter() - begun)
     return found, min(seconds)

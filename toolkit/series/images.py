@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -17,7 +18,7 @@ import toolkit.series.compiling  # noqa: F401
 from toolkit.ground.bands import NODATA
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.placed import CoarseWindow
-from toolkit.series.resampling import Method, upsample_dates
+from toolkit.series.resampling import Method, find_holes, upsample_dates
 
 PICKED_PIXELS = 4096
 """Pixels of a strip from which some are picked, unless a row is longer."""
@@ -27,21 +28,51 @@ Strip = tuple[slice, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
+class CoarseBands:
+    """The bands of a block whose pixels are coarser than those of the grid, in their own pixels."""
+
+    windows: Mapping[int, CoarseWindow]
+    """Place of such a band among all -> which pixels these are."""
+    values: Mapping[int, np.ndarray]
+    """The same -> (date, y, x) int16, C-contiguous."""
+    method: Method
+
+    @classmethod
+    def room(cls, dates: int, windows: Mapping[int, CoarseWindow], method: Method, buffer: SeriesBuffer) -> CoarseBands:
+        """Room to read into, which lies in a buffer."""
+        values = {band: buffer.array(f"band {band}", (dates, *one.shape), np.int16) for band, one in windows.items()}
+        return cls(windows, values, method)
+
+    @cached_property
+    def holes(self) -> dict[int, np.ndarray]:
+        """The same -> where pixels have no data: see `find_holes`."""
+        return {band: find_holes(values, NODATA) for band, values in self.values.items()}
+
+    def bring_onto(self, fine: np.ndarray, row: int) -> None:
+        """Write some rows of the block, from this one on, into their places of (date, band, y, x)."""
+        for band, values in self.values.items():
+            window = self.windows[band]
+            skip = window.skip[0] + row, window.skip[1]
+            upsample_dates(values, window.ratio, skip, self.method, NODATA, fine, band, self.holes[band])
+
+
+@dataclass(frozen=True)
 class BlockImages:
     """Room for the images of a block, which lies in a buffer until that is used for another one."""
 
     values: np.ndarray
-    """(date, band, y, x) int16 of the bands that are on the grid."""
+    """(date, band, y, x) int16 of the bands that are on the grid; of one strip, of all bands."""
     on_grid: tuple[int, ...]
-    """Place of each of them among all bands."""
-    coarse: dict[int, np.ndarray]
-    """Place of another band -> (date, y, x) int16 in its own pixels, C-contiguous."""
-    windows: Mapping[int, CoarseWindow]
-    """Place of such a band -> which pixels these are."""
+    """Place among all bands of those that are on the grid."""
+    coarse: CoarseBands
+    """The others."""
     clear: np.ndarray
     """(date, y, x) bool, true where every mask is clear."""
-    method: Method
     buffer: SeriesBuffer
+    row: int = 0
+    """The first, of the block that the coarser bands are of."""
+    one_strip: bool = False
+    """Whether all rows are looked at together, and once: nothing is copied then."""
 
     @classmethod
     def room(
@@ -49,17 +80,20 @@ class BlockImages:
         dates: int,
         bands: int,
         shape: tuple[int, int],
-        windows: Mapping[int, CoarseWindow],
-        method: Method,
+        coarse: CoarseBands,
         buffer: SeriesBuffer,
+        *,
+        row: int = 0,
+        one_strip: bool = False,
     ) -> BlockImages:
-        """Room to read into; what is not in `windows` is on the grid."""
-        on_grid = tuple(band for band in range(bands) if band not in windows)
-        coarse = {
-            band: buffer.array(f"band {band}", (dates, *window.shape), np.int16) for band, window in windows.items()
-        }
-        values = buffer.array("values", (dates, len(on_grid), *shape), np.int16)
-        return cls(values, on_grid, coarse, windows, buffer.array("clear", (dates, *shape), bool), method, buffer)
+        """Room to read into; what is not coarser is on the grid."""
+        on_grid = tuple(band for band in range(bands) if band not in coarse.windows)
+        values = buffer.array("values", (dates, bands if one_strip else len(on_grid), *shape), np.int16)
+        return cls(values, on_grid, coarse, buffer.array("clear", (dates, *shape), bool), buffer, row, one_strip)
+
+    def on_all_dates(self, band: int) -> np.ndarray:
+        """Room of a band that is on the grid, (date, y, x)."""
+        return self.values[:, band if self.one_strip else self.on_grid.index(band)]
 
     def strips(self, rows: int) -> Iterator[Strip]:
         """So many rows at a time: which, and their values and validity as `TileSeries.read` gives them.
@@ -77,7 +111,7 @@ class BlockImages:
         Only the strips that they lie in are brought onto the grid.
         """
         dates, height, width = self.clear.shape
-        values = np.empty((dates, len(self.on_grid) + len(self.coarse), len(row)), np.int16)
+        values = np.empty((dates, self._bands, len(row)), np.int16)
         validity = np.empty((dates, len(row)), bool)
         rows = max(1, PICKED_PIXELS // width)
         order = np.argsort(row, kind="stable")
@@ -90,18 +124,24 @@ class BlockImages:
 
     def strip(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
         """Values and validity of some rows."""
-        dates, bands, shape = len(self.clear), len(self.on_grid) + len(self.coarse), self.clear[0, rows].shape
-        values = self.buffer.array("values of a strip", (dates, bands, *shape), np.int16)
+        values, validity = (self.values, self.clear) if self.one_strip else self._copied(rows)
+        self.coarse.bring_onto(values, self.row + rows.start)
+        only_measured(values, validity.view(np.uint8), NODATA)
+        return values, validity
+
+    def _copied(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Room for the values of a strip, those that are on the grid in it, and its validity."""
+        dates, shape = len(self.clear), self.clear[0, rows].shape
+        values = self.buffer.array("values of a strip", (dates, self._bands, *shape), np.int16)
         validity = self.buffer.array("validity of a strip", (dates, *shape), bool)
         for place, band in enumerate(self.on_grid):
             values[:, band] = self.values[:, place, rows]
-        for band, coarse in self.coarse.items():
-            window = self.windows[band]
-            skip = window.skip[0] + rows.start, window.skip[1]
-            upsample_dates(coarse, window.ratio, skip, self.method, NODATA, values, band)
         validity[:] = self.clear[:, rows]
-        only_measured(values, validity.view(np.uint8), NODATA)
         return values, validity
+
+    @property
+    def _bands(self) -> int:
+        return len(self.on_grid) + len(self.coarse.windows)
 
 
 @njit(nogil=True, cache=True)

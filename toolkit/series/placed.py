@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +51,6 @@ class CoarseWindow:
         left, width = coarse_span(block.col, block.width, ratio)
         reach, skip = REACH[method], (block.row - top * ratio, block.col - left * ratio)
         return cls(Block(top, left, height, width).padded(reach), ratio, reach, skip)
-
-    def from_row(self, row: int) -> CoarseWindow:
-        """The same pixels, for the block without so many of its first rows."""
-        return replace(self, skip=(self.skip[0] + row, self.skip[1]))
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,14 @@ from odc.geo.geobox import GeoBox
 
 from toolkit.ground.bands import NODATA, REFLECTANCE_SCALE
 from toolkit.ground.errors import ProductError
-from toolkit.ground.grid import Block, describe, is_aligned, offset, resolution
+from toolkit.ground.grid import Block, aligned_blocks, describe, is_aligned, offset, resolution
 from toolkit.ground.params import Params, param
 from toolkit.products.product import BandFile
 from toolkit.series.buffers import SeriesBuffer
-from toolkit.series.images import BlockImages
+from toolkit.series.images import BlockImages, CoarseBands, Strip
 from toolkit.series.placed import CoarseWindow
 from toolkit.series.resampling import REACH, Method, upsample_dates
-from toolkit.series.shards import ShardedArray
+from toolkit.series.shards import OpenShards, ShardedArray
 
 if TYPE_CHECKING:
     from toolkit.series.timeseries import Acquisition, TileSeries
@@ -55,7 +55,7 @@ class PrepareParams(Params):
     )
     use: bool = param(True, "Whether a prepared series is read in place of the images, where there is one of them.")
     level: int = param(
-        3, "How hard chunks are compressed: more is a few percent smaller, and much slower to write.", ge=1, le=9
+        1, "How hard chunks are compressed: from 3 on a few percent smaller, and ten times slower to write.", ge=1, le=9
     )
 
 
@@ -159,30 +159,86 @@ class PreparedTile:
         Raises:
             ProductError: a file is not there or damaged.
         """
-        here = Block(block.row + self.row, block.col + self.col, block.height, block.width)
-        chosen, dates = self._chosen(acquisitions), len(acquisitions)
-        arrays = [self.bands[name] for name in bands]
-        windows = {b: CoarseWindow.of(here, ratio, method) for b, (ratio, _) in enumerate(arrays) if ratio > 1}
-        shape = (block.height, block.width)
-        images = BlockImages.room(dates, len(bands), shape, {} if on_grid else windows, method, buffer)
-
-        def read(array: ShardedArray, window: Block, out: np.ndarray) -> None:
-            scratch = buffer.array(f"chunk of {array.scratch_bytes}", (array.scratch_bytes,), np.uint8)
-            array.read(window, out, chosen, scratch)
-
-        read(self.validity, here, images.clear.view(np.uint8))
-        for b, (_, array) in enumerate(arrays):
-            if b not in windows:
-                read(array, here, images.values[:, images.on_grid.index(b)])
-                continue
-            window = windows[b]
-            coarse = (
-                images.coarse[b] if b in images.coarse else buffer.array("coarse", (dates, *window.shape), np.int16)
-            )
-            read(array, window.around, coarse)
-            if on_grid:
-                upsample_dates(coarse, window.ratio, window.skip, method, NODATA, images.values, b)
+        shape, windows = (block.height, block.width), self._windows(block, bands, method)
+        with OpenShards() as shards:
+            read = _Reader(len(acquisitions), self._chosen(acquisitions), buffer, shards)
+            if not on_grid:
+                coarse = self._coarse(read, bands, windows, method)
+                images = BlockImages.room(read.dates, len(bands), shape, coarse, buffer)
+                self._read_on_grid(read, bands, self._here(block), images)
+                return images
+            none = CoarseBands({}, {}, method)
+            images = BlockImages.room(read.dates, len(bands), shape, none, buffer)
+            self._read_on_grid(read, bands, self._here(block), images)
+            for b, window in windows.items():
+                values = buffer.array("coarse", (read.dates, *window.shape), np.int16)
+                read(self.bands[bands[b]][1], window.around, values)
+                upsample_dates(values, window.ratio, window.skip, method, NODATA, images.values, b)
         return images
+
+    def strips(
+        self,
+        acquisitions: Sequence[Acquisition],
+        bands: Sequence[str],
+        block: Block,
+        method: Method,
+        buffer: SeriesBuffer,
+        rows: int,
+    ) -> Iterator[Strip]:
+        """Values and validity over a block, some rows at a time: as `TileSeries.strips`.
+
+        Bands on the grid are unpacked for a strip, whose rows are those of chunks where so many may be: what comes out
+        of a chunk is still in the processor's cache when its gaps are filled. Coarser bands are for the whole block.
+
+        Raises:
+            ProductError: a file is not there or damaged.
+        """
+        here, high = self._here(block), self.rows_of_chunks
+        part_rows = max(high, rows // high * high)
+        with OpenShards() as shards:
+            read = _Reader(len(acquisitions), self._chosen(acquisitions), buffer, shards)
+            coarse = self._coarse(read, bands, self._windows(block, bands, method), method)
+            for part in aligned_blocks((block.height, block.width), (part_rows, block.width), (-here.row % high, 0)):
+                images = BlockImages.room(
+                    read.dates, len(bands), (part.height, part.width), coarse, buffer,
+                    row=part.row, one_strip=part.height <= rows,
+                )  # fmt: skip
+                lines = Block(here.row + part.row, here.col, part.height, part.width)
+                self._read_on_grid(read, bands, lines, images)
+                for strip, values, validity in images.strips(rows):
+                    yield slice(part.row + strip.start, part.row + strip.stop), values, validity
+
+    @property
+    def rows_of_chunks(self) -> int:
+        """Rows of the largest chunks of what is on the grid."""
+        on_grid = [self.validity, *(array for ratio, array in self.bands.values() if ratio == 1)]
+        return max(array.chunk[0] for array in on_grid)
+
+    def _here(self, block: Block) -> Block:
+        """A block of the series' grid in this one's."""
+        return Block(block.row + self.row, block.col + self.col, block.height, block.width)
+
+    def _windows(self, block: Block, bands: Sequence[str], method: Method) -> dict[int, CoarseWindow]:
+        """The coarse pixels that a block is made of, by the place of their band."""
+        ratios = [self.bands[name][0] for name in bands]
+        return {b: CoarseWindow.of(self._here(block), ratio, method) for b, ratio in enumerate(ratios) if ratio > 1}
+
+    def _coarse(
+        self, read: _Reader, bands: Sequence[str], windows: Mapping[int, CoarseWindow], method: Method
+    ) -> CoarseBands:
+        """The bands that are coarser than the grid."""
+        coarse = CoarseBands.room(read.dates, windows, method, read.buffer)
+        for band, window in windows.items():
+            read(self.bands[bands[band]][1], window.around, coarse.values[band])
+        return coarse
+
+    def _read_on_grid(self, read: _Reader, bands: Sequence[str], here: Block, images: BlockImages) -> None:
+        """Read the validity, and the bands that are on the grid."""
+        read(self.validity, here, images.clear.view(np.uint8))
+        for band, name in enumerate(bands):
+            ratio, array = self.bands[name]
+            if ratio == 1:
+                read(array, here, images.on_all_dates(band))
 
     def files(self) -> list[Path]:
         """All files of values."""
@@ -214,6 +270,20 @@ class PreparedTile:
             return False
         now = sources_of(acquisition, self.folder.parent)
         return there.masks == now.masks and all(there.bands.get(band) == now.bands[band] for band in now.bands)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads windows of arrays on the chosen dates."""
+
+    dates: int
+    chosen: slice | np.ndarray
+    buffer: SeriesBuffer
+    shards: OpenShards
+
+    def __call__(self, array: ShardedArray, window: Block, out: np.ndarray) -> None:
+        scratch = self.buffer.array(f"chunk of {array.scratch_bytes}", (array.scratch_bytes,), np.uint8)
+        array.read(window, out, self.chosen, scratch, self.shards)
 
 
 def known_to_serve(folder: Path) -> Path:

@@ -26,6 +26,7 @@ def upsample_dates(
     nodata: int,
     fine: np.ndarray,
     band: int,
+    holes: np.ndarray | None = None,
 ) -> None:
     """Fine pixels of a band on every date.
 
@@ -34,6 +35,7 @@ def upsample_dates(
         ratio: fine pixels a coarse pixel, along each axis.
         skip: fine rows and columns between the first inner coarse pixel's edge and the first fine pixel wanted.
         fine: (date, band, y, x) int16, C-contiguous; one of its bands is written.
+        holes: what `find_holes` says of `coarse`, where that is known.
     """
     height, width = fine.shape[2:]
     row_first, row_weights, own_row = _taps(ratio, skip[0], height, method)
@@ -47,7 +49,19 @@ def upsample_dates(
     else:
         _blend_dates(coarse, row_first, row_weights, col_first, col_weights, fine, band)
     # Only where a tap meets it: the two sums round differently, and a gap elsewhere must not change a pixel.
-    _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band)
+    holes = find_holes(coarse, nodata) if holes is None else holes
+    if holes.any():
+        _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band, holes)
+
+
+def find_holes(coarse: np.ndarray, nodata: int) -> np.ndarray:
+    """First pixel without data of each row of a band (date, y, x), and the one after the last: (date, y, 2) int32.
+
+    Both are 0 in a row that has none.
+    """
+    found = np.zeros((*coarse.shape[:2], 2), np.int32)
+    _find_holes(np.ascontiguousarray(coarse), nodata, found)
+    return found
 
 
 @lru_cache(64)
@@ -109,13 +123,28 @@ def _blend_dates(coarse, row_first, row_weights, col_first, col_weights, fine, b
 
 
 @njit(nogil=True, cache=True)
-def _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band):  # type: ignore[no-untyped-def]
+def _find_holes(coarse, nodata, found):  # type: ignore[no-untyped-def]
+    for t in range(found.shape[0]):
+        for y in range(found.shape[1]):
+            row = coarse[t, y]
+            if _any_of(row, nodata):
+                first, last = 0, row.size - 1
+                while row[first] != nodata:
+                    first += 1
+                while row[last] != nodata:
+                    last -= 1
+                found[t, y] = first, last + 1
+
+
+@njit(nogil=True, cache=True)
+def _mend_dates(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, band, holes):  # type: ignore[no-untyped-def]
     first, end = row_first[0], row_first[-1] + row_weights.shape[1]
     for t in range(fine.shape[0]):
-        if _any_of(coarse[t, first:end].ravel(), nodata):
+        if holes[t, first:end].any():
             _mend_around_nodata(
-                coarse[t], row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine[t, band]
-            )
+                coarse[t], row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine[t, band],
+                holes[t],
+            )  # fmt: skip
 
 
 @njit(nogil=True, cache=True)
@@ -162,24 +191,21 @@ def _blend(coarse, row_first, row_weights, col_first, col_weights, fine):  # typ
 
 
 @njit(nogil=True, cache=True)
-def _mend_around_nodata(coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine):  # type: ignore[no-untyped-def]
+def _mend_around_nodata(  # type: ignore[no-untyped-def]
+    coarse, row_first, row_weights, col_first, col_weights, own_row, own_col, nodata, fine, holes
+):
     """Blend again, without them, the pixels that coarse pixels without data went into."""
     taps = row_weights.shape[1]
     reach = taps // 2
-    holes = np.empty(coarse.shape[1], np.uint8)
     for y in range(fine.shape[0]):
-        beside = coarse[row_first[y] : row_first[y] + taps]
-        found, done = 0, 0
-        holes[:] = 0
-        for k in range(taps):
-            for j in range(holes.size):
-                hole = np.uint8(beside[k, j] == nodata)
-                holes[j] |= hole
-                found += hole
-        if found == 0:
-            continue
-        for j in range(holes.size):
-            if holes[j] == 0:
+        top = row_first[y]
+        beside = coarse[top : top + taps]
+        left, right, done = coarse.shape[1], 0, 0
+        for start, end in holes[top : top + taps]:
+            if end > start:
+                left, right = min(left, start), max(right, end)
+        for j in range(left, right):
+            if not _any_of(beside[:, j], nodata):
                 continue
             # The fine pixels that this column of coarse ones goes into, those before aside.
             start = max(done, np.searchsorted(own_col, j - reach))

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import google_crc32c
 import numpy as np
@@ -29,6 +30,34 @@ MOST = 2**40
 """Bytes of a shard that nobody writes: a number beyond is not a place in it."""
 CODECS = ["bytes", "blosc", "crc32c"]
 """What a chunk goes through, in the order of writing."""
+
+
+class OpenShards:
+    """Shards that stay open, and their indexes, while a block is read a few rows at a time."""
+
+    def __init__(self) -> None:
+        self._open: dict[Path, tuple[FileIO, np.ndarray]] = {}
+        self._files = ExitStack()
+
+    def of(self, path: Path, chunks: tuple[int, int]) -> tuple[FileIO, np.ndarray]:
+        """A shard of so many rows and columns of chunks; start and length of each of them, (row, col, 2).
+
+        Raises:
+            OSError: it cannot be read, or its index is damaged.
+        """
+        if path not in self._open:
+            file = self._files.enter_context(path.open("rb", buffering=0))
+            length = 16 * chunks[0] * chunks[1] + CHECKSUM
+            index = np.frombuffer(_checked(file, file.seek(0, 2) - length, length), "<u8")
+            self._open[path] = file, index.reshape(*chunks, 2)
+        return self._open[path]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.clear()
+        self._files.close()
 
 
 @dataclass(frozen=True)
@@ -57,13 +86,16 @@ class ShardedArray:
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ProductError(_damaged(folder, f"{type(error).__name__}: {error}")) from None
 
-    def read(self, window: Block, out: np.ndarray, chosen: slice | np.ndarray, scratch: np.ndarray) -> None:
+    def read(
+        self, window: Block, out: np.ndarray, chosen: slice | np.ndarray, scratch: np.ndarray, shards: OpenShards
+    ) -> None:
         """Values of a window, which may reach beyond the array's edges.
 
         Args:
             out: (date, y, x), of the window's size; written to.
             chosen: the dates wanted, in the order of `out`.
             scratch: (`scratch_bytes`,) uint8 at least, for one chunk at a time.
+            shards: those that are open.
 
         Raises:
             ProductError: a file is not there or damaged.
@@ -73,7 +105,7 @@ class ShardedArray:
         if not (inside and window.row + window.height <= height and window.col + window.width <= width):
             out[:] = self.fill
         chunk = scratch[: self.scratch_bytes].view(self.dtype).reshape(self.shape[0], *self.chunk)
-        for place, data in self._chunks(window):
+        for place, data in self._chunks(window, shards):
             self._decode(data, chunk)
             rows = slice(max(place.row, window.row), min(place.row + place.height, window.row + window.height))
             cols = slice(max(place.col, window.col), min(place.col + place.width, window.col + window.width))
@@ -94,7 +126,7 @@ class ShardedArray:
     def _file(self, row: int, col: int) -> Path:
         return self.folder / "c" / "0" / str(row) / str(col)
 
-    def _chunks(self, window: Block) -> Iterator[tuple[Block, bytes]]:
+    def _chunks(self, window: Block, shards: OpenShards) -> Iterator[tuple[Block, bytes]]:
         """The chunks that a window meets, as they are stored, with their places cut at the array's edges."""
         rows = range(max(window.row, 0), min(window.row + window.height, self.shape[1]))
         cols = range(max(window.col, 0), min(window.col + window.width, self.shape[2]))
@@ -105,27 +137,22 @@ class ShardedArray:
                 top, left = i * self.shard[0], j * self.shard[1]
                 met_rows = range(max(rows[0], top) - top, min(rows[-1] + 1, top + self.shard[0]) - top)
                 met_cols = range(max(cols[0], left) - left, min(cols[-1] + 1, left + self.shard[1]) - left)
-                for place, data in self._of_shard(self._file(i, j), met_rows, met_cols):
+                for place, data in self._of_shard(shards, self._file(i, j), met_rows, met_cols):
                     row, col = top + place[0] * self.chunk[0], left + place[1] * self.chunk[1]
                     height, width = min(self.chunk[0], self.shape[1] - row), min(self.chunk[1], self.shape[2] - col)
                     yield Block(row, col, height, width), data
 
-    def _of_shard(self, path: Path, rows: range, cols: range) -> Iterator[tuple[tuple[int, int], bytes]]:
+    def _of_shard(
+        self, shards: OpenShards, path: Path, rows: range, cols: range
+    ) -> Iterator[tuple[tuple[int, int], bytes]]:
         """The chunks of a shard that these rows and columns of it meet, and their places in it, counted in chunks."""
         try:
-            with path.open("rb", buffering=0) as file:
-                index = self._index(file)
-                for row in range(rows[0] // self.chunk[0], rows[-1] // self.chunk[0] + 1):
-                    for col in range(cols[0] // self.chunk[1], cols[-1] // self.chunk[1] + 1):
-                        yield (row, col), _checked(file, *index[row, col].tolist())
+            file, index = shards.of(path, (self.shard[0] // self.chunk[0], self.shard[1] // self.chunk[1]))
+            for row in range(rows[0] // self.chunk[0], rows[-1] // self.chunk[0] + 1):
+                for col in range(cols[0] // self.chunk[1], cols[-1] // self.chunk[1] + 1):
+                    yield (row, col), _checked(file, *index[row, col].tolist())
         except OSError as error:
             raise ProductError(_damaged(path, error.strerror or str(error))) from None
-
-    def _index(self, file: FileIO) -> np.ndarray:
-        """Start and length of each chunk of a shard, (row, col, 2)."""
-        rows, cols = self.shard[0] // self.chunk[0], self.shard[1] // self.chunk[1]
-        length = 16 * rows * cols + CHECKSUM
-        return np.frombuffer(_checked(file, file.seek(0, 2) - length, length), "<u8").reshape(rows, cols, 2)
 
     def _decode(self, data: bytes, chunk: np.ndarray) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,12 @@ from toolkit.products.raster import grid_of
 from toolkit.series.prepared import VALIDITY, Sides
 from toolkit.series.timeseries import TileSeries
 
-CHUNK = 64
-"""Rows and columns of a chunk, in pixels of the tile's grid: half as many of a 20 m band. A block is read with a ring
-of 20 m pixels around it, and whole chunks are decoded for it: larger ones cost more there, smaller ones everywhere."""
+STRIP_CHUNK = 16, 128
+"""Rows and columns of a chunk of what is on the tile's grid, unpacked a strip of rows at a time: what a chunk is packed
+into, and what comes out of it, fit a core's own cache together."""
+COARSE_CHUNK = 64
+"""Rows and columns of a chunk of a coarser band, in pixels of the tile's grid. A part of a block is read with a ring of
+20 m pixels around it, and whole chunks are unpacked for it: larger ones cost more there, smaller ones everywhere."""
 MARGIN = 64
 """Pixels beyond an area of interest that are prepared too, for what looks beyond the edge of a block."""
 SHARD_BYTES = 64 * 2**20
@@ -41,9 +45,9 @@ class ArrayPlan:
     """Of a pixel on one date."""
 
     @property
-    def chunk(self) -> int:
+    def chunk(self) -> tuple[int, int]:
         """Rows and columns of a chunk, in its own pixels."""
-        return CHUNK // self.ratio
+        return _chunk(self.ratio)
 
     def blocks(self) -> list[Block]:
         """Its shards, in its own pixels."""
@@ -126,10 +130,11 @@ def _span(series: TileSeries, extents: list[Extent], axis: int) -> tuple[int, in
     """First row or column of the store and the one after its last, and whether there is nothing beyond either."""
     first, last = min(one[axis][0] for one in extents), max(one[axis][1] for one in extents)
     # Chunks begin where the coarsest file does, so that their lines are lines of its tiles.
+    step = math.lcm(COARSE_CHUNK, STRIP_CHUNK[axis])
     coarsest = max((one for _, one in series.acquisitions[0].bands), key=lambda one: one.scale)
     origin = (coarsest.row, coarsest.col)[axis]
-    start = origin + (max(first, -MARGIN) - origin) // CHUNK * CHUNK
-    stop = min(last, start + _rounded_up(series.grid.shape[axis] + MARGIN - start, CHUNK))
+    start = origin + (max(first, -MARGIN) - origin) // step * step
+    stop = min(last, start + _rounded_up(series.grid.shape[axis] + MARGIN - start, step))
     return start, stop, start <= first, stop >= last
 
 
@@ -139,7 +144,7 @@ def _plan_band(series: TileSeries, band: int, start: tuple[int, int], grid: GeoB
     ratio, name = int(placed[0].scale), series.bands[band]
     for one in placed:
         apart = (one.row - start[0]) % ratio or (one.col - start[1]) % ratio
-        if one.scale != ratio or apart or CHUNK % ratio:
+        if one.scale != ratio or apart or COARSE_CHUNK % ratio:
             raise ProductError(
                 f"{one.path.name} cannot be prepared together with {placed[0].path.name}: the pixels of {name} are "
                 "of another size, or between those of the other; leave one of the dates out, or read the images"
@@ -154,16 +159,22 @@ def _plan_array(name: str, ratio: int, size: int, like: Path, grid: GeoBox, date
         tile = open_raster(like).block_shapes[0]
     finally:
         close_rasters()
-    chunk = CHUNK // ratio
-    most = [_rounded_up(length, chunk) for length in shape]
-    base = [min(_rounded_up(side, chunk), limit) for side, limit in zip(tile, most, strict=True)]
+    rows, cols = chunk = _chunk(ratio)
+    most = [_rounded_up(length, side) for length, side in zip(shape, chunk, strict=True)]
+    whole = [_rounded_up(length, side) for length, side in zip(tile, chunk, strict=True)]
+    base = [min(one, limit) for one, limit in zip(whole, most, strict=True)]
     height, width = _grown(base, most, SHARD_BYTES // (size * dates))
-    while height * width * size * dates > MOST_SHARD_BYTES and max(height, width) > chunk:
-        if height >= width:
-            height = _rounded_up(-(-height // 2), chunk)
+    while height * width * size * dates > MOST_SHARD_BYTES and (height, width) != chunk:
+        if height > rows and (height >= width or width == cols):
+            height = _rounded_up(-(-height // 2), rows)
         else:
-            width = _rounded_up(-(-width // 2), chunk)
+            width = _rounded_up(-(-width // 2), cols)
     return ArrayPlan(name, ratio, shape, (height, width), size)
+
+
+def _chunk(ratio: int) -> tuple[int, int]:
+    """Rows and columns of a chunk of a band by its ratio, in its own pixels."""
+    return STRIP_CHUNK if ratio == 1 else (COARSE_CHUNK // ratio, COARSE_CHUNK // ratio)
 
 
 def _grown(base: list[int], most: list[int], pixels: int) -> tuple[int, int]:

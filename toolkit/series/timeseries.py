@@ -38,9 +38,9 @@ from toolkit.products.raster import layout_of
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.delivered import in_period
 from toolkit.series.headers import read_headers
-from toolkit.series.images import BlockImages, Strip, only_measured
+from toolkit.series.images import BlockImages, CoarseBands, Strip, only_measured
 from toolkit.series.methods import LINEAR, GapFilling
-from toolkit.series.placed import CoarseWindow, PlacedFile, coarse_window, read_band, read_coarse, read_mask
+from toolkit.series.placed import PlacedFile, coarse_window, read_band, read_coarse, read_mask
 from toolkit.series.prepared import PreparedTile
 from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
@@ -232,33 +232,38 @@ class TileSeries:
         """
         if self.prepared is not None and self.prepared.has(block, self.resampling):
             return self.prepared.images(self.acquisitions, self.bands, block, self.resampling, buffer, on_grid=on_grid)
-        images = self._room(block, {} if on_grid else self._windows(block), buffer)
+        images = self._room(block, self._coarse(block, buffer, none=on_grid), buffer)
         read_as_free(self._reads(block, images, buffer))
         return images
 
-    def _room(self, block: Block, windows: Mapping[int, CoarseWindow], buffer: SeriesBuffer) -> BlockImages:
+    def _room(self, block: Block, coarse: CoarseBands, buffer: SeriesBuffer, row: int = 0) -> BlockImages:
         """Room to read a block into, as if all of it were clear."""
         shape = (block.height, block.width)
-        images = BlockImages.room(len(self.acquisitions), len(self.bands), shape, windows, self.resampling, buffer)
+        images = BlockImages.room(len(self.acquisitions), len(self.bands), shape, coarse, buffer, row=row)
         images.clear[:] = True
         return images
 
     def strips(self, block: Block, buffer: SeriesBuffer, rows: int) -> Iterator[Strip]:
         """Values and validity over a block, as `read` gives them, so many rows at a time: which they are, and they.
 
-        Bands on the grid are read by the rows of their files' tiles, coarser ones for the whole block: so each tile of
-        either is decoded once, and what is in memory is little. They lie in the buffer until the next strip.
+        Bands on the grid are read by the rows of files' tiles, or of a prepared series' chunks, coarser ones for
+        the whole block: so each tile of either is decoded once, and what is in memory is little. They lie in the buffer
+        until the next strip.
 
         Raises:
             ProductError: a file cannot be read.
         """
-        if self.rows_at_once is None:
+        there = self.prepared is None or self.prepared.has(block, self.resampling)
+        if self.rows_at_once is None or not there:
             yield from self.images(block, buffer).strips(rows)
             return
-        windows = self._windows(block)
+        if self.prepared is not None:
+            yield from self.prepared.strips(self.acquisitions, self.bands, block, self.resampling, buffer, rows)
+            return
+        coarse = self._coarse(block, buffer)
         first_row = self.acquisitions[0].bands[0][1].row - block.row
         for part in aligned_blocks((block.height, block.width), (self.rows_at_once, block.width), (first_row, 0)):
-            images = self._room(part, {band: one.from_row(part.row) for band, one in windows.items()}, buffer)
+            images = self._room(part, coarse, buffer, part.row)
             lines = Block(block.row + part.row, block.col, part.height, part.width)
             read_as_free(self._reads(lines, images, buffer, coarse=part.row == 0))
             for strip, values, validity in images.strips(rows):
@@ -268,12 +273,14 @@ class TileSeries:
     def rows_at_once(self) -> int | None:
         """How many rows of a block `strips` reads at a time of the bands on the grid; None for all.
 
-        All, where GDAL opens the files, which takes longer than it saves; of a prepared series, whose blocks are small;
-        and beside further sensors, whose tiles are others.
+        All, where GDAL opens the files, which takes longer than it saves; and beside further sensors, whose tiles are
+        others.
         """
         fine = [placed for _, placed in self.acquisitions[0].bands if placed.scale == 1]
-        if self.prepared is not None or self.others or not fine:
+        if self.others or not fine:
             return None
+        if self.prepared is not None:
+            return self.prepared.rows_of_chunks
         layouts = [layout_of(placed.path) for placed in fine]
         if any(layout.decoder != TIFF for layout in layouts):
             return None
@@ -295,9 +302,10 @@ class TileSeries:
                 file, placed = acquisition.bands[band]
                 out = images.values[t, place]
                 yield placed.path, partial(read_band, file, placed, block, self.resampling, out, buffer.edges)
-            for band, window in images.windows.items() if coarse else ():
+            for band, window in images.coarse.windows.items() if coarse else ():
                 file, placed = acquisition.bands[band]
-                yield placed.path, partial(read_coarse, file, placed, window, images.coarse[band][t], buffer.edges)
+                out = images.coarse.values[band][t]
+                yield placed.path, partial(read_coarse, file, placed, window, out, buffer.edges)
 
     @cached_property
     def ratios(self) -> dict[int, int]:
@@ -310,10 +318,11 @@ class TileSeries:
                 found[band] = int(scale)
         return found
 
-    def _windows(self, block: Block) -> dict[int, CoarseWindow]:
-        """The coarse pixels that a block is made of, of the bands in `ratios`."""
+    def _coarse(self, block: Block, buffer: SeriesBuffer, *, none: bool = False) -> CoarseBands:
+        """Room for the coarse pixels that a block is made of, of the bands in `ratios`; or for none."""
         first = self.acquisitions[0].bands
-        return {band: coarse_window(first[band][1], block, self.resampling) for band in self.ratios}
+        windows = {b: coarse_window(first[b][1], block, self.resampling) for b in (() if none else self.ratios)}
+        return CoarseBands.room(len(self.acquisitions), windows, self.resampling, buffer)
 
     def __repr__(self) -> str:
         dates = self.dates
