@@ -81,8 +81,8 @@ class TileFeatures:
     def strips_for_map(self, block: Block, buffer: SeriesBuffer, form: MatrixForm = PLAIN) -> Iterator[Strip]:
         """As `read_for_map`, a few rows at a time: all features together would take more memory than the series.
 
-        A strip's features stay in the processor's cache until the network has read them. External features look beyond
-        a strip: with them, the block is one.
+        A strip's features stay in the processor's cache until the network has read them; they lie in the buffer until
+        the next strip. External features look beyond a strip: with them, the block is one.
 
         Raises:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
@@ -98,7 +98,7 @@ class TileFeatures:
         strips += [one.images(block, buffer.beside(i)).strips(rows) for i, one in enumerate(self._others)]
         for (strip, values, validity), *others in zip(*strips, strict=True):
             beside = [(one, valid) for _, one, valid in others]
-            yield strip, *self._computed(values, validity, beside, None, form)
+            yield strip, *self._computed(values, validity, beside, None, form, buffer)
 
     def _computed(
         self,
@@ -107,9 +107,10 @@ class TileFeatures:
         beside: Sequence[Read],
         place: BlockPlace | None,
         form: MatrixForm,
+        buffer: SeriesBuffer | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         own = PLAIN if beside else form
-        features, clear = self.stack.alone.compute(values, validity, self.series.dates, place, own)
+        features, clear = self.stack.alone.compute(values, validity, self.series.dates, place, own, buffer)
         if beside:
             features, clear = self._joined(features, clear, beside)
             features = form.of(features)

@@ -36,6 +36,7 @@ from toolkit.ground.bands import SENTINEL2, Band, held_words
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.raw_rows import RawRow
+from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.gaps import count_clear, longest_gap
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.methods import LINEAR, GapFilling, check_method
@@ -285,6 +286,7 @@ class FeatureStack:
         dates: np.ndarray,
         place: BlockPlace | None = None,
         form: MatrixForm = PLAIN,
+        buffer: SeriesBuffer | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Features of the pixels of a series; of several sensors each has its own (see `TileFeatures`).
 
@@ -295,6 +297,7 @@ class FeatureStack:
             dates: (date,) ascending datetime64[D].
             place: where the block lies; needed for external features.
             form: standardised or not, in which numbers. Standardised, a value of 0 below becomes `-mean / std`.
+            buffer: memory to use where there are no external features; what is returned may lie in it.
 
         Returns:
             features: (feature, …) of `form.dtype`, feature-major so that a network multiplies it without transposing.
@@ -309,7 +312,7 @@ class FeatureStack:
             assert form.plain, "raw dates are standardised by the model, that knows which are valid"
             return self._compute_raw(values, validity, dates, place)
         if not self.external:
-            return self._regular_features(values, validity, dates, form, len(self), self.kept)
+            return self._regular_features(values, validity, dates, form, len(self), self.kept, buffer)
         features, clear = self._with_external(values, validity, dates, place)
         return form.of(features if self.kept is None else features[self.kept]), clear
 
@@ -356,10 +359,11 @@ class FeatureStack:
         form: MatrixForm,
         room: int,
         kept: np.ndarray | None = None,
+        buffer: SeriesBuffer | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         pixels = values.shape[2:]
         count = math.prod(pixels)
-        features = np.empty((room, count), dtype=form.dtype)
+        features = (buffer or SeriesBuffer()).array("features", (room, count), form.dtype)
         flat = values.reshape(*values.shape[:2], count), validity.reshape(len(validity), count)
         clear = self.on_grid.write(*flat, dates, form, features, kept)
         return features.reshape(room, *pixels), clear.reshape(pixels)

@@ -24,7 +24,7 @@ def outputs_of(logits: torch.Tensor, wanted: Collection[str]) -> dict[str, torch
         `entropy`, minus the sum of p log p over the logarithm of the number of classes (Shannon 1948), (pixel,).
     """
     largest = logits.amax(dim=0)
-    index = _first(logits == largest)
+    index = _first(torch.eq(logits, largest, out=torch.empty_like(logits)))
     logits.sub_(largest)
     weight = logits.exp() if ENTROPY in wanted else logits.exp_()
     total = weight.sum(dim=0)
@@ -43,14 +43,14 @@ def outputs_of(logits: torch.Tensor, wanted: Collection[str]) -> dict[str, torch
     return {name: _percent(value) if name in PERCENTS else value for name, value in found.items() if name in wanted}
 
 
-def _first(mask: torch.Tensor) -> torch.Tensor:
-    """Row of the first true of each column of (row, column), the last where none is: int64 (column,).
+def _first(found: torch.Tensor) -> torch.Tensor:
+    """Row of the first 1 of each column of (row, column), 0 elsewhere; the last where none is: int64 (column,).
 
-    `max(dim=0)` takes ten times as long to tell where the largest is.
+    `max(dim=0)` takes five times as long to tell where the largest is.
     """
-    rows = len(mask)
-    behind = torch.arange(rows - 1, -1, -1, dtype=torch.uint8 if rows <= 256 else torch.int32, device=mask.device)
-    return (rows - 1) - (mask * behind[:, None]).amax(dim=0).long()
+    last = len(found) - 1
+    behind = torch.arange(last, -1, -1, dtype=found.dtype, device=found.device)
+    return last - found.mul_(behind[:, None]).amax(dim=0).long()
 
 
 def _percent(value: torch.Tensor) -> torch.Tensor:
