@@ -55,11 +55,12 @@ def upsample_dates(
 
 
 def find_holes(coarse: np.ndarray, nodata: int) -> np.ndarray:
-    """First pixel without data of each row of a band (date, y, x), and the one after the last: (date, y, 2) int32.
+    """Where pixels of each row of a band (date, y, x) have no data: (date, y, 4) int32.
 
-    Both are 0 in a row that has none.
+    How many at its beginning; from which one on, and up to which, there are some amid it; how many at its end. All are
+    0 in a row that has none. At the edge of an image each row has one: only these are looked at then.
     """
-    found = np.zeros((*coarse.shape[:2], 2), np.int32)
+    found = np.zeros((*coarse.shape[:2], 4), np.int32)
     _find_holes(np.ascontiguousarray(coarse), nodata, found)
     return found
 
@@ -127,13 +128,20 @@ def _find_holes(coarse, nodata, found):  # type: ignore[no-untyped-def]
     for t in range(found.shape[0]):
         for y in range(found.shape[1]):
             row = coarse[t, y]
-            if _any_of(row, nodata):
-                first, last = 0, row.size - 1
-                while row[first] != nodata:
-                    first += 1
-                while row[last] != nodata:
-                    last -= 1
-                found[t, y] = first, last + 1
+            if not _any_of(row, nodata):
+                continue
+            start, stop = 0, row.size
+            while start < stop and row[start] == nodata:
+                start += 1
+            while stop > start and row[stop - 1] == nodata:
+                stop -= 1
+            found[t, y, 0], found[t, y, 3] = start, row.size - stop
+            if _any_of(row[start:stop], nodata):
+                while row[start] != nodata:
+                    start += 1
+                while row[stop - 1] != nodata:
+                    stop -= 1
+                found[t, y, 1], found[t, y, 2] = start, stop
 
 
 @njit(nogil=True, cache=True)
@@ -200,21 +208,23 @@ def _mend_around_nodata(  # type: ignore[no-untyped-def]
     for y in range(fine.shape[0]):
         top = row_first[y]
         beside = coarse[top : top + taps]
-        left, right, done = coarse.shape[1], 0, 0
-        for start, end in holes[top : top + taps]:
-            if end > start:
-                left, right = min(left, start), max(right, end)
-        for j in range(left, right):
-            if not _any_of(beside[:, j], nodata):
-                continue
-            # The fine pixels that this column of coarse ones goes into, those before aside.
-            start = max(done, np.searchsorted(own_col, j - reach))
-            done = max(done, np.searchsorted(own_col, j + reach, "right"))
-            for x in range(start, done):
-                if coarse[own_row[y], own_col[x]] == nodata:
-                    fine[y, x] = nodata
-                elif _meets(coarse, row_first[y], col_first[x], taps, nodata):
-                    fine[y, x] = _without_nodata(beside, col_first[x], row_weights[y], col_weights[x], nodata)
+        begin, first, end, last, done = 0, coarse.shape[1], 0, coarse.shape[1], 0
+        for leading, start, stop, trailing in holes[top : top + taps]:
+            begin, last = max(begin, leading), min(last, coarse.shape[1] - trailing)
+            if stop > start:
+                first, end = min(first, start), max(end, stop)
+        for left, right in ((0, begin), (max(first, begin), end), (max(last, begin, end), coarse.shape[1])):
+            for j in range(left, right):
+                if not _any_of(beside[:, j], nodata):
+                    continue
+                # The fine pixels that this column of coarse ones goes into, those before aside.
+                start = max(done, np.searchsorted(own_col, j - reach))
+                done = max(done, np.searchsorted(own_col, j + reach, "right"))
+                for x in range(start, done):
+                    if coarse[own_row[y], own_col[x]] == nodata:
+                        fine[y, x] = nodata
+                    elif _meets(coarse, row_first[y], col_first[x], taps, nodata):
+                        fine[y, x] = _without_nodata(beside, col_first[x], row_weights[y], col_weights[x], nodata)
 
 
 @njit(nogil=True, cache=True)
