@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import mmap
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from interleaved import CORES
+from interleaved import CORES, touch
 from map_ours import ours
 from map_scene import open_scene, write_scene
 
@@ -31,11 +30,6 @@ from toolkit.ground.memory import PeakWatch
 SIZES = (512, 1024, 2048, 4096)
 FLAT = 0.05
 """By how much the dearest size may exceed the cheapest."""
-
-
-def touch(memory_gb: float) -> None:
-    """Have the machine's host give it so much memory."""
-    np.empty(int(memory_gb * 1e9), np.uint8)[:: mmap.PAGESIZE] = 1
 
 
 def child(first: Path, scene: Path, memory_gb: float, workers: int) -> dict[str, float]:

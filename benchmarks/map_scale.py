@@ -48,6 +48,8 @@ GOALS: dict[str, dict[str, float]] = {
 """Ours -> another -> how many times its rate it should have."""
 ROOM_GB = 8.0
 """Memory given to ours while it takes turns with its peers."""
+TOUCHED_GB = 2.0
+"""Memory touched before each turn, whoever's it is: more than any of them takes."""
 
 
 def one_run(scene_folder: Path, memory_gb: float) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def measure_peers(scene: MapScene, folder: Path, rounds: int, windows: int) -> N
             *_in_bfloat16(scene, prepared, folder),
             *map_peers.contenders(scene, folder, windows, until),
         ]
-        take_turns(contenders, rounds)
+        take_turns(contenders, rounds, memory_gb=TOUCHED_GB)
     check_the_same(folder)
     dates, (height, width) = len(scene.series.acquisitions), scene.series.grid.shape
     title = f"Maps of {height} x {width} pixels, {dates} dates, {CORES} cores"
