@@ -16,7 +16,8 @@ from toolkit.experiment.events import Event
 from toolkit.experiment.inspection import PixelReader
 from toolkit.experiment.stages import stages
 from toolkit.experiment.tiles import open_series, prepared_folder
-from toolkit.ground.errors import RunFolderError
+from toolkit.ground.errors import ProductError, RunFolderError
+from toolkit.ground.grid import Block
 from toolkit.series import timeseries
 
 
@@ -129,6 +130,20 @@ def test_what_does_not_serve_is_not_read_and_not_replaced_unasked(
         ".lock", ".s2_demo_31TCJ.zarr.serves", "s2_demo_31TCJ.zarr",
     ]  # fmt: skip
     assert len(list(store_of(experiment).parent.glob(".*serves/*"))) == 1, "whom the old one served is forgotten"
+
+
+def test_a_damaged_one_is_replaced_when_asked(experiment: Experiment) -> None:
+    experiment.set({"series.tiles": ["31TCJ"]})
+    shard = max(store_of(experiment).glob("B4/c/0/*/*"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    (series,) = open_series(experiment)
+    block = Block(0, 0, *series.grid.shape)
+    with pytest.raises(ProductError, match=r"its checksum is not that of its content.*landcover prepare --overwrite"):
+        series.read(block)
+    prepare(experiment, overwrite=True)
+    assert shard.read_bytes() == whole
+    open_series(experiment)[0].read(block)
 
 
 def test_a_place_of_ones_own(experiment: Experiment, tmp_path: Path) -> None:

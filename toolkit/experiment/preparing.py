@@ -20,9 +20,9 @@ from toolkit.series.preparing import prepare_tile
 from toolkit.series.store_plan import StorePlan
 from toolkit.series.timeseries import TileSeries
 
-GROWTH = 1.25
+GROWTH = 1.4
 """Size of a prepared series over that of compressed files, at most: it is less than that of deflated GeoTIFFs, but
-lossless JPEG 2000 packs images a fifth tighter than what is quick to read."""
+lossless JPEG 2000 packs images by a third tighter than what is quick to read."""
 
 
 def prepare(experiment: Experiment, *, overwrite: bool = False, observer: Observer | None = None) -> dict[str, Path]:
@@ -34,7 +34,8 @@ def prepare(experiment: Experiment, *, overwrite: bool = False, observer: Observ
     allows. Leaves `<prepare.folder>/<source>_<tile>.zarr`.
 
     Args:
-        overwrite: replace a prepared series of other dates, bands or area, or of files that have changed since.
+        overwrite: replace a prepared series that is there; without it, one of other dates, bands or area, or of files
+            that have changed since, is refused.
 
     Returns:
         Tile -> its prepared series.
@@ -55,7 +56,7 @@ def _prepare(experiment: Experiment, tile: str, overwrite: bool, observer: Obser
     def work(reporter: Reporter, record: Record) -> str:
         (series,) = open_series(experiment, tiles=[tile], prepared=False)
         with only_process_in(folder.parent):
-            found = _there(folder, series, overwrite)
+            found = "" if overwrite else _there(folder, series)
             if not found:
                 plan = StorePlan.of(series)
                 _check_disk(series, plan, folder)
@@ -70,11 +71,11 @@ def _prepare(experiment: Experiment, tile: str, overwrite: bool, observer: Obser
     perform(experiment, step, work, overwrite=overwrite, observer=observer)
 
 
-def _there(folder: Path, series: TileSeries, overwrite: bool) -> str:
-    """What is to be said of a prepared series that is there and serves; empty where one is to be made.
+def _there(folder: Path, series: TileSeries) -> str:
+    """What is to be said of a prepared series that is there and serves; empty where there is none.
 
     Raises:
-        RunFolderError: there is one that does not serve, and it is not to be replaced.
+        RunFolderError: there is one that does not serve.
     """
     if not (folder / "zarr.json").exists():
         return ""
@@ -84,8 +85,6 @@ def _there(folder: Path, series: TileSeries, overwrite: bool) -> str:
         why = str(error)
     if not why:
         return f"{folder} was there already"
-    if overwrite:
-        return ""
     raise RunFolderError(
         f"{folder} is a prepared series that does not serve: {why}. Set `prepare.folder` to another place, or replace "
         f"it: {BY_OVERWRITE}"

@@ -192,6 +192,6 @@ def _moved(one: slice, start: int) -> slice:
 
 def _damaged(path: Path, why: str) -> str:
     return (
-        f"{path} of a prepared series cannot be read ({why}); delete its folder (….zarr) and run `landcover prepare` "
-        "again, or read the images themselves: prepare.use: false"
+        f"{path} of a prepared series cannot be read ({why}); make it anew with `landcover prepare "
+        "--overwrite`, or read the images themselves: prepare.use: false"
     )
