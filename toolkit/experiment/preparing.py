@@ -52,6 +52,8 @@ def prepare(experiment: Experiment, *, overwrite: bool = False, observer: Observ
 def _prepare(experiment: Experiment, tile: str, overwrite: bool, observer: Observer | None) -> None:
     step, folder = prepare_step(experiment, tile), prepared_folder(experiment, tile)
     note = step.outputs[-1]
+    if overwrite:
+        note.unlink(missing_ok=True)  # so that a series which is as it should be, but damaged, is made anew too
 
     def work(reporter: Reporter, record: Record) -> str:
         (series,) = open_series(experiment, tiles=[tile], prepared=False)
