@@ -144,24 +144,16 @@ class PreparedTile:
         coarsest = max((ratio for ratio, _ in self.bands.values()), default=1)
         return not self._beyond(block, (REACH[method] + 1) * coarsest if coarsest > 1 else 0)
 
-    def images(
-        self,
-        acquisitions: Sequence[Acquisition],
-        bands: Sequence[str],
-        block: Block,
-        method: Method,
-        buffer: SeriesBuffer,
-        *,
-        on_grid: bool,
-    ) -> BlockImages:
-        """Images over a block: as `TileSeries.images`.
+    def images(self, series: TileSeries, block: Block, buffer: SeriesBuffer, *, on_grid: bool) -> BlockImages:
+        """Images of a series over a block: as `TileSeries.images`.
 
         Raises:
             ProductError: a file is not there or damaged.
         """
+        bands, method = series.bands, series.resampling
         shape, windows = (block.height, block.width), self._windows(block, bands, method)
         with OpenShards() as shards:
-            read = _Reader(len(acquisitions), self._chosen(acquisitions), buffer, shards)
+            read = _Reader(len(series.acquisitions), self._chosen(series.acquisitions), buffer, shards)
             if not on_grid:
                 coarse = self._coarse(read, bands, windows, method)
                 images = BlockImages.room(read.dates, len(bands), shape, coarse, buffer)
@@ -176,16 +168,8 @@ class PreparedTile:
                 upsample_dates(values, window.ratio, window.skip, method, NODATA, images.values, b)
         return images
 
-    def strips(
-        self,
-        acquisitions: Sequence[Acquisition],
-        bands: Sequence[str],
-        block: Block,
-        method: Method,
-        buffer: SeriesBuffer,
-        rows: int,
-    ) -> Iterator[Strip]:
-        """Values and validity over a block, some rows at a time: as `TileSeries.strips`.
+    def strips(self, series: TileSeries, block: Block, buffer: SeriesBuffer, rows: int) -> Iterator[Strip]:
+        """Values and validity of a series over a block, some rows at a time: as `TileSeries.strips`.
 
         Bands on the grid are unpacked for a strip, whose rows are those of chunks where so many may be: what comes out
         of a chunk is still in the processor's cache when its gaps are filled. Coarser bands are for the whole block.
@@ -193,10 +177,11 @@ class PreparedTile:
         Raises:
             ProductError: a file is not there or damaged.
         """
+        bands, method = series.bands, series.resampling
         here, high = self._here(block), self.rows_of_chunks
         part_rows = max(high, rows // high * high)
         with OpenShards() as shards:
-            read = _Reader(len(acquisitions), self._chosen(acquisitions), buffer, shards)
+            read = _Reader(len(series.acquisitions), self._chosen(series.acquisitions), buffer, shards)
             coarse = self._coarse(read, bands, self._windows(block, bands, method), method)
             for part in aligned_blocks((block.height, block.width), (part_rows, block.width), (-here.row % high, 0)):
                 images = BlockImages.room(

@@ -231,7 +231,7 @@ class TileSeries:
             ProductError: a file cannot be read.
         """
         if self.prepared is not None and self.prepared.has(block, self.resampling):
-            return self.prepared.images(self.acquisitions, self.bands, block, self.resampling, buffer, on_grid=on_grid)
+            return self.prepared.images(self, block, buffer, on_grid=on_grid)
         images = self._room(block, self._coarse(block, buffer, none=on_grid), buffer)
         read_as_free(self._reads(block, images, buffer))
         return images
@@ -258,7 +258,7 @@ class TileSeries:
             yield from self.images(block, buffer).strips(rows)
             return
         if self.prepared is not None:
-            yield from self.prepared.strips(self.acquisitions, self.bands, block, self.resampling, buffer, rows)
+            yield from self.prepared.strips(self, block, buffer, rows)
             return
         coarse = self._coarse(block, buffer)
         first_row = self.acquisitions[0].bands[0][1].row - block.row
