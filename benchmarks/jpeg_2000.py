@@ -26,6 +26,7 @@ from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.prepared import PrepareParams, with_prepared
 from toolkit.series.preparing import prepare_tile
 from toolkit.series.store_plan import StorePlan
+from toolkit.series.team import Team
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
@@ -76,7 +77,7 @@ def read_blocks(series: TileSeries) -> None:
     """Every block, as a map reads them."""
     buffer = SeriesBuffer()
     for block in FileTiling.of(series).cover():
-        series.images(block, buffer)
+        series.images(block, Team(buffer))
 
 
 def measured(series: TileSeries, store: Path) -> Iterator[tuple[str, float]]:

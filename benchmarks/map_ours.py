@@ -47,7 +47,7 @@ class Stages:
 
     WATCHED = (
         ("read", timeseries, "read_as_free"),
-        ("20 m to 10 m", BlockImages, "strip"),
+        ("20 m to 10 m", BlockImages, "load"),
         ("gaps and features", FeatureStack, "compute"),
         ("network", Model, "predict_outputs"),
         ("write blocks", block_files.np, "savez"),

@@ -15,8 +15,8 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.code_files import SourceFile
 from toolkit.ground.grid import Block, from_bounds
-from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.images import BlockImages, CoarseBands
+from toolkit.series.team import Team
 
 DAYS = ("2018-01-01", "2018-04-11", "2018-07-20", "2018-10-28")
 
@@ -40,9 +40,10 @@ class ArraySeries:
         values = np.where(inside, self.values[:, :, rows[:, None], cols], np.int16(NODATA))
         return values, self.validity[:, rows[:, None], cols] & inside
 
-    def images(self, block: Block, buffer: SeriesBuffer) -> BlockImages:
+    def images(self, block: Block, team: Team) -> BlockImages:
         values, validity = self.read(block)
-        return BlockImages(values, tuple(range(values.shape[1])), CoarseBands({}, {}, "nearest"), validity, buffer)
+        bands = tuple(range(values.shape[1]))
+        return BlockImages(values, bands, CoarseBands({}, {}, "nearest"), validity, team.buffer)
 
     def of(self, *external: ChosenFeature, indices: tuple[str, ...] = ("ndvi",), **more: object) -> TileFeatures:
         """Its features with these external ones."""

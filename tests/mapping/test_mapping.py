@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from toolkit.products.raster import grid_of
 from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.images import BlockImages, Strip
 from toolkit.series.methods import LinearParams
+from toolkit.series.team import Team
 from toolkit.series.tiling import FileTiling, StoredFile
 from toolkit.series.timeseries import TileSeries
 from toolkit.series.whittaker import WhittakerParams
@@ -104,11 +105,11 @@ def test_broken_run_goes_on_and_ends_with_the_same_bytes(
     unbroken = classify_tile(series, STACK, model, tmp_path / "a", MappingParams(workers=1), key="k")
     read_block, calls = TileSeries.strips, []
 
-    def fails_at_the_fifth(self: TileSeries, block: Block, buffer: SeriesBuffer, rows: int) -> Iterator[Strip]:
+    def fails_at_the_fifth(self: TileSeries, block: Block, team: Team, rows: int) -> Iterator[Sequence[Strip]]:
         calls.append(block)
         if len(calls) == 1 + 5:  # the first is of a few pixels, to see what the process takes
             raise ProductError("gone")
-        return read_block(self, block, buffer, rows)
+        return read_block(self, block, team, rows)
 
     monkeypatch.setattr(TileSeries, "strips", fails_at_the_fifth)
     with pytest.raises(ProductError, match="gone"):
@@ -179,16 +180,16 @@ def test_what_the_first_pixels_bring_is_measured(
 ) -> None:
     told: list[int] = []
 
-    def noted(*arguments: object) -> Allotment:
+    def noted(*arguments: object, **named: object) -> Allotment:
         told.append(arguments[4])  # type: ignore[arg-type]
-        return allot(*arguments)  # type: ignore[arg-type]
+        return allot(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(classify, "allot", noted)
     monkeypatch.setattr(classify, "in_use", lambda: 300_000_000 + len(read_of) * 1_000_000)
     read_of: list[int] = []
     read_block = TileSeries.strips
 
-    def counted(self: TileSeries, *arguments: object) -> Iterator[Strip]:
+    def counted(self: TileSeries, *arguments: object) -> Iterator[Sequence[Strip]]:
         read_of.append(len(self.acquisitions))
         return read_block(self, *arguments)  # type: ignore[arg-type]
 
@@ -242,14 +243,14 @@ def test_as_iota2_a_pixel_that_was_never_clear_is_classified_from_zeros(
     wanted = model.predict(np.zeros((len(stack), 1), dtype=np.float32))
     assert (found["classes"][:5, :5] == wanted[0][0]).all() and (found["confidence"][:5, :5] == wanted[1][0]).all()
 
-    read = BlockImages.strip
+    read = BlockImages.load
 
-    def without_a_pixel(self: BlockImages, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        values, validity = read(self, rows)
+    def without_a_pixel(self: BlockImages, rows: slice, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
+        values, validity = read(self, rows, buffer)
         values[:, :, 0, 0] = -10000
         return values, validity
 
-    monkeypatch.setattr(BlockImages, "strip", without_a_pixel)
+    monkeypatch.setattr(BlockImages, "load", without_a_pixel)
     found = BlockClassifier(series, stack, model)(Block(0, 0, 40, 40))
     assert found["classes"][0, 0] == 0 and found["classes"][0, 1] == wanted[0][0], "never measured: outside the image"
 

@@ -193,16 +193,21 @@ def test_a_file_that_another_thread_is_at_is_read_after_those_that_are_free(tif:
         assert taken.wait(20)
         read_as_free(
             [
-                (tif, lambda: order.append("held")),
-                (other, lambda: (order.append("free"), done.set(), held.result())),
-                (other, lambda: order.append("last")),
-            ]
+                (tif, lambda to: to.append("held")),
+                (other, lambda to: (to.append("free"), done.set(), held.result())),
+                (other, lambda to: to.append("last")),
+            ],
+            order,
         )
     assert order == ["free", "held", "last"], "it is come back to as soon as it is free"
+
+
+def _append(number: int, order: list[int]) -> None:
+    order.append(number)
 
 
 def test_files_that_are_never_free_are_waited_for(tif: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handles, "_is_free", lambda _: False)
     order: list[int] = []
-    read_as_free([(tif, partial(order.append, number)) for number in range(5)])
+    read_as_free([(tif, partial(_append, number)) for number in range(5)], order)
     assert sorted(order) == [0, 1, 2, 3, 4]

@@ -19,6 +19,7 @@ from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.prepared import with_prepared
 from toolkit.series.preparing import prepare_tile
 from toolkit.series.store_plan import StorePlan
+from toolkit.series.team import Team
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
@@ -54,8 +55,10 @@ Read = Callable[[TileSeries, Block], tuple[np.ndarray, np.ndarray]]
 
 def strips(series: TileSeries, block: Block) -> tuple[np.ndarray, np.ndarray]:
     """As a map reads: 20 m bands in their own pixels, brought onto the grid a few rows at a time."""
-    images = series.images(block, SeriesBuffer())
-    parts = [(values.copy(), validity.copy()) for _, values, validity in images.strips(7)]
+    team = Team(SeriesBuffer())
+    images = series.images(block, team)
+    loaded = (strip.load(team.buffer) for strip in images.strips(7))
+    parts = [(values.copy(), validity.copy()) for values, validity in loaded]
     return np.concatenate([one for one, _ in parts], axis=2), np.concatenate([one for _, one in parts], axis=1)
 
 

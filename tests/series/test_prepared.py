@@ -27,10 +27,12 @@ from toolkit.products.theia import find_theia
 from toolkit.series import images, preparing, store_plan, timeseries
 from toolkit.series import tiling as tiles_of_files
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.images import Strip
 from toolkit.series.prepared import PreparedTile, with_prepared
 from toolkit.series.preparing import prepare_tile
 from toolkit.series.shards import ShardedArray
 from toolkit.series.store_plan import StorePlan
+from toolkit.series.team import Team
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
@@ -84,6 +86,22 @@ def prepared(products: Path, tmp_path_factory: pytest.TempPathFactory) -> TileSe
     return series
 
 
+def loaded_strips(
+    series: TileSeries, block: Block, rows: int, threads: int
+) -> list[tuple[slice, np.ndarray, np.ndarray]]:
+    """Rows, values and validity of the strips of a block, in their order, loaded by so many threads."""
+    found: list[tuple[slice, np.ndarray, np.ndarray]] = []
+
+    def load(strip: Strip, buffer: SeriesBuffer) -> None:
+        values, validity = strip.load(buffer)
+        found.append((strip.rows, values.copy(), validity.copy()))
+
+    with Team(SeriesBuffer(), threads) as team:
+        for strips in series.strips(block, team, rows):
+            team.each(load, strips)
+    return sorted(found, key=lambda one: one[0].start)
+
+
 def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | None = None) -> None:
     values, validity = series.read(block, SeriesBuffer())
     wanted, valid = (from_files or replace(series, prepared=None)).read(block)
@@ -93,8 +111,9 @@ def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | No
     by_lines = replace(series, prepared=None)
     by_lines.__dict__["rows_at_once"] = 16  # of a cached property: as if the files had such small tiles
     files = replace(series, prepared=None)
-    for one, rows in ((series, 7), (series, 16), (series, 45), (files, 7), (by_lines, 7)):
-        found = [(lines, some.copy(), seen.copy()) for lines, some, seen in one.strips(block, SeriesBuffer(), rows)]
+    ways = ((series, 7, 1), (series, 16, 1), (series, 16, 3), (series, 45, 1), (files, 7, 1), (files, 7, 3))
+    for one, rows, threads in (*ways, (by_lines, 7, 1), (by_lines, 7, 2)):
+        found = loaded_strips(one, block, rows, threads)
         assert [lines.start for lines, *_ in found] == [0, *(lines.stop for lines, *_ in found[:-1])]
         assert max(lines.stop - lines.start for lines, *_ in found) <= rows
         strips = [parts for _, *parts in found]
@@ -103,7 +122,7 @@ def assert_same(series: TileSeries, block: Block, *, from_files: TileSeries | No
         row, col = np.random.default_rng(0).integers(0, (block.height, block.width), (9, 2)).T
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(images, "PICKED_PIXELS", 3 * block.width)  # several strips
-            some, seen = one.images(block, SeriesBuffer()).pixels(row, col)
+            some, seen = one.images(block, Team(SeriesBuffer())).pixels(row, col)
         assert np.array_equal(some, wanted[:, :, row, col]) and np.array_equal(seen, valid[:, row, col])
 
 
@@ -387,8 +406,7 @@ def test_each_chunk_is_unpacked_once_for_a_block_strip_by_strip(
     monkeypatch.setattr(
         ShardedArray, "_decode", lambda self, data, chunk: unpacked.append((self.folder.name, id(chunk)))
     )
-    for _ in prepared.strips(Block(0, 0, 160, 128), SeriesBuffer(), 16):
-        pass
+    loaded_strips(prepared, Block(0, 0, 160, 128), 16, 1)
     times = Counter(name for name, _ in unpacked)
     assert all(times[name] == 10 for name in ("B2", "B3", "B4", "B8", "validity")), "rows of chunks"
     assert all(times[name] == 3 * 3 for name in ("B5", "B6", "B7", "B8A", "B11", "B12")), "a ring around"

@@ -13,6 +13,7 @@ from toolkit.products.handles import close_rasters
 from toolkit.products.sen2cor import find_sen2cor
 from toolkit.products.theia import find_theia
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.team import Team
 from toolkit.series.timeseries import SeriesParams, TileSeries
 
 Write = Callable[..., Path]
@@ -257,11 +258,14 @@ def test_bands_on_the_grid_are_read_by_the_rows_of_their_tiles(tmp_path: Path, t
     series, buffer = open_tile(tmp_path, bands=["B2", "B5"]), SeriesBuffer()
     (tile_rows, _), *_ = rasterio.open(series.acquisitions[0].bands[0][1].path).block_shapes
     assert series.rows_at_once is not None and 256 <= series.rows_at_once < 300 and not series.rows_at_once % tile_rows
-    strips = [rows for rows, *_ in series.strips(Block(100, 0, 400, 300), buffer, 50)]
-    cuts = [rows.start for rows in strips]
+    cuts = []
+    for strips in series.strips(Block(100, 0, 400, 300), Team(buffer), 50):
+        for strip in strips:
+            strip.load(buffer)
+            cuts.append(strip.rows.start)
     assert series.rows_at_once - 100 in cuts, "where a tile of the file ends, a strip does"
     whole = SeriesBuffer()
-    series.images(Block(100, 0, 400, 300), whole)
+    series.images(Block(100, 0, 400, 300), Team(whole))
     assert buffer.nbytes < 0.8 * (whole.nbytes + buffer.array("values of a strip", (1, 2, 50, 300), np.int16).nbytes)
 
 

@@ -154,7 +154,7 @@ class _Tiles:
             self.precisions[tile] = precision
             layers = layers_of(experiment.mapping)
             more = more_bytes(layers, len(self.model.nomenclature))
-            allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads, more)
+            allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads, more, sharing=False)
             yield map_job(
                 series, stack, self.model, folder.tile(tile), allotment, tiling,
                 key=record.key, layers=layers, precision=precision, progress=progress,

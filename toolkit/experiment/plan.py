@@ -130,6 +130,8 @@ class Plan:
         blocks = sum(one.blocks for one in self.tiles)
         free = f", {size_in_words(self.memory_free)} free" if self.here else ""
         processes = f" in {self.processes} processes" if self.processes > 1 else ""
+        sharing = min(one.allotment.threads for one in self.tiles)
+        threads = f", {sharing} threads on each block" if sharing > 1 else ""
         return [
             ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {_pixels(self.pixels)}"),
             *kept,
@@ -137,7 +139,7 @@ class Plan:
             ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
             ("decoding", _decoding(self.tiles[0])),
             *([("advice", _advice(self.jpeg_2000))] if self.jpeg_2000 else []),
-            ("workers", f"{self.workers}{processes}"),
+            ("workers", f"{self.workers}{processes}{threads}"),
             ("memory", f"{size_in_words(self.memory)} at most, {size_in_words(self.memory_needed)} for blocks{free}"),
             ("disk", f"{size_in_words(self.disk)} of {size_in_words(self.disk_free)} free"),
             ("time", self._time_in_words),
@@ -214,7 +216,10 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
             )
     found = Plan(
         experiment.name,
-        tuple(forecast_tile(one, experiment.stack, budget, base, threads, more) for one in series),
+        tuple(
+            forecast_tile(one, experiment.stack, budget, base, threads, more, sharing=cluster.kind == "none")
+            for one in series
+        ),
         up_to_date,
         processes,
         processes * budget,

@@ -6,7 +6,7 @@ is as one that was never seen: a network would be given zeros for it that it has
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,9 @@ from toolkit.features.stack import FeatureStack
 from toolkit.ground.bands import NODATA
 from toolkit.ground.grid import Block
 from toolkit.series.buffers import SeriesBuffer
+from toolkit.series.images import Strip as RowStrip
 from toolkit.series.matrix import PLAIN, MatrixForm
+from toolkit.series.team import Team
 from toolkit.series.timeseries import TileSeries
 
 Strip = tuple[slice, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -78,27 +80,35 @@ class TileFeatures:
         features, clear, _, _ = self._computed(values, validity, beside, self.place(block), PLAIN)
         return features, clear
 
-    def strips_for_map(self, block: Block, buffer: SeriesBuffer, form: MatrixForm = PLAIN) -> Iterator[Strip]:
+    def strips_for_map(self, block: Block, team: Team, take: Callable[[Strip], None], form: MatrixForm = PLAIN) -> None:
         """As `read_for_map`, a few rows at a time: all features together would take more memory than the series.
 
-        A strip's features stay in the processor's cache until the network has read them; they lie in the buffer until
-        the next strip. External features look beyond a strip: with them, the block is one.
+        A strip's features stay in the processor's cache until the network has read them. External features look beyond
+        a strip: with them, the block is one.
+
+        Args:
+            team: whose threads share the strips.
+            take: is given each, in no order, in the thread that computed it; its arrays are filled anew afterwards.
 
         Raises:
             ProductError: a file cannot be read. FeatureError: an external feature fails.
         """
         if self.stack.external:
-            values, validity = self.series.read(block.padded(self.stack.padding), buffer)
-            beside = self._beside(block, buffer)
-            yield slice(0, block.height), *self._computed(values, validity, beside, self.place(block), form)
+            values, validity = self.series.read(block.padded(self.stack.padding), team.buffer)
+            beside = self._beside(block, team.buffer)
+            take((slice(0, block.height), *self._computed(values, validity, beside, self.place(block), form)))
             return
         rows = max(1, strip_pixels(self.stack, len(self.series.acquisitions)) // block.width)
         rows -= rows % 2 if rows > 1 else 0  # whole rows of 20 m pixels
-        strips = [self.series.strips(block, buffer, rows)]
-        strips += [one.images(block, buffer.beside(i)).strips(rows) for i, one in enumerate(self._others)]
-        for (strip, values, validity), *others in zip(*strips, strict=True):
-            beside = [(one, valid) for _, one, valid in others]
-            yield strip, *self._computed(values, validity, beside, None, form, buffer)
+
+        def compute(strips: tuple[RowStrip, ...], buffer: SeriesBuffer) -> None:
+            values, validity = strips[0].load(buffer)
+            beside = [one.load(buffer.beside(place)) for place, one in enumerate(strips[1:])]
+            take((strips[0].rows, *self._computed(values, validity, beside, None, form, buffer)))
+
+        others = [one.images(block, team.beside(place)).strips(rows) for place, one in enumerate(self._others)]
+        for strips in self.series.strips(block, team, rows):
+            team.each(compute, zip(strips, *others, strict=True))
 
     def _computed(
         self,
@@ -135,9 +145,9 @@ class TileFeatures:
             features, clear = self.read(window)
             return features[:, row, col], clear[row, col]
         buffer = buffer or SeriesBuffer()
-        values, validity = self.series.images(window, buffer).pixels(row, col)
+        values, validity = self.series.images(window, Team(buffer)).pixels(row, col)
         own = self.stack.alone.compute(values, validity, self.series.dates)
-        beside = [one.images(window, buffer.beside(place)).pixels(row, col) for place, one in enumerate(self._others)]
+        beside = [one.images(window, Team(buffer).beside(i)).pixels(row, col) for i, one in enumerate(self._others)]
         return self._joined(*own, beside) if beside else own
 
     def _beside(self, block: Block, buffer: SeriesBuffer | None = None) -> list[Read]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,9 @@ from toolkit.ground.errors import ParameterError
 from toolkit.ground.grid import Block
 from toolkit.learning.devices import free_on
 from toolkit.series.arithmetic import DIFFERENCE_LEAST, DIFFERENCE_SCALE, SMALLEST, Code, Program
-from toolkit.series.buffers import SeriesBuffer
 from toolkit.series.matrix import PLAIN, MatrixForm
 from toolkit.series.methods import WAYS
+from toolkit.series.team import Team
 
 LOG = logging.getLogger(__name__)
 
@@ -105,23 +106,25 @@ def goes_beside(stack: FeatureStack) -> bool:
 
 
 def strips_on_device(
-    tile: TileFeatures, block: Block, buffer: SeriesBuffer, form: MatrixForm, device: torch.device, pixels: int = PIXELS
+    tile: TileFeatures, block: Block, team: Team, form: MatrixForm, device: torch.device, pixels: int = PIXELS
 ) -> Iterator[tuple[slice, torch.Tensor, np.ndarray, np.ndarray, np.ndarray]]:
-    """As `TileFeatures.strips_for_map`, with the features on a device, computed there from the images.
+    """As `TileFeatures.strips_for_map` gives them, with the features on a device, computed there from the images.
 
     Args:
+        team: reads the files.
         pixels: at once, about; a row of the block at least.
 
     Raises:
         ProductError: a file cannot be read.
     """
     stack, rows = tile.stack, max(1, pixels // block.width)
-    for strip, values, validity in tile.series.strips(block, buffer, rows):
+    for strip in chain.from_iterable(tile.series.strips(block, team, rows)):
+        values, validity = strip.load(team.buffer)
         images = torch.from_numpy(values.reshape(*values.shape[:2], -1)).to(device)
         usable = torch.from_numpy(validity.reshape(len(validity), -1)).to(device)
         features, clear = features_on_device(stack.on_grid, images, usable, tile.series.dates, form, stack.kept)
         counts = clear.cpu().numpy().astype(np.uint16).reshape(-1, block.width)
-        yield strip, features, counts, counts > 0, validity
+        yield strip.rows, features, counts, counts > 0, validity
 
 
 @torch.inference_mode()

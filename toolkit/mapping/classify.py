@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,6 +44,7 @@ from toolkit.products.edges import MOST_BYTES
 from toolkit.products.handles import raster_memory, use_raster_memory
 from toolkit.series.buffers import BufferPool
 from toolkit.series.matrix import MatrixForm
+from toolkit.series.team import Team
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
 
@@ -86,6 +88,8 @@ class BlockClassifier:
     """Whether files stay open there."""
     lines_bytes: int = MOST_BYTES
     """Lines at the edges of files' tiles that are kept."""
+    threads: int = 1
+    """That share a block."""
     buffers: BufferPool = field(default_factory=BufferPool, compare=False, repr=False)
     on_device: DeviceStrips = field(default_factory=DeviceStrips, compare=False, repr=False)
     """How many pixels a GPU is given at once."""
@@ -106,35 +110,41 @@ class BlockClassifier:
 
     def _part(self, block: Block) -> Arrays:
         tile, form = TileFeatures(self.series, self.stack), form_of(self.model, self.precision)
-        with self.buffers.one() as buffer:
+        with self.buffers.one() as buffer, Team(buffer, self.threads) as team:
+            found = self._room(block)
+            take = partial(self._take, found, form)
             if not _computes_beside(self.model, self.stack):
-                return self._classified(block, tile.strips_for_map(block, buffer, form), form)
+                tile.strips_for_map(block, team, take, form)
+                return found
             device: Any = self.model.device  # type: ignore[union-attr]
             while True:
                 pixels = self.on_device.pixels(device, bytes_on_device(self.stack, len(self.series.acquisitions)))
                 try:
-                    strips = strips_on_device(tile, block, buffer, form, device, pixels)
-                    return self._classified(block, strips, form)
+                    for strip in strips_on_device(tile, block, team, form, device, pixels):
+                        take(strip)
+                    return found
                 except Exception as error:
                     if not self.on_device.halve(pixels, error):
                         raise
 
-    def _classified(self, block: Block, strips: Iterator[Any], form: MatrixForm) -> Arrays:
-        """The layers of a block from its features, strip by strip."""
+    def _room(self, block: Block) -> Arrays:
+        """Room for the layers of a block."""
         shape, names = (block.height, block.width), self.model.nomenclature
-        found = {layer: LAYERS[layer].empty(shape, names) for layer in self.layers}
+        return {layer: LAYERS[layer].empty(shape, names) for layer in self.layers}
+
+    def _take(self, found: Arrays, form: MatrixForm, strip: Any) -> None:
+        """Classify a strip into its rows of the layers."""
+        rows, features, clear, seen, validity = strip
         wanted = {layer: BY_THE_NETWORK[layer] for layer in self.layers if layer in BY_THE_NETWORK}
-        for rows, features, clear, seen, validity in strips:
-            columns, outputs_wanted = features.reshape(len(features), -1), tuple(wanted.values())
-            given = self.model.predict_outputs(columns, outputs_wanted, standardised=not form.plain)
-            for layer, output in wanted.items():
-                values = given[output].reshape(*given[output].shape[:-1], *seen.shape)
-                found[layer][..., rows, :] = np.where(seen, values, LAYERS[layer].unseen)
-            found[VALIDITY][rows] = clear
-            if LONGEST_GAP in found:
-                gap = self.stack.longest_gap(validity, self.series.dates)
-                found[LONGEST_GAP][rows] = np.where(clear > 0, gap, 0)  # 0 where never seen, as in every layer
-        return found
+        columns = features.reshape(len(features), -1)
+        given = self.model.predict_outputs(columns, tuple(wanted.values()), standardised=not form.plain)
+        for layer, output in wanted.items():
+            values = given[output].reshape(*given[output].shape[:-1], *seen.shape)
+            found[layer][..., rows, :] = np.where(seen, values, LAYERS[layer].unseen)
+        found[VALIDITY][rows] = clear
+        if LONGEST_GAP in found:
+            gap = self.stack.longest_gap(validity, self.series.dates)
+            found[LONGEST_GAP][rows] = np.where(clear > 0, gap, 0)  # 0 where never seen, as in every layer
 
 
 def _computes_beside(model: AnyModel, stack: FeatureStack) -> bool:
@@ -168,7 +178,8 @@ def map_job(
     part = PartSize(allotment.part, tiling.finest, say)
     work = BlockClassifier(
         series, stack, model, layers, precision, part,
-        allotment.cache_mb, allotment.keep_open, allotment.lines_bytes, on_device=DeviceStrips(say=say),
+        allotment.cache_mb, allotment.keep_open, allotment.lines_bytes, allotment.threads,
+        on_device=DeviceStrips(say=say),
     )  # fmt: skip
     return StreamJob(
         work, tiling.cover(), folder / ".blocks", _key_of_blocks(key, tiling, precision), progress, series.tile
@@ -227,7 +238,7 @@ def classify_tile(
         key: fingerprint of everything the map depends on.
         tags: provenance written into the files.
         say: is told in words what was changed while it worked, such as smaller blocks where memory did not suffice.
-        crew: does the work instead of threads of this process.
+        crew: does the work instead of threads of this process, each of which has a block to itself.
 
     Raises:
         ModelError: the model was trained on other features.
@@ -241,7 +252,7 @@ def classify_tile(
     layers = layers_of(params)
     more = more_bytes(layers, len(model.nomenclature))
     base = ready(BlockClassifier(series, stack, model, layers), tiling.cover()[0])
-    allotment = allot(series, stack, tiling, params.bytes, base, params.most_workers, more)
+    allotment = allot(series, stack, tiling, params.bytes, base, params.most_workers, more, sharing=crew is None)
     with raster_memory(allotment.cache_mb, keep_open=allotment.keep_open):
         precision = precision_of(params.precision, series, stack, model, folder, tiling, key=key, say=say)
         job = map_job(
@@ -287,13 +298,14 @@ def local_crew(work: Any, allotment: Allotment, params: MappingParams) -> Iterat
         work.buffers.clear()
 
     keep_freed()
+    most = max(1, params.most_workers // allotment.threads)
     # One thread for the network in each worker: the workers are the parallelism.
     with torch_threads(1), raster_memory(allotment.cache_mb, keep_open=allotment.keep_open), PeakWatch() as watch:
         pace = MemoryPace(
-            params.bytes, params.most_workers, allotment.bytes // allotment.workers, watch,
+            params.bytes, most, allotment.bytes // allotment.workers, watch,
             shrink=shrink, changed=work.buffers.keep,
         )  # fmt: skip
-        with LocalCrew(params.most_workers, pace=pace) as crew:
+        with LocalCrew(most, pace=pace) as crew:
             yield crew
 
 

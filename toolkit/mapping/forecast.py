@@ -17,7 +17,7 @@ from toolkit.learning.ensemble import AnyModel
 from toolkit.learning.precision import Stored
 from toolkit.mapping.classify import ALWAYS, BlockClassifier
 from toolkit.mapping.layers import layer_bytes
-from toolkit.mapping.memory import Allotment, allot
+from toolkit.mapping.memory import Allotment, allot, speed_of
 from toolkit.products.handles import close_rasters, raster_memory
 from toolkit.series.tiling import FileTiling
 from toolkit.series.timeseries import TileSeries
@@ -61,25 +61,32 @@ class TileForecast:
         return round((MAP_BYTES + self.more) * self.pixels)
 
     @property
-    def rounds(self) -> int:
-        """How often each of its workers works on a block."""
-        return -(-self.blocks // self.allotment.workers)
+    def rounds(self) -> float:
+        """Blocks one after the other, by the time that one thread takes for one."""
+        return -(-self.blocks // self.allotment.workers) / speed_of(self.allotment.threads)
 
 
 def forecast_tile(
-    series: TileSeries, stack: FeatureStack, budget: int, base: int, most_workers: int, more: int = 0
+    series: TileSeries,
+    stack: FeatureStack,
+    budget: int,
+    base: int,
+    most_workers: int,
+    more: int = 0,
+    *,
+    sharing: bool = True,
 ) -> TileForecast:
     """What a tile will take; every file is looked at, none is read.
 
     Args:
-        budget, base, most_workers, more: as of `allot`.
+        budget, base, most_workers, more, sharing: as of `allot`.
 
     Raises:
         ProductError: a file is absent.
         ParameterError: the memory is not enough.
     """
     tiling = FileTiling.of(series)
-    allotment = allot(series, stack, tiling, budget, base, most_workers, more)
+    allotment = allot(series, stack, tiling, budget, base, most_workers, more, sharing=sharing)
     height, width = series.grid.shape
     dates = [date for sensor in (series, *series.others) for date in sensor.acquisitions]
     if series.prepared:
@@ -102,7 +109,7 @@ def probe(
     layers: Sequence[str] = ALWAYS,
     precision: Stored = "float32",
 ) -> float:
-    """Seconds that a pixel takes one worker, from a piece in the middle of some blocks, read to written.
+    """Seconds that a pixel takes one worker alone, from a piece in the middle of some blocks, read to written.
 
     The piece is as high as the parts that will be worked on, so that files are decoded as often, but no larger than
     `PROBE_PIXELS`; the first one, which opens files and loads code, does not count.

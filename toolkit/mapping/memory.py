@@ -54,6 +54,8 @@ LINES_SHARE = 1 / 32
 
 OPENING_SECONDS, COMPUTED_PIXELS_A_SECOND = 6e-4, 3e5
 """Costs by which a choice is made: to open a file in GDAL, to compute (on one core; only their ratios matter)."""
+ALONE = 0.03
+"""Share of a block's time in which its threads wait for one of them."""
 DECODED_BYTES_A_SECOND = {TIFF: 8e8, GDAL: 3e8, JPEG_2000: 2e7, CHUNKS: 1.2e9}
 """The same of decoding, by the decoder."""
 
@@ -62,7 +64,13 @@ class MappingParams(Params):
     """How whole tiles are classified."""
 
     memory_gb: float = param(4.0, "Memory that may be used; it decides the size of blocks.", unit="GB", ge=1, le=4096)
-    workers: int | None = param(None, "Blocks worked on at the same time. Empty: one a processor core.", ge=1, le=1024)
+    workers: int | None = param(
+        None,
+        "Threads that work on blocks at the same time: each on one of its own, or several on one where there are fewer "
+        "blocks or memory for fewer. Empty: one a processor core.",
+        ge=1,
+        le=1024,
+    )
     precision: Precision = param(
         "float32",
         "Of the network's arithmetic: float32; bfloat16, faster on processors and GPUs made for it and many times "
@@ -116,7 +124,7 @@ class MappingParams(Params):
 
     @property
     def most_workers(self) -> int:
-        """Blocks worked on at the same time at most."""
+        """Threads that work on blocks at the same time at most."""
         return self.workers or os.cpu_count() or 1
 
 
@@ -142,6 +150,8 @@ class Allotment:
     """By which choices are compared; not a forecast."""
     lines_bytes: int = MOST_BYTES
     """Lines at the edges of files' tiles that are kept: see `products/edges.py`."""
+    threads: int = 1
+    """That share a block."""
 
     @property
     def bytes(self) -> int:
@@ -157,13 +167,18 @@ def allot(
     base: int,
     most_workers: int,
     more: int = 0,
+    *,
+    sharing: bool = True,
 ) -> Allotment:
     """Share a budget out so that the work is done soonest: few large parts, or several small ones.
 
     Args:
         budget: bytes that the process may take in all.
         base: bytes that it takes when it is ready for the first block.
+        most_workers: processor cores to use.
         more: bytes a pixel of the layers besides classes, confidence and validity.
+        sharing: whether several threads may share a block: where there are fewer blocks than cores, or memory for
+            fewer.
 
     Raises:
         ParameterError: the smallest part does not fit.
@@ -171,8 +186,10 @@ def allot(
     cache = int(min(256e6, GDAL_SHARE * budget))
     lines = int(min(MOST_BYTES, LINES_SHARE * budget)) if any(one.keeps_lines for one in tiling.files) else 0
     taken = base + cache + lines + tiling.index_bytes + int(SPARE * budget)
-    workers = min(most_workers, len(tiling.cover()))
-    every = [replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, workers, cache, more)]
+    shares = sharing and not stack.external  # external features look at a part as a whole
+    every = [
+        replace(one, lines_bytes=lines) for one in _choices(series, stack, tiling, most_workers, cache, more, shares)
+    ]
     return soonest(
         every,
         base,
@@ -204,18 +221,28 @@ def soonest(choices: Sequence[Allotment], base: int, taken: int, budget: int, wh
 
 
 def _choices(
-    series: TileSeries, stack: FeatureStack, tiling: FileTiling, most_workers: int, cache: int, more: int
+    series: TileSeries, stack: FeatureStack, tiling: FileTiling, cores: int, cache: int, more: int, shares: bool
 ) -> Iterator[Allotment]:
     kept = BLOCK_COPIES * more * tiling.block_size[0] * tiling.block_size[1]
+    blocks = len(tiling.cover())
     for part in tiling.part_sizes():
         decoded = tiling.times_decoded(part)
         for keep_open in (True, False):
-            worker, files = part_bytes(series, stack, part) + kept, tiling.open_bytes if keep_open else 0
+            one, files = part_bytes(series, stack, part) + kept, tiling.open_bytes if keep_open else 0
             seconds = reading_seconds(tiling, part, keep_open=keep_open) + 1 / COMPUTED_PIXELS_A_SECOND
-            for workers in range(1, most_workers + 1):
+            for workers in range(1, min(cores, blocks) + 1):
+                threads = cores // workers if shares else 1
+                worker = one + (threads - 1) * helper_bytes(series, stack, part)
+                at_once = blocks / -(-blocks // workers) * speed_of(threads)
                 yield Allotment(
-                    workers, part, keep_open, worker, files, int(cache // 2**20), decoded, seconds / workers
-                )
+                    workers, part, keep_open, worker, files, int(cache // 2**20), decoded, seconds / at_once,
+                    threads=threads,
+                )  # fmt: skip
+
+
+def speed_of(threads: int) -> float:
+    """How many times as fast several threads do a block as one."""
+    return 1 / (ALONE + (1 - ALONE) / threads)
 
 
 def reading_seconds(tiling: FileTiling, part: tuple[int, int], *, keep_open: bool) -> float:
@@ -227,14 +254,20 @@ def reading_seconds(tiling: FileTiling, part: tuple[int, int], *, keep_open: boo
 def part_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -> int:
     """Memory that reading a part and computing its features takes at its peak, files and their tiles aside."""
     height, width = (length + 2 * stack.padding for length in part)
-    pixels, held = height * width, 4 * stack.held(len(series.acquisitions))
-    on_grid = series_bytes(series)
-    at_once = min(height, series.rows_at_once or height) * width
+    pixels = height * width
     if stack.external:
-        return int(WORK_COPIES * pixels * (on_grid + held + RESULT_BYTES)) + WORKER_BYTES
-    strip = min(max(strip_pixels(stack, len(series.acquisitions)), width), pixels) * (held + on_grid + RESULT_BYTES)
+        held = 4 * stack.held(len(series.acquisitions))
+        return int(WORK_COPIES * pixels * (series_bytes(series) + held + RESULT_BYTES)) + WORKER_BYTES
+    at_once = min(height, series.rows_at_once or height) * width
     images = at_once * on_grid_bytes(series) + pixels * coarse_bytes(series)
-    return int(images + pixels * (READ_BYTES + RESULT_BYTES)) + strip + WORKER_BYTES
+    return int(images + pixels * (READ_BYTES + RESULT_BYTES)) + helper_bytes(series, stack, part)
+
+
+def helper_bytes(series: TileSeries, stack: FeatureStack, part: tuple[int, int]) -> int:
+    """Memory of one strip of a part, which each of the threads has that share it."""
+    dates, (height, width) = len(series.acquisitions), part
+    strip = min(max(strip_pixels(stack, dates), width), height * width)
+    return strip * (4 * stack.held(dates) + series_bytes(series) + RESULT_BYTES) + WORKER_BYTES
 
 
 def series_bytes(series: TileSeries) -> int:

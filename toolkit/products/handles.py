@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import rasterio
 from rasterio.env import set_gdal_config
@@ -32,6 +33,8 @@ except ImportError:  # Windows, which sets no such limit
 # rasterio says of the grid that it makes to burn polygons into that it lies nowhere, and silences itself, but not in a
 # thread.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+Room = TypeVar("Room")
 
 GDAL_CACHE = 256
 """Megabytes that GDAL keeps of blocks read, over all threads; the user's own GDAL_CACHEMAX stands."""
@@ -106,7 +109,7 @@ def shared_raster(path: Path) -> Iterator[DatasetReader]:
             _close_shared(len(_shared) - most)
 
 
-def read_as_free(reads: Iterable[tuple[Path, Callable[[], None]]]) -> None:
+def read_as_free(reads: Iterable[tuple[Path, Callable[[Room], None]]], room: Room) -> None:
     """Read files in whatever order; one that another thread is at is come back to as soon as it is free.
 
     Two workers on the same files of GDAL's would wait for each other at every second one. They stay a few files apart
@@ -115,17 +118,18 @@ def read_as_free(reads: Iterable[tuple[Path, Callable[[], None]]]) -> None:
 
     Args:
         reads: files, and what reads each.
+        room: what each is read with, such as memory to use.
     """
-    waiting: deque[tuple[Path, Callable[[], None]]] = deque()
+    waiting: deque[tuple[Path, Callable[[Room], None]]] = deque()
     for path, read in reads:
         waiting.append((path, read))
         for _ in range(len(waiting)):
             if _is_free(waiting[0][0]):
-                waiting.popleft()[1]()
+                waiting.popleft()[1](room)
             else:
                 waiting.rotate(-1)
     for _, read in waiting:
-        read()
+        read(room)
 
 
 def _is_free(path: Path) -> bool:

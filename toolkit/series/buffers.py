@@ -24,11 +24,11 @@ class SeriesBuffer:
     def __init__(self, edges: EdgeStore | None = None) -> None:
         self.edges = edges
         self._rooms: dict[str, np.ndarray] = {}
-        self._beside: dict[int, SeriesBuffer] = {}
+        self._beside: dict[int | str, SeriesBuffer] = {}
 
-    def beside(self, place: int) -> SeriesBuffer:
-        """Room for the series of a further sensor of the same block, by its place among them."""
-        return self._beside.setdefault(place, SeriesBuffer(self.edges))
+    def beside(self, whose: int | str) -> SeriesBuffer:
+        """Room beside it for the same block: for the series of a further sensor, by its place, or for a helper."""
+        return self._beside.setdefault(whose, SeriesBuffer(self.edges))
 
     def array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
         """An array by its name, filled with what was there before.

@@ -7,9 +7,9 @@ strip is still in the processor's cache when its gaps are filled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numba import njit
@@ -23,8 +23,16 @@ from toolkit.series.resampling import Method, find_holes, upsample_dates
 PICKED_PIXELS = 4096
 """Pixels of a strip from which some are picked, unless a row is longer."""
 
-Strip = tuple[slice, np.ndarray, np.ndarray]
-"""Which rows of a block, their values (date, band, y, x) int16 and their validity (date, y, x) bool."""
+
+@dataclass(frozen=True)
+class Strip:
+    """Some rows of a block, to be loaded when their turn comes."""
+
+    rows: slice
+    """Which of the block."""
+    load: Callable[[SeriesBuffer], tuple[np.ndarray, np.ndarray]]
+    """Their values (date, band, y, x) int16 and validity (date, y, x) bool; they lie in the buffer given until the
+    next strip is loaded into it."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +103,11 @@ class BlockImages:
         """Room of a band that is on the grid, (date, y, x)."""
         return self.values[:, band if self.one_strip else self.on_grid.index(band)]
 
-    def strips(self, rows: int) -> Iterator[Strip]:
-        """So many rows at a time: which, and their values and validity as `TileSeries.read` gives them.
-
-        They lie in the buffer until the next strip.
-        """
-        height = self.clear.shape[1]
-        for top in range(0, height, rows):
-            strip = slice(top, min(top + rows, height))
-            yield strip, *self.strip(strip)
+    def strips(self, rows: int) -> list[Strip]:
+        """So many rows each; what is loaded of them is as `TileSeries.read` gives it."""
+        first, height = self.row, self.clear.shape[1]
+        strips = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
+        return [Strip(slice(first + one.start, first + one.stop), partial(self.load, one)) for one in strips]
 
     def pixels(self, row: np.ndarray, col: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values (date, band, pixel) int16 and validity (date, pixel) bool of some pixels, given by row and column.
@@ -117,23 +121,23 @@ class BlockImages:
         order = np.argsort(row, kind="stable")
         for top in np.unique(row // rows) * rows:
             some = order[slice(*np.searchsorted(row[order], (top, top + rows)))]
-            strip_values, strip_validity = self.strip(slice(top, min(top + rows, height)))
+            strip_values, strip_validity = self.load(slice(top, min(top + rows, height)), self.buffer)
             values[:, :, some] = strip_values[:, :, row[some] - top, col[some]]
             validity[:, some] = strip_validity[:, row[some] - top, col[some]]
         return values, validity
 
-    def strip(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        """Values and validity of some rows."""
-        values, validity = (self.values, self.clear) if self.one_strip else self._copied(rows)
+    def load(self, rows: slice, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
+        """Values and validity of some rows of these images."""
+        values, validity = (self.values, self.clear) if self.one_strip else self._copied(rows, buffer)
         self.coarse.bring_onto(values, self.row + rows.start)
         only_measured(values, validity.view(np.uint8), NODATA)
         return values, validity
 
-    def _copied(self, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+    def _copied(self, rows: slice, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
         """Room for the values of a strip, those that are on the grid in it, and its validity."""
         dates, shape = len(self.clear), self.clear[0, rows].shape
-        values = self.buffer.array("values of a strip", (dates, self._bands, *shape), np.int16)
-        validity = self.buffer.array("validity of a strip", (dates, *shape), bool)
+        values = buffer.array("values of a strip", (dates, self._bands, *shape), np.int16)
+        validity = buffer.array("validity of a strip", (dates, *shape), bool)
         for place, band in enumerate(self.on_grid):
             values[:, band] = self.values[:, place, rows]
         validity[:] = self.clear[:, rows]

@@ -18,6 +18,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ from toolkit.series.images import BlockImages, CoarseBands, Strip
 from toolkit.series.placed import CoarseWindow
 from toolkit.series.resampling import REACH, Method, upsample_dates
 from toolkit.series.shards import OpenShards, ShardedArray
+from toolkit.series.team import Team
 
 if TYPE_CHECKING:
     from toolkit.series.timeseries import Acquisition, TileSeries
@@ -144,7 +146,7 @@ class PreparedTile:
         coarsest = max((ratio for ratio, _ in self.bands.values()), default=1)
         return not self._beyond(block, (REACH[method] + 1) * coarsest if coarsest > 1 else 0)
 
-    def images(self, series: TileSeries, block: Block, buffer: SeriesBuffer, *, on_grid: bool) -> BlockImages:
+    def images(self, series: TileSeries, block: Block, team: Team, *, on_grid: bool) -> BlockImages:
         """Images of a series over a block: as `TileSeries.images`.
 
         Raises:
@@ -153,45 +155,55 @@ class PreparedTile:
         bands, method = series.bands, series.resampling
         shape, windows = (block.height, block.width), self._windows(block, bands, method)
         with OpenShards() as shards:
-            read = _Reader(len(series.acquisitions), self._chosen(series.acquisitions), buffer, shards)
+            read = _Reader(len(series.acquisitions), self._chosen(series.acquisitions), shards)
             if not on_grid:
-                coarse = self._coarse(read, bands, windows, method)
-                images = BlockImages.room(read.dates, len(bands), shape, coarse, buffer)
-                self._read_on_grid(read, bands, self._here(block), images)
+                coarse = self._coarse(read, team, bands, windows, method)
+                images = BlockImages.room(read.dates, len(bands), shape, coarse, team.buffer)
+                self._read_on_grid(read, team, bands, self._here(block), images)
                 return images
             none = CoarseBands({}, {}, method)
-            images = BlockImages.room(read.dates, len(bands), shape, none, buffer)
-            self._read_on_grid(read, bands, self._here(block), images)
+            images = BlockImages.room(read.dates, len(bands), shape, none, team.buffer)
+            self._read_on_grid(read, team, bands, self._here(block), images)
             for b, window in windows.items():
-                values = buffer.array("coarse", (read.dates, *window.shape), np.int16)
-                read(self.bands[bands[b]][1], window.around, values)
+                values = team.buffer.array("coarse", (read.dates, *window.shape), np.int16)
+                read(self.bands[bands[b]][1], window.around, values, team.buffer)
                 upsample_dates(values, window.ratio, window.skip, method, NODATA, images.values, b)
         return images
 
-    def strips(self, series: TileSeries, block: Block, buffer: SeriesBuffer, rows: int) -> Iterator[Strip]:
+    def strips(self, series: TileSeries, block: Block, team: Team, rows: int) -> Iterator[Sequence[Strip]]:
         """Values and validity of a series over a block, some rows at a time: as `TileSeries.strips`.
 
         Bands on the grid are unpacked for a strip, whose rows are those of chunks where so many may be: what comes out
         of a chunk is still in the processor's cache when its gaps are filled. Coarser bands are for the whole block.
 
         Raises:
-            ProductError: a file is not there or damaged.
+            ProductError: a file is not there or damaged; also as strips are loaded.
         """
-        bands, method = series.bands, series.resampling
-        here, high = self._here(block), self.rows_of_chunks
-        part_rows = max(high, rows // high * high)
+        bands, high = series.bands, self.rows_of_chunks
+        here, part_rows = self._here(block), max(high, rows // high * high)
         with OpenShards() as shards:
-            read = _Reader(len(series.acquisitions), self._chosen(series.acquisitions), buffer, shards)
-            coarse = self._coarse(read, bands, self._windows(block, bands, method), method)
-            for part in aligned_blocks((block.height, block.width), (part_rows, block.width), (-here.row % high, 0)):
+            read = _Reader(len(series.acquisitions), self._chosen(series.acquisitions), shards)
+            coarse = self._coarse(read, team, bands, self._windows(block, bands, series.resampling), series.resampling)
+            coarse.holes  # noqa: B018  found out now, before strips ask for them side by side
+
+            def unpacked(part: Block, team: Team, one_strip: bool) -> BlockImages:
                 images = BlockImages.room(
-                    read.dates, len(bands), (part.height, part.width), coarse, buffer,
-                    row=part.row, one_strip=part.height <= rows,
+                    read.dates, len(bands), (part.height, part.width), coarse, team.buffer,
+                    row=part.row, one_strip=one_strip,
                 )  # fmt: skip
                 lines = Block(here.row + part.row, here.col, part.height, part.width)
-                self._read_on_grid(read, bands, lines, images)
-                for strip, values, validity in images.strips(rows):
-                    yield slice(part.row + strip.start, part.row + strip.stop), values, validity
+                self._read_on_grid(read, team, bands, lines, images)
+                return images
+
+            def load(part: Block, buffer: SeriesBuffer) -> tuple[np.ndarray, np.ndarray]:
+                return unpacked(part, Team(buffer), one_strip=True).load(slice(0, part.height), buffer)
+
+            parts = aligned_blocks((block.height, block.width), (part_rows, block.width), (-here.row % high, 0))
+            if part_rows <= rows:
+                yield [Strip(slice(one.row, one.row + one.height), partial(load, one)) for one in parts]
+                return
+            for part in parts:
+                yield unpacked(part, team, one_strip=False).strips(rows)
 
     @property
     def rows_of_chunks(self) -> int:
@@ -209,21 +221,25 @@ class PreparedTile:
         return {b: CoarseWindow.of(self._here(block), ratio, method) for b, ratio in enumerate(ratios) if ratio > 1}
 
     def _coarse(
-        self, read: _Reader, bands: Sequence[str], windows: Mapping[int, CoarseWindow], method: Method
+        self, read: _Reader, team: Team, bands: Sequence[str], windows: Mapping[int, CoarseWindow], method: Method
     ) -> CoarseBands:
         """The bands that are coarser than the grid."""
-        coarse = CoarseBands.room(read.dates, windows, method, read.buffer)
-        for band, window in windows.items():
-            read(self.bands[bands[band]][1], window.around, coarse.values[band])
+        coarse = CoarseBands.room(read.dates, windows, method, team.buffer)
+
+        def read_band(band: int, buffer: SeriesBuffer) -> None:
+            read(self.bands[bands[band]][1], windows[band].around, coarse.values[band], buffer)
+
+        team.each(read_band, windows)
         return coarse
 
-    def _read_on_grid(self, read: _Reader, bands: Sequence[str], here: Block, images: BlockImages) -> None:
+    def _read_on_grid(self, read: _Reader, team: Team, bands: Sequence[str], here: Block, images: BlockImages) -> None:
         """Read the validity, and the bands that are on the grid."""
-        read(self.validity, here, images.clear.view(np.uint8))
+        found = [(self.validity, images.clear.view(np.uint8))]
         for band, name in enumerate(bands):
             ratio, array = self.bands[name]
             if ratio == 1:
-                read(array, here, images.on_all_dates(band))
+                found.append((array, images.on_all_dates(band)))
+        team.each(lambda one, buffer: read(one[0], here, one[1], buffer), found)
 
     def files(self) -> list[Path]:
         """All files of values."""
@@ -263,11 +279,10 @@ class _Reader:
 
     dates: int
     chosen: slice | np.ndarray
-    buffer: SeriesBuffer
     shards: OpenShards
 
-    def __call__(self, array: ShardedArray, window: Block, out: np.ndarray) -> None:
-        scratch = self.buffer.array(f"chunk of {array.scratch_bytes}", (array.scratch_bytes,), np.uint8)
+    def __call__(self, array: ShardedArray, window: Block, out: np.ndarray, buffer: SeriesBuffer) -> None:
+        scratch = buffer.array(f"chunk of {array.scratch_bytes}", (array.scratch_bytes,), np.uint8)
         array.read(window, out, self.chosen, scratch, self.shards)
 
 

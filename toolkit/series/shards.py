@@ -10,9 +10,10 @@ Source: Zarr core specification 3.0, codec `sharding_indexed` 1.0 (zarr-specs.re
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import Any, Self
@@ -32,25 +33,45 @@ CODECS = ["bytes", "blosc", "crc32c"]
 """What a chunk goes through, in the order of writing."""
 
 
+@dataclass(frozen=True)
+class OpenShard:
+    """A shard that is open; threads take turns at its place."""
+
+    file: FileIO
+    turns: threading.Lock = field(default_factory=threading.Lock)
+
+    def checked(self, start: int, length: int) -> bytes:
+        """What stands before a checksum; OSError where it is not what was written."""
+        if not 0 <= start <= MOST or not CHECKSUM < length <= MOST:
+            raise OSError(None, "it is cut short, or its index is not one")
+        with self.turns:
+            self.file.seek(start)
+            content, checksum = self.file.read(length - CHECKSUM), self.file.read(CHECKSUM)
+        if google_crc32c.value(content) != int.from_bytes(checksum, "little"):
+            raise OSError(None, "its checksum is not that of its content")
+        return content
+
+
 class OpenShards:
-    """Shards that stay open, and their indexes, while a block is read a few rows at a time."""
+    """Shards that stay open, and their indexes, while a block is read a few rows at a time, by several threads."""
 
     def __init__(self) -> None:
-        self._open: dict[Path, tuple[FileIO, np.ndarray]] = {}
-        self._files = ExitStack()
+        self._open: dict[Path, tuple[OpenShard, np.ndarray]] = {}
+        self._files, self._opening = ExitStack(), threading.Lock()
 
-    def of(self, path: Path, chunks: tuple[int, int]) -> tuple[FileIO, np.ndarray]:
+    def of(self, path: Path, chunks: tuple[int, int]) -> tuple[OpenShard, np.ndarray]:
         """A shard of so many rows and columns of chunks; start and length of each of them, (row, col, 2).
 
         Raises:
             OSError: it cannot be read, or its index is damaged.
         """
-        if path not in self._open:
-            file = self._files.enter_context(path.open("rb", buffering=0))
-            length = 16 * chunks[0] * chunks[1] + CHECKSUM
-            index = np.frombuffer(_checked(file, file.seek(0, 2) - length, length), "<u8")
-            self._open[path] = file, index.reshape(*chunks, 2)
-        return self._open[path]
+        with self._opening:
+            if path not in self._open:
+                shard = OpenShard(self._files.enter_context(path.open("rb", buffering=0)))
+                length = 16 * chunks[0] * chunks[1] + CHECKSUM
+                index = np.frombuffer(shard.checked(shard.file.seek(0, 2) - length, length), "<u8")
+                self._open[path] = shard, index.reshape(*chunks, 2)
+            return self._open[path]
 
     def __enter__(self) -> Self:
         return self
@@ -147,10 +168,10 @@ class ShardedArray:
     ) -> Iterator[tuple[tuple[int, int], bytes]]:
         """The chunks of a shard that these rows and columns of it meet, and their places in it, counted in chunks."""
         try:
-            file, index = shards.of(path, (self.shard[0] // self.chunk[0], self.shard[1] // self.chunk[1]))
+            shard, index = shards.of(path, (self.shard[0] // self.chunk[0], self.shard[1] // self.chunk[1]))
             for row in range(rows[0] // self.chunk[0], rows[-1] // self.chunk[0] + 1):
                 for col in range(cols[0] // self.chunk[1], cols[-1] // self.chunk[1] + 1):
-                    yield (row, col), _checked(file, *index[row, col].tolist())
+                    yield (row, col), shard.checked(*index[row, col].tolist())
         except OSError as error:
             raise ProductError(_damaged(path, error.strerror or str(error))) from None
 
@@ -173,17 +194,6 @@ def _layout(content: dict[str, Any]) -> tuple[Any, ...]:
     if not (whole_dates and ours and dtype in ("int16", "uint8")):
         raise ValueError(f"an array of {shape} {dtype} in chunks of {chunk} by {kinds}")
     return tuple(shape), tuple(chunk[1:]), tuple(shard[1:]), int(content["fill_value"]), np.dtype(dtype).str
-
-
-def _checked(file: FileIO, start: int, length: int) -> bytes:
-    """What stands before a checksum; OSError where it is not what was written."""
-    if not 0 <= start <= MOST or not CHECKSUM < length <= MOST:
-        raise OSError(None, "it is cut short, or its index is not one")
-    file.seek(start)
-    content, checksum = file.read(length - CHECKSUM), file.read(CHECKSUM)
-    if google_crc32c.value(content) != int.from_bytes(checksum, "little"):
-        raise OSError(None, "its checksum is not that of its content")
-    return content
 
 
 def _moved(one: slice, start: int) -> slice:

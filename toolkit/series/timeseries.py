@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -40,11 +41,12 @@ from toolkit.series.delivered import in_period
 from toolkit.series.headers import read_headers
 from toolkit.series.images import BlockImages, CoarseBands, Strip, only_measured
 from toolkit.series.methods import LINEAR, GapFilling
-from toolkit.series.placed import PlacedFile, coarse_window, read_band, read_coarse, read_mask
+from toolkit.series.placed import CoarseWindow, PlacedFile, coarse_window, read_band, read_coarse, read_mask
 from toolkit.series.prepared import PreparedTile
 from toolkit.series.resampling import Method
 from toolkit.series.seasons import SeasonParams, check_seasons
 from toolkit.series.sensors import SensorParams, check_on_grid, check_sensors, warp_line
+from toolkit.series.team import Team
 from toolkit.series.timeline import FIRST_DAY, LAST_DAY, Period, days_of, in_periods
 
 FEWEST_ROWS = 256
@@ -217,12 +219,12 @@ class TileSeries:
         Raises:
             ProductError: a file cannot be read.
         """
-        images = self.images(block, buffer or SeriesBuffer(), on_grid=True)
+        images = self.images(block, Team(buffer or SeriesBuffer()), on_grid=True)
         only_measured(images.values, images.clear.view(np.uint8), NODATA)
         return images.values, images.clear
 
-    def images(self, block: Block, buffer: SeriesBuffer, *, on_grid: bool = False) -> BlockImages:
-        """Images over a block, to be looked at a few rows at a time.
+    def images(self, block: Block, team: Team, *, on_grid: bool = False) -> BlockImages:
+        """Images over a block, to be looked at a few rows at a time; they lie in the team's buffer.
 
         Args:
             on_grid: bring all bands onto the grid at once.
@@ -231,9 +233,9 @@ class TileSeries:
             ProductError: a file cannot be read.
         """
         if self.prepared is not None and self.prepared.has(block, self.resampling):
-            return self.prepared.images(self, block, buffer, on_grid=on_grid)
-        images = self._room(block, self._coarse(block, buffer, none=on_grid), buffer)
-        read_as_free(self._reads(block, images, buffer))
+            return self.prepared.images(self, block, team, on_grid=on_grid)
+        images = self._room(block, self._coarse(block, team.buffer, none=on_grid), team.buffer)
+        team.share(read_as_free, self._reads(block, images))
         return images
 
     def _room(self, block: Block, coarse: CoarseBands, buffer: SeriesBuffer, row: int = 0) -> BlockImages:
@@ -243,31 +245,33 @@ class TileSeries:
         images.clear[:] = True
         return images
 
-    def strips(self, block: Block, buffer: SeriesBuffer, rows: int) -> Iterator[Strip]:
-        """Values and validity over a block, as `read` gives them, so many rows at a time: which they are, and they.
+    def strips(self, block: Block, team: Team, rows: int) -> Iterator[Sequence[Strip]]:
+        """Values and validity over a block, as `read` gives them, so many rows at a time.
 
         Bands on the grid are read by the rows of files' tiles, or of a prepared series' chunks, coarser ones for
-        the whole block: so each tile of either is decoded once, and what is in memory is little. They lie in the buffer
-        until the next strip.
+        the whole block: so each tile of either is decoded once, and what is in memory is little. Strips that come
+        together can be loaded side by side, until the next ones are asked for.
+
+        Args:
+            team: reads what strips are loaded from.
 
         Raises:
-            ProductError: a file cannot be read.
+            ProductError: a file cannot be read; also as strips are loaded.
         """
         there = self.prepared is None or self.prepared.has(block, self.resampling)
         if self.rows_at_once is None or not there:
-            yield from self.images(block, buffer).strips(rows)
+            yield self.images(block, team).strips(rows)
             return
         if self.prepared is not None:
-            yield from self.prepared.strips(self, block, buffer, rows)
+            yield from self.prepared.strips(self, block, team, rows)
             return
-        coarse = self._coarse(block, buffer)
+        coarse = self._coarse(block, team.buffer)
         first_row = self.acquisitions[0].bands[0][1].row - block.row
         for part in aligned_blocks((block.height, block.width), (self.rows_at_once, block.width), (first_row, 0)):
-            images = self._room(part, coarse, buffer, part.row)
+            images = self._room(part, coarse, team.buffer, part.row)
             lines = Block(block.row + part.row, block.col, part.height, part.width)
-            read_as_free(self._reads(lines, images, buffer, coarse=part.row == 0))
-            for strip, values, validity in images.strips(rows):
-                yield slice(part.row + strip.start, part.row + strip.stop), values, validity
+            team.share(read_as_free, self._reads(lines, images, coarse=part.row == 0))
+            yield images.strips(rows)
 
     @cached_property
     def rows_at_once(self) -> int | None:
@@ -288,24 +292,31 @@ class TileSeries:
         return rows * -(-FEWEST_ROWS // rows)
 
     def _reads(
-        self, block: Block, images: BlockImages, buffer: SeriesBuffer, *, coarse: bool = True
-    ) -> Iterator[tuple[Path, Callable[[], None]]]:
+        self, block: Block, images: BlockImages, *, coarse: bool = True
+    ) -> Iterator[tuple[Path, Callable[[SeriesBuffer], None]]]:
         """Each file, and what reads it over a block into the images; those of coarse bands only where asked for."""
+        one_mask, edges = threading.Lock(), images.buffer.edges
 
-        def read_clear(t: int, mask: MaskFile, placed: PlacedFile) -> None:
-            images.clear[t] &= read_mask(mask, placed, block, buffer)
+        def read_clear(t: int, mask: MaskFile, placed: PlacedFile, buffer: SeriesBuffer) -> None:
+            clear = read_mask(mask, placed, block, buffer)
+            with one_mask:  # a date has several
+                images.clear[t] &= clear
+
+        def read(file: BandFile, placed: PlacedFile, out: np.ndarray, window: CoarseWindow | None, _: Any) -> None:
+            if window is None:
+                read_band(file, placed, block, self.resampling, out, edges)
+            else:
+                read_coarse(file, placed, window, out, edges)
 
         for t, acquisition in enumerate(self.acquisitions):
             for mask, placed in acquisition.masks:
                 yield placed.path, partial(read_clear, t, mask, placed)
             for place, band in enumerate(images.on_grid):
                 file, placed = acquisition.bands[band]
-                out = images.values[t, place]
-                yield placed.path, partial(read_band, file, placed, block, self.resampling, out, buffer.edges)
+                yield placed.path, partial(read, file, placed, images.values[t, place], None)
             for band, window in images.coarse.windows.items() if coarse else ():
                 file, placed = acquisition.bands[band]
-                out = images.coarse.values[band][t]
-                yield placed.path, partial(read_coarse, file, placed, window, out, buffer.edges)
+                yield placed.path, partial(read, file, placed, images.coarse.values[band][t], window)
 
     @cached_property
     def ratios(self) -> dict[int, int]:
