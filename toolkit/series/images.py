@@ -8,8 +8,8 @@ strip is still in the processor's cache when its gaps are filled.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numba import njit
@@ -44,6 +44,8 @@ class CoarseBands:
     values: Mapping[int, np.ndarray]
     """The same -> (date, y, x) int16, C-contiguous."""
     method: Method
+    holes: dict[int, np.ndarray] = field(default_factory=dict)
+    """The same -> where pixels have no data: see `find_holes`."""
 
     @classmethod
     def room(cls, dates: int, windows: Mapping[int, CoarseWindow], method: Method, buffer: SeriesBuffer) -> CoarseBands:
@@ -51,10 +53,11 @@ class CoarseBands:
         values = {band: buffer.array(f"band {band}", (dates, *one.shape), np.int16) for band, one in windows.items()}
         return cls(windows, values, method)
 
-    @cached_property
-    def holes(self) -> dict[int, np.ndarray]:
-        """The same -> where pixels have no data: see `find_holes`."""
-        return {band: find_holes(values, NODATA) for band, values in self.values.items()}
+    def look_for_holes(self) -> None:
+        """Find where pixels have no data, once: all are read, and no strip is brought onto the grid yet."""
+        for band, values in self.values.items():
+            if band not in self.holes:
+                self.holes[band] = find_holes(values, NODATA)
 
     def bring_onto(self, fine: np.ndarray, row: int) -> None:
         """Write some rows of the block, from this one on, into their places of (date, band, y, x)."""
@@ -105,6 +108,7 @@ class BlockImages:
 
     def strips(self, rows: int) -> list[Strip]:
         """So many rows each; what is loaded of them is as `TileSeries.read` gives it."""
+        self.coarse.look_for_holes()
         first, height = self.row, self.clear.shape[1]
         strips = [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
         return [Strip(slice(first + one.start, first + one.stop), partial(self.load, one)) for one in strips]
@@ -114,6 +118,7 @@ class BlockImages:
 
         Only the strips that they lie in are brought onto the grid.
         """
+        self.coarse.look_for_holes()
         dates, height, width = self.clear.shape
         values = np.empty((dates, self._bands, len(row)), np.int16)
         validity = np.empty((dates, len(row)), bool)

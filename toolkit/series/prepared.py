@@ -184,7 +184,7 @@ class PreparedTile:
         with OpenShards() as shards:
             read = _Reader(len(series.acquisitions), self._chosen(series.acquisitions), shards)
             coarse = self._coarse(read, team, bands, self._windows(block, bands, series.resampling), series.resampling)
-            coarse.holes  # noqa: B018  found out now, before strips ask for them side by side
+            coarse.look_for_holes()
 
             def unpacked(part: Block, team: Team, one_strip: bool) -> BlockImages:
                 images = BlockImages.room(
