@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from tests.conftest import write_tif
-from toolkit.cli import SECTIONS, main
+from toolkit.cli import main
 from toolkit.experiment.config import Experiment
+from toolkit.experiment.verb_help import SECTIONS
 
 Capture = pytest.CaptureFixture[str]
 
@@ -127,10 +128,27 @@ def test_a_file_where_the_run_folder_goes(tiny_demo: Path, capsys: Capture) -> N
 
 
 def test_mistyped_option_is_not_taken_for_another(tiny_demo: Path, capsys: Capture) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["train", str(tiny_demo), "--learning.epoch", "5"])
-    assert end.value.code == 2
-    assert "--learning.epoch" in capsys.readouterr().err
+    assert main(["train", str(tiny_demo), "--learning.epoch", "5"]) == 2
+    said = capsys.readouterr().err
+    assert "--learning.epoch is not an option of `landcover train`; did you mean --learning.epochs?" in said
+    assert main(["plan", str(tiny_demo), "other.yml"]) == 2
+    assert "'other.yml' is one word too many for `landcover plan`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("day", ["2018-13-01", "2018-02-30"])
+def test_a_day_that_is_in_no_calendar_is_told_with_its_parameter(tiny_demo: Path, capsys: Capture, day: str) -> None:
+    for given in (["--series.start", day], [f"--series.seasons={{start: {day}, end: 2018-05-31}}"]):
+        assert main(["run", str(tiny_demo), *given]) == 2
+        said = capsys.readouterr().err
+        assert f"start = '{day}': input should be a valid date" in said
+    edit(tiny_demo, lambda content: content["series"].update(start=day))
+    assert main(["plan", str(tiny_demo)]) == 2
+    assert f"series.start = '{day}': input should be a valid date" in capsys.readouterr().err
+
+
+def test_a_name_that_cannot_be_a_folder_is_told_in_words(tiny_demo: Path, capsys: Capture) -> None:
+    assert main(["plan", str(tiny_demo), "--name", "../x"]) == 2
+    assert "name = '../x': write letters, digits, `_`, `-` and `.`" in capsys.readouterr().err
 
 
 def test_full_disk(tiny_demo: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

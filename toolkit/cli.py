@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import toolkit
 from toolkit.experiment.launching import obey_once, processes_launched
 from toolkit.experiment.printing import Printer, bar_of, conclusion, shown
-from toolkit.ground.errors import LandcoverError
-from toolkit.ground.option_text import value_of
+from toolkit.experiment.verb_help import HELP, SECTIONS
+from toolkit.ground.errors import LandcoverError, ParameterError
+from toolkit.ground.option_text import strange_word, value_of
 from toolkit.ground.params import default_of, kind_of, leaves
 
 if TYPE_CHECKING:
@@ -31,39 +32,10 @@ What is up to date is skipped; a killed run goes on where it stopped. Any parame
 given on the command line, for instance `--learning.epochs 50`; `landcover run --help` lists those of every step.
 """
 
-SECTIONS = {
-    "run": (
-        "series", "prepare", "features", "ground_truth", "split", "sampling", "learning", "mapping", "postprocess",
-        "cluster",
-    ),
-    "prepare": ("series", "prepare", "mapping"),
-    "clean": ("series", "ground_truth"),
-    "sample": ("series", "prepare", "features", "split", "sampling", "mapping"),
-    "train": ("sampling", "learning"),
-    "classify": ("prepare", "mapping", "cluster"),
-    "mosaic": ("mapping",),
-    "postprocess": ("mapping", "postprocess"),
-    "validate": (),
-    "vectorise": ("vectorise",),
-    "cross-validate": ("series", "prepare", "features", "ground_truth", "split", "sampling", "learning", "mapping"),
-    "tune": ("sampling", "learning", "tuning"),
-}  # fmt: skip
-"""Sections of the experiment whose parameters each verb takes as options."""
-
-HELP = {
-    "run": "the whole chain: clean, sample, train, classify, mosaic, postprocess, validate",
-    "prepare": "write each band once as chunks of all dates, which everything else then reads instead of the images",
-    "clean": "clean the ground truth; the file itself is never touched",
-    "sample": "split the polygons, draw pixels, compute their features",
-    "train": "train the network; goes on from the last epoch of a stopped training",
-    "classify": "classify every tile within the memory given",
-    "mosaic": "mosaic the classified tiles",
-    "postprocess": "smooth, reclassify, filter and sieve the mosaic, as far as asked for",
-    "validate": "hold the map against the test polygons; confusion matrix and report",
-    "vectorise": "make polygons of the map: GeoPackage or GeoParquet",
-    "cross-validate": "leave out one tile (or one value of a field) after the other",
-    "tune": "try parameters of the learning on folds of the train samples; goes on with a stopped or longer tuning",
-}
+MAP_USAGE = (
+    "landcover map MODEL --catalog CATALOG --source SOURCE --tiles TILE [TILE ...] --folder FOLDER [--start DAY] "
+    "[--end DAY] [--area W S E N] [--OPTION VALUE ...]"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,13 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _obey(arguments: list[str]) -> int:
-    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    parser, commands = _parser(arguments[0] if arguments else "")
+    options, strange = parser.parse_known_args(arguments)
+    if strange:
+        known = [one for action in commands[arguments[0]]._actions for one in action.option_strings]
+        raise ParameterError(strange_word(strange[0], arguments[0], known))
     options.command(options)
     return 0
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
-    """The parser; the options of a verb are only made for the verb asked for, since they need every section."""
+def _parser(command: str) -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """The parser, and that of each command; the options of a verb are only made for the verb asked for, since they need
+    every section.
+    """
     parser = argparse.ArgumentParser(
         "landcover",
         description=DESCRIPTION,
@@ -117,8 +95,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
     networks.add_argument("experiment", type=Path, nargs="?", help=what)
     networks.set_defaults(command=_print_networks)
     what = "what classify will read, write and take, before it begins"
-    _add_plan(verbs.add_parser("plan", help=what, allow_abbrev=False), command)
-    _add_map(verbs.add_parser("map", help="classify any tiles with a saved model", allow_abbrev=False), command)
+    usage = "landcover plan EXPERIMENT [--no-time] [--PARAMETER VALUE ...]"
+    _add_plan(verbs.add_parser("plan", help=what, usage=usage, allow_abbrev=False), command)
+    what = "classify any tiles with a saved model"
+    _add_map(verbs.add_parser("map", help=what, usage=MAP_USAGE, allow_abbrev=False), command)
     _add_fuse(verbs.add_parser("fuse", help="fuse the maps of several runs into one", allow_abbrev=False))
     for name, sections in SECTIONS.items():
         description = f"{HELP[name][0].upper()}{HELP[name][1:]}."
@@ -135,7 +115,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
             short = "the same as --tuning.trials"
             verb.add_argument("--trials", dest="tuning.trials", metavar="N", default=argparse.SUPPRESS, help=short)
         verb.set_defaults(command=_run_verb, verb=name)
-    return parser
+    return parser, verbs.choices
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
@@ -315,7 +295,7 @@ def _run_verb(options: argparse.Namespace) -> None:
     arguments = {"by": options.by} if name == "cross_validate" else {}
     if options.background:
         job = toolkit.Job.start(experiment, name, overwrite=options.overwrite, **arguments)
-        print(f"{job!r}\n\nfollow  landcover jobs {shown(job.folder)} --follow")
+        print(f"begun   {options.verb}, as a job of its own\nfollow  landcover jobs {shown(job.folder)} --follow")
         print(f"stop    landcover stop {shown(job.folder)}")
         return
     verb = getattr(toolkit, name)
@@ -362,8 +342,8 @@ def _write_demo(options: argparse.Namespace) -> None:
     from toolkit.demo.write import write_demo
 
     printer = Printer()
-    if not printer.moving:
-        print(f"Writing the demo into {options.folder} ...", flush=True)
+    if not printer.moving and not options.folder.is_file():
+        print(f"The demo in {options.folder} ...", flush=True)
     write_demo(
         options.folder, options.seed, options.size,
         format=options.format, radar=options.radar, progress=printer.bar("demo"),

@@ -48,7 +48,7 @@ def test_caps_on_the_command_line(text: str, caps: dict[int, int]) -> None:
     series = {"source": "s2", "tiles": ["31TCJ"], "start": "2018-01-01", "end": "2018-12-27"}
     experiment = Experiment(ExperimentParams(name="trial", series=series, ground_truth={"source": "polygons"}))
     experiment.set({"sampling.class_caps": {1: 1}})
-    experiment.set(_changes(_parser("sample").parse_args(["sample", "e.yml", f"--sampling.class_caps={text}"])))
+    experiment.set(_changes(_parser("sample")[0].parse_args(["sample", "e.yml", f"--sampling.class_caps={text}"])))
     assert experiment.sampling.class_caps == caps
 
 

@@ -78,9 +78,14 @@ def test_maps_of_runs_are_fused_with_their_provenance(runs: list[RunFolder], tmp
     assert not (tmp_path / "twice").exists()
     manifest = Manifest(runs[1].manifest)
     mosaic = manifest.records()["mosaic"]
-    manifest.add("mosaic", replace(mosaic, after={**mosaic.after, "classify 31TCJ": "of another model"}), seed=0)
+    manifest.add("mosaic", replace(mosaic, params={**mosaic.params, "mapping.crs": "EPSG:2154"}), seed=0)
     with pytest.raises(RunFolderError, match="was made otherwise"):
         fuse(paths, tmp_path / "fused")
+    with pytest.raises(RunFolderError, match=r"run1: the result of `validate` .* another .*`mosaic`.*run `validate`"):
+        fuse(paths, tmp_path / "stale", method="dempster_shafer")
+    manifest.add("mosaic", replace(mosaic, after={**mosaic.after, "classify 31TCJ": "of another model"}), seed=0)
+    with pytest.raises(RunFolderError, match=r"`mosaic` .* another .*`classify 31TCJ`.*run `mosaic` again"):
+        fuse(paths, tmp_path / "stale")
     manifest.add("mosaic", mosaic, seed=0)
     with pytest.raises(RunFolderError, match="was made otherwise"):
         fuse(paths, tmp_path / "fused", method="dempster_shafer")
@@ -106,7 +111,14 @@ def test_command_and_what_it_refuses(runs: list[RunFolder], tmp_path: Path, caps
     assert main(["fuse", str(tmp_path / "f"), *members, "--method", "dempster_shafer"]) == 0
     assert (tmp_path / "f" / "classes.tif").exists()
     assert main(["fuse", str(tmp_path / "g"), members[0]]) == 2
-    assert "two maps at least" in capsys.readouterr().err
+    assert "two runs at least" in capsys.readouterr().err
+    for place in (runs[0].mapping, runs[0].mapping / "fused", runs[0].root):
+        with pytest.raises(ParameterError, match=r"is where the map of run .*run0 stands"):
+            fuse(members, place, overwrite=True)
+    with pytest.raises(ParameterError, match=r"method = 'vote': must be one of majority, "):
+        fuse(members, tmp_path / "g", method="vote")  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="two runs at least"):
+        fuse(members[0], tmp_path / "g")
     bare = tmp_path / "bare"
     shutil.copytree(runs[0].root, bare)
     shutil.rmtree(bare / "validation")

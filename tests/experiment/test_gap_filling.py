@@ -51,7 +51,7 @@ def test_a_file_that_names_no_method_means_the_usual_one(tiny_demo: Path) -> Non
 
 def test_method_on_the_command_line(experiment: Experiment) -> None:
     words = ["--series.gap_filling.smoothing", "7", "--series.gap_filling.method", "whittaker"]
-    experiment.set(_changes(_parser("sample").parse_args(["sample", "e.yml", *words])))
+    experiment.set(_changes(_parser("sample")[0].parse_args(["sample", "e.yml", *words])))
     assert experiment.series.gap_filling == WhittakerParams(smoothing=7)
 
 

@@ -16,11 +16,11 @@ from toolkit.experiment.config import Experiment
 from toolkit.experiment.events import Event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.items import note_maps
-from toolkit.experiment.plan import plan_of
+from toolkit.experiment.plan import plan_of, worker_budget
 from toolkit.experiment.provenance import Manifest, Record, provenance_tags
 from toolkit.experiment.stages import classify_step
 from toolkit.experiment.steps import Observer, Reporter, StopRequest, may_run, perform, standing, sweep, words_of
-from toolkit.experiment.tiles import open_series
+from toolkit.experiment.tiles import check_tiles, open_series
 from toolkit.ground.block_files import BlockResults, StreamJob
 from toolkit.ground.block_map import BlockMaps
 from toolkit.ground.clusters import cluster_crew
@@ -84,6 +84,8 @@ def classify_on_cluster(experiment: Experiment, overwrite: bool, observer: Obser
         waiting = tiles.waiting()
         if not waiting:
             return
+        worker_budget(experiment)
+        check_tiles(experiment, [tile for tile, _ in waiting])
         with cluster_crew(params, experiment.mapping.memory_gb) as crew, tiles.ends_told():
             for job, results in stream_all(tiles.jobs(waiting), crew):
                 tiles.write(job, results)
@@ -137,7 +139,7 @@ class _Tiles:
     def jobs(self, waiting: list[tuple[str, Record]]) -> Iterator[StreamJob]:
         """The work of each tile, opened when its turn comes."""
         experiment, params = self.experiment, self.experiment.cluster
-        folder, budget = RunFolder(experiment.folder), int(params.worker_memory(experiment.mapping.memory_gb) * 1e9)
+        folder, budget = RunFolder(experiment.folder), worker_budget(experiment)
         self.model = load_model(experiment)
         for tile, record in waiting:
             (series,) = open_series(experiment, tiles=[tile])
@@ -146,13 +148,13 @@ class _Tiles:
             self.reporter.tell(Event(f"classify {tile}", "running"))
             tiling, stack = FileTiling.of(series), experiment.stack
             progress, say = telling(self.reporter, f"classify {tile}")
+            layers = layers_of(experiment.mapping)
             with raster_memory(TRIAL_CACHE, keep_open=False):
                 precision = precision_of(
                     experiment.mapping.precision, series, stack, self.model, folder.tile(tile), tiling,
-                    key=record.key, say=say,
+                    key=record.key, layers=layers, say=say,
                 )  # fmt: skip
             self.precisions[tile] = precision
-            layers = layers_of(experiment.mapping)
             more = more_bytes(layers, len(self.model.nomenclature))
             allotment = allot(series, stack, tiling, budget, PROCESS_BYTES, params.threads, more, sharing=False)
             yield map_job(

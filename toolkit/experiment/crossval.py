@@ -111,6 +111,7 @@ def cross_validate(
     """
     experiment.sampling.check_codes(experiment.nomenclature)
     clean(experiment, overwrite=overwrite, observer=observer)
+    _groups(GroundTruth.read(RunFolder(experiment.folder).polygons("clean")), by)  # before any result by another field
     folder = RunFolder(experiment.folder).cross_validation
     step = cross_validation_step(experiment, by)
 

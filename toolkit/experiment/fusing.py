@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any, get_args
 
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest
-from toolkit.experiment.steps import BY_OVERWRITE
+from toolkit.experiment.steps import BY_OVERWRITE, changed_since
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
@@ -52,9 +53,12 @@ def fuse(
         ParameterError: fewer than two maps, other classes or grids, or a method that the Orfeo ToolBox has not.
         RunFolderError: a run has no mosaic, no validation or no probabilities, or another map is in the folder.
     """
-    members, folder = [_run_folder(run) for run in runs], Path(folder)
+    _check_words(method=(method, FusionMethod), mass=(mass, Mass), compatibility=(compatibility, Compatibility))
+    members, folder = [_run_folder(run) for run in _several(runs)], Path(folder)
     for member in members:
         _check_has(member, method)
+        if folder.resolve().is_relative_to(member.mapping.resolve()) or folder.resolve() == member.root.resolve():
+            raise ParameterError(f"{folder} is where the map of run {member.root} stands; name another folder")
     roots = [member.root.resolve() for member in members]
     twice = next((root for root in roots if roots.count(root) > 1), None)
     if twice is not None:
@@ -81,6 +85,19 @@ def fuse(
     period = (min(first for first, _ in periods), max(last for _, last in periods))
     write_item(folder, folder.name, (CLASSES, CONFIDENCE), grid, nomenclature, period, tags=tags, cloud_optimised=True)
     return path
+
+
+def _check_words(**given: tuple[str, Any]) -> None:
+    for name, (word, kind) in given.items():
+        if word not in get_args(kind):
+            raise ParameterError(f"{name} = {word!r}: must be one of {', '.join(get_args(kind))}")
+
+
+def _several(runs: Sequence[Run]) -> Sequence[Run]:
+    """Two runs at least, and not the letters of one."""
+    if isinstance(runs, str | Path | Experiment) or len(runs) < 2:
+        raise ParameterError("two runs at least are fused: name them one after the other, or in a list")
+    return runs
 
 
 def _run_folder(run: Run) -> RunFolder:
@@ -150,10 +167,15 @@ def _tags(
 
 def _made_from(member: RunFolder, step: str) -> str:
     """Fingerprint of all that a step of a run was made from: parameters, files, and the steps before it."""
-    record = Manifest(member.manifest).records().get(step)
-    if record is None:
+    records = Manifest(member.manifest).records()
+    if step not in records:
         raise RunFolderError(f"{member.manifest} has no record of `{step}`; run it again")
-    return record.key
+    if other := changed_since(step, records):
+        raise RunFolderError(
+            f"{member.root}: the result of `{step}` was made from another result of `{other}` than the one that is "
+            f"there now; run `{step}` again first"
+        )
+    return records[step].key
 
 
 def _tags_of(path: Path) -> dict[str, str]:

@@ -142,9 +142,9 @@ class _Visit:
         return replace(chosen, also_in=tuple(one.tile for one in found if one is not chosen))
 
     def middle(self, tile: str) -> Place:
-        """The pixel in the middle of a tile."""
+        """The middle of the pixel in the middle of a tile: between two, each way there would find another one."""
         grid = self.series(tile).grid
-        x, y = grid.affine * (grid.shape[1] / 2, grid.shape[0] / 2)
+        x, y = grid.affine * (grid.shape[1] // 2 + 0.5, grid.shape[0] // 2 + 0.5)
         longitude, latitude = _transformer(str(grid.crs), DEGREES).transform(x, y)
         return Place(longitude, latitude, tile, *_pixel_of(grid, x, y), x, y, str(grid.crs))
 

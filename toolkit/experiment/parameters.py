@@ -26,7 +26,10 @@ from toolkit.series.timeseries import SeriesParams
 class ExperimentParams(Params):
     """Everything that an experiment file holds."""
 
-    name: str = param(..., "Name of the experiment, and of its run folder.", pattern=r"^[A-Za-z0-9][\w.-]*$")
+    name: str = param(
+        ..., "Name of the experiment, and of its run folder.",
+        pattern=r"^[A-Za-z0-9][\w.-]*$", form="letters, digits, `_`, `-` and `.`, a letter or a digit first",
+    )  # fmt: skip
     catalog: Path = param(Path("data_catalog.yml"), "Data catalog, relative to the experiment file.")
     runs: Path = param(Path("runs"), "Folder of the run folders, relative to the experiment file.")
     seed: int = param(0, "Seed of every random choice.", ge=0, le=2**31 - 1)

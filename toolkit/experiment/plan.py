@@ -6,9 +6,11 @@ landcover plan experiment.yml
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
@@ -61,6 +63,8 @@ class Plan:
     """In which the probe was made, as the map would be."""
     jpeg_2000: tuple[str, ...] = ()
     """Tiles that are read from images in JPEG 2000."""
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    """Tiles of which there is a map already, and how it was made otherwise: it is replaced only where that is said."""
     lacks_model: bool = False
     """Whether a probe was wanted, and there is no model to probe with."""
 
@@ -136,6 +140,7 @@ class Plan:
             ("tiles", f"{', '.join(one.tile for one in self.tiles)}: {_pixels(self.pixels)}"),
             *kept,
             ("reads", f"{files:,} files, {size_in_words(read)}, {dates} dates{series}"),
+            *([("replaces", self._replaced_in_words)] if self.replaced else []),
             ("blocks", f"{blocks:,} of {block[0]} x {block[1]} pixels, worked on {whole}"),
             ("decoding", _decoding(self.tiles[0])),
             *([("advice", _advice(self.jpeg_2000))] if self.jpeg_2000 else []),
@@ -144,6 +149,12 @@ class Plan:
             ("disk", f"{size_in_words(self.disk)} of {size_in_words(self.disk_free)} free"),
             ("time", self._time_in_words),
         ]
+
+    @property
+    def _replaced_in_words(self) -> str:
+        tile, why = next(iter(self.replaced.items()))
+        more = f" (and {len(self.replaced) - 1} more)" if len(self.replaced) > 1 else ""
+        return f"the map of {tile}{more}, {why}; refused without overwrite"
 
     @property
     def _time_in_words(self) -> str:
@@ -175,10 +186,11 @@ def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_p
         ModelError: the model was trained on other features.
     """
     folder = RunFolder(experiment.folder)
-    up_to_date = _up_to_date(experiment)
-    waiting = [tile for tile in experiment.series.tiles if tile not in up_to_date]
-    series = open_series(experiment, progress, waiting) if waiting else []
-    found = plan_of(experiment, series, up_to_date)
+    waiting = tiles_to_classify(experiment)
+    up_to_date = tuple(tile for tile in experiment.series.tiles if tile not in waiting)
+    series = open_series(experiment, progress, list(waiting)) if waiting else []
+    replaced = {tile: why for tile, why in waiting.items() if why}
+    found = replace(plan_of(experiment, series, up_to_date), replaced=replaced)
     if time and series and not ((experiment.chosen_model or folder.model) / "model.json").exists():
         return replace(found, lacks_model=True)
     if time and series:
@@ -188,7 +200,9 @@ def plan(experiment: Experiment, *, time: bool = True, progress: Progress = no_p
         with raster_memory(allotment.cache_mb, keep_open=allotment.keep_open):
             precision = _precision(experiment, series[0], model)
         layers = layers_of(experiment.mapping)
-        with tempfile.TemporaryDirectory(prefix=".probe.", dir=_existing(experiment.folder)) as aside:
+        there = _existing(experiment.folder)
+        beside = there if os.access(there, os.W_OK) else None  # elsewhere for the run of a colleague
+        with tempfile.TemporaryDirectory(prefix=".probe.", dir=beside) as aside:
             blocks = Path(aside) / "blocks"
             probed = probe(series[0], experiment.stack, model, found.tiles[0], blocks, layers, precision)
         found = replace(found, seconds_a_pixel=probed, precision=precision)
@@ -207,13 +221,7 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
         processes, budget, threads = 1, mapping.bytes, mapping.most_workers
         base = max(in_use(), PROCESS_BYTES)  # one that takes more has worked on pixels already
     else:
-        processes, threads, base = cluster.processes, cluster.threads, PROCESS_BYTES
-        budget = int(cluster.worker_memory(mapping.memory_gb) * 1e9)
-        if budget < PROCESS_BYTES:
-            raise ParameterError(
-                f"cluster.workers = {processes} leaves {budget / 1e9:.2g} GB to each process, its share of the memory "
-                f"given, and {PROCESS_BYTES / 1e9:.2g} GB are taken before it begins; take fewer, or give more"
-            )
+        processes, threads, base, budget = cluster.processes, cluster.threads, PROCESS_BYTES, worker_budget(experiment)
     found = Plan(
         experiment.name,
         tuple(
@@ -232,13 +240,29 @@ def plan_of(experiment: Experiment, series: list[TileSeries], up_to_date: tuple[
     return found
 
 
+def worker_budget(experiment: Experiment) -> int:
+    """Bytes that each process of a cluster may take.
+
+    Raises:
+        ParameterError: a process takes more before it begins.
+    """
+    budget = int(experiment.cluster.worker_memory(experiment.mapping.memory_gb) * 1e9)
+    if budget < PROCESS_BYTES:
+        raise ParameterError(
+            f"cluster.workers = {experiment.cluster.processes} leaves {budget / 1e9:.2g} GB to each process, its share "
+            f"of the memory given, and {PROCESS_BYTES / 1e9:.2g} GB are taken before it begins; take fewer, or give "
+            "more"
+        )
+    return budget
+
+
 def _precision(experiment: Experiment, series: TileSeries, model: AnyModel) -> Stored:
     """The precision that a tile would be classified in: what its blocks are begun in, else by a trial."""
     folder, step = RunFolder(experiment.folder), classify_step(experiment, series.tile)
     key = record_of(experiment, step, Manifest(folder.manifest).records()).key
     return precision_of(
         experiment.mapping.precision, series, experiment.stack, model, folder.tile(series.tile), FileTiling.of(series),
-        key=key,
+        key=key, layers=layers_of(experiment.mapping),
     )  # fmt: skip
 
 
@@ -247,10 +271,11 @@ def is_here(cluster: ClusterParams) -> bool:
     return cluster.kind in ("none", "local")
 
 
-def _up_to_date(experiment: Experiment) -> tuple[str, ...]:
+def tiles_to_classify(experiment: Experiment) -> dict[str, str]:
+    """The tiles whose maps are not up to date, and how a map that is there was made otherwise; empty for none."""
     records = Manifest(RunFolder(experiment.folder).manifest).records()
-    steps = {tile: classify_step(experiment, tile) for tile in experiment.series.tiles}
-    return tuple(tile for tile, step in steps.items() if standing(experiment, step, records)[0] == "up to date")
+    found = {tile: standing(experiment, classify_step(experiment, tile), records) for tile in experiment.series.tiles}
+    return {tile: why if state == "outdated" else "" for tile, (state, why) in found.items() if state != "up to date"}
 
 
 def _is_jpeg_2000(series: TileSeries) -> bool:

@@ -68,16 +68,22 @@ class Record:
         """In words, how `other` (wanted now) differs from this (made then)."""
         names = sorted({*self.params, *other.params})
         words = [
-            f"{name} = {self.params.get(name)!r} (now {other.params.get(name)!r})"
+            f"{name} = {_value(self.params, name)} (now {_value(other.params, name)})"
             for name in names
             if self.params.get(name) != other.params.get(name)
         ]
         if self.inputs != other.inputs:
             words.append("other input files")
         words += [f"another result of {step}" for step in other.after if self.after.get(step) != other.after[step]]
+        words += [f"a result of {step} besides" for step in self.after if step not in other.after]
         if self.version != other.version:
             words.append(f"version {self.version} of the toolkit (now {other.version})")
         return words
+
+
+def _value(params: Mapping[str, Any], name: str) -> str:
+    """A parameter in words; one that is as it was before it was one is not in a record."""
+    return repr(params[name]) if name in params else "its default"
 
 
 class Manifest:

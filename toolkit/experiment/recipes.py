@@ -17,6 +17,7 @@ from toolkit.experiment.parameters import ExperimentParams
 from toolkit.experiment.steps import BY_OVERWRITE, Observer
 from toolkit.experiment.verbs import classify, mosaic
 from toolkit.ground.errors import LandcoverError, ModelError, ParameterError, did_you_mean
+from toolkit.ground.locking import LOCK
 from toolkit.ground.params import build
 from toolkit.learning.card import ModelCard
 
@@ -77,7 +78,7 @@ def apply_model(
             "its series and features, and name the model there: mapping.model"
         )
     content = {
-        "name": re.sub(r"[^\w.-]+", "_", folder.name).lstrip("_.-") or "map",
+        "name": re.sub(r"^[^A-Za-z0-9]+|[^\w.-]+", "_", folder.name).lstrip("_.-") or "map",
         "catalog": _beside(catalog, folder),
         "series": {
             **_in_period(_with_sources(card.recipe["series"], sensors or {}, model), start, end),
@@ -112,9 +113,11 @@ def apply_model(
 
 def _withdraw(experiment: Experiment) -> None:
     """Leave nothing of an experiment of which no map was begun: mended, the same folder may be named again."""
-    if RunFolder(experiment.folder).mapping.exists():
+    run = RunFolder(experiment.folder)
+    if run.mapping.exists():
         return
-    experiment.path.unlink(missing_ok=True)
+    for file in (experiment.path, run.events, run.root / LOCK):
+        file.unlink(missing_ok=True)
     for empty in (experiment.folder, experiment.folder.parent, experiment.path.parent):
         with suppress(OSError):
             empty.rmdir()
@@ -179,9 +182,10 @@ def _moved(sensor: Mapping[str, Any], by: timedelta) -> dict[str, Any]:
     return {**sensor, **own}
 
 
-def _day(given: date | str) -> date:
+def _day(given: Any) -> date:
+    """A day, of a text, a date, or what datetime, pandas and NumPy have besides."""
     try:
-        return given if isinstance(given, date) else date.fromisoformat(given)
+        return date.fromisoformat(str(given)[:10])
     except ValueError:
         raise ParameterError(f"{given!r} is not a day; write it like 2019-01-01") from None
 

@@ -23,7 +23,7 @@ from toolkit.ground.params import Params
 from toolkit.ground_truth.vector_files import parts_of
 from toolkit.learning.space import NETWORK
 from toolkit.learning.training import start_fingerprint
-from toolkit.mapping.classify import ASKED, layers_of
+from toolkit.mapping.classify import layers_of
 from toolkit.products.catalog import TILE, VectorSource
 from toolkit.series.prepared import known_to_serve
 
@@ -188,14 +188,18 @@ def train_step(experiment: Experiment) -> Step:
 
 
 def classify_step(experiment: Experiment, tile: str) -> Step:
-    """The classification of a tile depends on its images and the model."""
+    """The classification of a tile depends on its images and the model.
+
+    Which layers are asked for is in the outputs: another one is added to what is there, and the others stay the same.
+    """
     folder = RunFolder(experiment.folder)
     return Step(
         f"classify {tile}",
-        (*SERIES, "mapping.precision", *(f"mapping.{layer}" for layer in ASKED)),
+        (*SERIES, "mapping.precision"),
         tuple(folder.tile(tile) / f"{layer}.tif" for layer in layers_of(experiment.mapping)),
         inputs=fingerprint_files(input_files(experiment, [tile]), experiment.path.parent),
         after=() if experiment.chosen_model else ("train",),
+        besides=("series.tiles",),
         arguments={**feature_sources(experiment), **reading_of(experiment), **model_source(experiment)},
     )
 

@@ -46,10 +46,6 @@ AS_BEFORE: Mapping[str, Any] = {
     "features.representation": "gap_filled",
     "learning.interpolator": NO_INTERPOLATOR,
     "mapping.precision": "float32",
-    "mapping.longest_gap": False,
-    "mapping.probabilities": False,
-    "mapping.margin": False,
-    "mapping.entropy": False,
     "learning.loss": LossParams(),
     "learning.schedule": ScheduleParams(),
     "learning.updates": UpdateParams(),
@@ -88,6 +84,8 @@ class Step:
     """Parameters that may be raised to go on from what is there."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the verb that the result depends on."""
+    besides: tuple[str, ...] = ()
+    """Parameters of its sections that it does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +145,7 @@ def record_of(experiment: Experiment, step: Step, records: Mapping[str, Record])
     params: dict[str, Any] = dict(step.arguments)
     for path in step.sections:
         params.update(_flatten(path, experiment.get(path)))
+    params = {path: value for path, value in params.items() if path not in step.besides}
     return Record(params, step.inputs, {name: records[name].key for name in step.after if name in records})
 
 
@@ -208,12 +207,14 @@ def standing(experiment: Experiment, step: Step, records: Mapping[str, Record]) 
         `up to date`; `waiting`, where they are not there yet, or go on from what is there; `outdated`, where they were
         made from something else.
     """
-    made = records.get(step.name)
-    if made is None or not all(path.exists() for path in step.outputs):
+    made = _made(step, records)
+    if made is None:
         return "waiting", ""
     if _is_up_to_date(experiment, step, records):
         return "up to date", ""
     wanted = record_of(experiment, step, records)
+    if made.key == wanted.key and all(name in records for name in step.after):
+        return "waiting", ""  # a file of it is not there, such as a layer that is asked for now
     differences = "; ".join(made.differences(wanted)[:4]) or "what it builds on is not there any more"
     if _grows(made, wanted, step.may_grow):
         return "waiting", f"goes on from what was made with {differences}"
@@ -233,16 +234,38 @@ def may_run(
     """What the step would be made from, once it is sure that nothing is lost by running it.
 
     Raises:
-        RunFolderError: there are results made with other parameters, or a step it builds on is missing.
+        RunFolderError: there are results made with other parameters, or a step it builds on is missing or outdated.
     """
     for name in step.after:
         if name not in records:
             raise RunFolderError(f"{folder.root} has no result of `{name}`, which `{step.name}` needs; run it first")
-    wanted = record_of(experiment, step, records)
-    made = records.get(step.name) if all(path.exists() for path in step.outputs) else None
+        if other := changed_since(name, records):
+            raise RunFolderError(
+                f"{folder.root}: the result of `{name}`, which `{step.name}` needs, was made from another result of "
+                f"`{other}` than the one that is there now; run `{name}` again first"
+            )
+    wanted, made = record_of(experiment, step, records), _made(step, records)
     if made and made.key != wanted.key and not overwrite and not _grows(made, wanted, step.may_grow):
         raise RunFolderError(_other_results(step, made, wanted, folder))
     return wanted
+
+
+def _made(step: Step, records: Mapping[str, Record]) -> Record | None:
+    """What the results of a step that are there were made from; None where nothing of them is there."""
+    return records.get(step.name) if any(path.exists() for path in step.outputs) else None
+
+
+def changed_since(name: str, records: Mapping[str, Record]) -> str:
+    """A step whose result is not the one that this one's was made from, at once or through others; empty for none."""
+    waiting, seen = [name], {name}
+    while waiting:
+        for before, key in records[waiting.pop()].after.items():
+            if before not in records or records[before].key != key:
+                return before
+            if before not in seen:
+                seen.add(before)
+                waiting.append(before)
+    return ""
 
 
 def sweep(root: Path) -> None:

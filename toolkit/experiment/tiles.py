@@ -30,6 +30,23 @@ LONG_GAP = 60
 """Days without any image from which it is said."""
 
 
+def check_tiles(experiment: Experiment, tiles: Sequence[str]) -> None:
+    """Refuse a tile whose images cannot serve before the first of several is worked on: by their names, and one header
+    where an area is asked for.
+
+    Raises:
+        CatalogError, ProductError: there are none, bands or masks were not delivered, or the area lies outside.
+    """
+    catalog, params = experiment.data, experiment.series
+    for tile in tiles:
+        products = in_period(tile, catalog.products(params.source, tile), params)
+        if params.area is not None:
+            try:
+                TileSeries.open(tile, products[:1], params)
+            except ProductError:
+                TileSeries.open(tile, products, params)  # others may reach further than the first
+
+
 def open_series(
     experiment: Experiment,
     progress: Progress = no_progress,

@@ -27,6 +27,7 @@ from toolkit.experiment.events import PAUSED, Event
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.items import note_maps
 from toolkit.experiment.map_products import postprocess
+from toolkit.experiment.plan import tiles_to_classify
 from toolkit.experiment.provenance import Record, provenance_tags
 from toolkit.experiment.reporting import report_validation
 from toolkit.experiment.stages import (
@@ -38,7 +39,7 @@ from toolkit.experiment.stages import (
     validate_step,
 )
 from toolkit.experiment.steps import Observer, Reporter, Stopped, perform
-from toolkit.experiment.tiles import open_series
+from toolkit.experiment.tiles import check_tiles, open_series
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.writing import write_text
 from toolkit.ground_truth.cleaning_report import CleaningReport
@@ -245,6 +246,7 @@ def classify(experiment: Experiment, *, overwrite: bool = False, observer: Obser
         ParameterError: the memory is not enough. ClusterError: the cluster cannot be reached.
     """
     if experiment.cluster.kind == "none":
+        check_tiles(experiment, list(tiles_to_classify(experiment)))
         for tile in experiment.series.tiles:
             classify_by_threads(experiment, tile, overwrite, observer)
     else:
@@ -277,7 +279,7 @@ def mosaic(experiment: Experiment, *, overwrite: bool = False, observer: Observe
         )
         write_vrt([tile / "classes.tif" for tile in tiles], folder.map().with_suffix(".vrt"), experiment.nomenclature)
         note_maps(experiment, record, folder.mapping)
-        return f"{len(tiles)} tiles in {folder.map().relative_to(folder.root)}"
+        return f"{len(tiles)} tile{'s' * (len(tiles) > 1)} in {folder.map().relative_to(folder.root)}"
 
     perform(experiment, mosaic_step(experiment), work, overwrite=overwrite, observer=observer)
     return folder.map()

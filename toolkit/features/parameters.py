@@ -16,7 +16,9 @@ from toolkit.ground.signatures import Values
 class ExternalParams(Params):
     """An external feature: a Python function by its name."""
 
-    name: str = param(..., "Name of the function.", pattern=r"^[A-Za-z_]\w*$")
+    name: str = param(
+        ..., "Name of the function.", pattern=r"^[A-Za-z_]\w*$", form="letters, digits and `_`, no digit first"
+    )
     file: str | None = param(
         None, "Python file that it is in, relative to the experiment file. Empty: one that ships with the toolkit."
     )

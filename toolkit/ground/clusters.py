@@ -35,7 +35,10 @@ class ClusterParams(Params):
         "Threads of this process (none), processes of this machine (local), a Dask cluster that is there (address), "
         "or one of jobs of a batch system (slurm, pbs).",
     )
-    address: str | None = param(None, "Of the Dask scheduler, such as tcp://10.0.0.5:8786; for kind address.")
+    address: str | None = param(
+        None, "Of the Dask scheduler, such as tcp://10.0.0.5:8786; for kind address.",
+        pattern=r"^([a-z]+://)?[^\s/]+:\d+$", form="host and port, such as tcp://10.0.0.5:8786",
+    )  # fmt: skip
     workers: int | None = param(
         None, "Processes (local) or jobs (slurm, pbs). Empty: a process a core, one job.", ge=1, le=100_000
     )
@@ -47,7 +50,10 @@ class ClusterParams(Params):
     )  # fmt: skip
     queue: str | None = param(None, "Queue (partition) of the batch system.")
     account: str | None = param(None, "Account or project that the batch system counts the jobs on.")
-    walltime: str = param("04:00:00", "Longest time of a job, after which another goes on.", pattern=r"^\d+:\d\d:\d\d$")
+    walltime: str = param(
+        "04:00:00", "Longest time of a job, after which another goes on.",
+        pattern=r"^\d+:\d\d:\d\d$", form="hours, minutes and seconds, such as 04:00:00",
+    )  # fmt: skip
     prologue: tuple[str, ...] = param((), "Lines of shell that each job begins with, such as `module load conda`.")
     stalled_minutes: float = param(
         30.0, "A worker that has not finished a block for so long is ended, and the block done by another.",

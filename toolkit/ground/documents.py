@@ -25,6 +25,16 @@ class _Loader(yaml.SafeLoader):
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_timestamp(self, node: yaml.ScalarNode) -> Any:
+        """A day; one that is in no calendar stays a text, which the parameter refuses by its name."""
+        try:
+            return super().construct_yaml_timestamp(node)
+        except ValueError:
+            return node.value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _Loader.construct_yaml_timestamp)
+
 
 def read_yaml(path: Path, error: type[LandcoverError], kind: str, hint: str) -> dict[str, Any]:
     """The content of a YAML file.
@@ -40,7 +50,8 @@ def read_yaml(path: Path, error: type[LandcoverError], kind: str, hint: str) -> 
     if path.is_dir():
         raise error(f"{kind} {path} is a folder; name the file in it")
     if not path.is_file():
-        raise error(f"{kind} {path} does not exist; {hint}")
+        place = "" if path.is_absolute() else f" in {Path.cwd()}"
+        raise error(f"{kind} {path} does not exist{place}; {hint}")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as problem:
@@ -71,6 +82,18 @@ def parse_yaml(text: str, path: Path, error: type[LandcoverError]) -> dict[str, 
     if not isinstance(content, dict):
         raise error(f"{path} must hold keys and values, such as `name: …`, not {type(content).__name__}")
     return content
+
+
+def parse_value(text: str) -> Any:
+    """What a text means in YAML.
+
+    Raises:
+        ValueError: it is no YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, LookupError, AttributeError, RecursionError) as problem:
+        raise ValueError(f"{text!r} is not valid YAML ({type(problem).__name__})") from None
 
 
 def constructed(node: yaml.Node) -> Any:

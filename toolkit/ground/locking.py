@@ -23,6 +23,8 @@ except ImportError:  # Windows has no flock; there the folder is not guarded
 GUARDED = fcntl is not None
 """Whether this system has locks that end with their process."""
 
+LOCK = ".lock"
+"""Name of the file that is locked."""
 PATIENCE = 0.3
 """Seconds to try for: whoever looks at a lock (`holder_of`) has it for a moment."""
 
@@ -62,7 +64,7 @@ class FolderLock:
         Raises:
             RunFolderError: another one holds it, the message names who; or the disk is full.
         """
-        path = folder / ".lock"
+        path = folder / LOCK
         with explained(path):
             folder.mkdir(parents=True, exist_ok=True)
             file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8", errors="replace")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, get_args
 
 import yaml
 
+from toolkit.ground.documents import parse_value
 from toolkit.ground.params import kind_of
 
 TABLES = ("TABLE", "VALUES")
@@ -26,10 +29,20 @@ def value_of(text: str, annotation: Any) -> Any:
     if kind in TABLES and not text.startswith("{"):
         text = f"{{{text.replace('=', ': ')}}}"
     try:
-        value = yaml.safe_load(_in_brackets(text) if kind == "LIST" else text)
-    except yaml.YAMLError:
+        value = parse_value(_in_brackets(text) if kind == "LIST" else text)
+    except ValueError:
         value = _between_commas(text) if kind == "LIST" else text
     return [value] if kind == "LIST" and not isinstance(value, list) else value
+
+
+def strange_word(word: str, command: str, known: Sequence[str]) -> str:
+    """That a word is none of the options of a command, and which was meant; or that it is one too many."""
+    usage = f"`landcover {command} --help` tells what it takes"
+    if not word.startswith("-"):
+        return f"{word!r} is one word too many for `landcover {command}`; {usage}"
+    option = word.partition("=")[0]
+    near = get_close_matches(option, known, n=1)
+    return f"{option} is not an option of `landcover {command}`; {f'did you mean {near[0]}?' if near else usage}"
 
 
 def _texts(text: str) -> list[str]:

@@ -79,7 +79,13 @@ Table = Annotated[dict[int, int], AfterValidator(FrozenTable)]
 
 
 def param(
-    default: Any, help: str, *, unit: str | None = None, log: bool | tuple[float, float] = False, **bounds: Any
+    default: Any,
+    help: str,
+    *,
+    unit: str | None = None,
+    log: bool | tuple[float, float] = False,
+    form: str = "",
+    **bounds: Any,
 ) -> Any:
     """Declare one parameter.
 
@@ -88,9 +94,11 @@ def param(
         help: one or two sentences for a person; shown by the form, `--help` and the docs.
         unit: unit of the value, such as `"pixels"` or `"days"`.
         log: true where a form had better offer a logarithmic scale; or the ends of that scale, which are no bounds.
+        form: in words how a text must be that has a `pattern`: "letters and digits".
         bounds: `ge`, `gt`, `le`, `lt`, `min_length`, `max_length`, `pattern`, as pydantic's `Field` takes them.
     """
     extra: dict[str, Any] = {"unit": unit, "log": list(log) if isinstance(log, tuple) else log}
+    extra |= {"form": form} if form else {}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
@@ -263,6 +271,10 @@ def _explain(detail: ErrorDetails, model: type[BaseModel]) -> str:
         meant = did_you_mean(tag, known.replace("'", "").split(", "))
         return f"{name}.{key} = {_brief(tag)}: must be one of {known}{meant}"
     message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "string_pattern_mismatch":
+        field = owner.model_fields.get(str(path[-1]))
+        extra = field.json_schema_extra if field else None
+        message = f"write {extra['form']}" if isinstance(extra, dict) and extra.get("form") else message
     if not name or (detail["type"] == "value_error" and isinstance(detail["input"], Mapping)):
         return message
     return f"{name} = {_brief(detail['input'])}: {message[:1].lower()}{message[1:]}"

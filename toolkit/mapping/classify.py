@@ -182,7 +182,7 @@ def map_job(
         on_device=DeviceStrips(say=say),
     )  # fmt: skip
     return StreamJob(
-        work, tiling.cover(), folder / ".blocks", _key_of_blocks(key, tiling, precision), progress, series.tile
+        work, tiling.cover(), folder / ".blocks", _key_of_blocks(key, tiling, layers, precision), progress, series.tile
     )
 
 
@@ -195,6 +195,7 @@ def precision_of(
     tiling: FileTiling,
     *,
     key: str,
+    layers: Sequence[str] = ALWAYS,
     say: Say | None = None,
 ) -> Stored:
     """The precision of a tile's map: that of the blocks which are there, else by a trial (see `settle_precision`).
@@ -205,15 +206,16 @@ def precision_of(
     """
     begun = key_of(folder / ".blocks")
     for precision in get_args(Stored):
-        if wanted in ("auto", precision) and begun == _key_of_blocks(key, tiling, precision):
+        if wanted in ("auto", precision) and begun == _key_of_blocks(key, tiling, layers, precision):
             return precision
     return settle_precision(wanted, series, stack, model, tiling.cover(), say or (lambda _: None))
 
 
-def _key_of_blocks(key: str, tiling: FileTiling, precision: Stored) -> str:
-    """What the arrays of a tile's blocks depend on; another cut or precision never goes on with them."""
+def _key_of_blocks(key: str, tiling: FileTiling, layers: Sequence[str], precision: Stored) -> str:
+    """What the arrays of a tile's blocks depend on; another cut, other layers or precision never go on with them."""
     height, width = tiling.block_size
-    return f"{key} {height} {width}" + ("" if precision == "float32" else f" {precision}")
+    words = [key, height, width, *(layer for layer in layers if layer not in ALWAYS)]
+    return " ".join(map(str, words if precision == "float32" else [*words, precision]))
 
 
 def classify_tile(
@@ -254,7 +256,9 @@ def classify_tile(
     base = ready(BlockClassifier(series, stack, model, layers), tiling.cover()[0])
     allotment = allot(series, stack, tiling, params.bytes, base, params.most_workers, more, sharing=crew is None)
     with raster_memory(allotment.cache_mb, keep_open=allotment.keep_open):
-        precision = precision_of(params.precision, series, stack, model, folder, tiling, key=key, say=say)
+        precision = precision_of(
+            params.precision, series, stack, model, folder, tiling, key=key, layers=layers, say=say
+        )
         job = map_job(
             series, stack, model, folder, allotment, tiling,
             key=key, layers=layers, precision=precision, progress=progress, say=say,

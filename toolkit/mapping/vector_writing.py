@@ -38,7 +38,7 @@ def vector_writer(path: Path, crs: str) -> Iterator[Write]:
         try:
             with writers[path.suffix](part, crs) as write:
                 yield write
-        except pyogrio.errors.DataSourceError as error:
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as error:
             raise RunFolderError(f"{path} cannot be written ({error}); is the disk full?") from None
 
 

@@ -134,6 +134,9 @@ class Catalog:
         """
         source = self._source(name, RasterSource)
         tile = tile_name(tile)
+        root = self._located(source.uri.replace(TILE, tile))
+        if not root.exists() and TILE in source.uri and (there := self.tiles(name)):
+            raise CatalogError(f"source {name!r} of {self.path} has no tile {tile}; it has {', '.join(there)}")
         root = self._locate(source.uri.replace(TILE, tile), name)
         return [one for one in self._found(source, root, tile, name) if one.tile == tile]
 
@@ -173,7 +176,7 @@ class Catalog:
         source = self._source(name, LayerSource)
         for tile in tiles:
             self._locate(source.uri.replace(TILE, tile), name)
-        return str((self.path.parent / self.meta.root).resolve() / source.uri)
+        return str(self._located("") / source.uri)
 
     def vector(self, name: str) -> Path:
         """The file of a source of polygons.
@@ -201,8 +204,11 @@ class Catalog:
             )
         return source
 
+    def _located(self, uri: str) -> Path:
+        return (self.path.parent / self.meta.root / uri).resolve()
+
     def _locate(self, uri: str, name: str) -> Path:
-        path = (self.path.parent / self.meta.root / uri).resolve()
+        path = self._located(uri)
         if not path.exists():
             raise CatalogError(f"source {name!r} of {self.path}: {path} does not exist; mend its `uri` or `meta.root`")
         return path

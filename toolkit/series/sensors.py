@@ -34,7 +34,10 @@ class SensorParams(Params):
     """A further sensor: its images, and the features that are made of them."""
 
     name: str = param(
-        ..., "Name, which comes before those of its features: `landsat/B4_20180111`.", pattern="^[A-Za-z][A-Za-z0-9]*$"
+        ...,
+        "Name, which comes before those of its features: `landsat/B4_20180111`.",
+        pattern="^[A-Za-z][A-Za-z0-9]*$",
+        form="letters and digits, a letter first",
     )
     source: str = param(..., "Source of its images in the data catalog.")
     bands: tuple[str, ...] | None = param(None, "Its bands. Empty: those of the series.", min_length=1)

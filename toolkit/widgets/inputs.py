@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from toolkit.ground.documents import parse_value
 from toolkit.ground.params import plain
 from toolkit.series.sensors import SensorParams
 from toolkit.widgets import sensor_cards
@@ -306,8 +307,8 @@ def _yaml(asked: Asked) -> Input:
 
     def read(text: str) -> Any:
         try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError:
+            return parse_value(text)
+        except ValueError:
             raise ValueError(f"{text!r} is not valid YAML") from None
 
     return _text(show, read, asked.optional, _plain_text(asked))

@@ -41,9 +41,9 @@ def parse_place(text: str) -> tuple[float, float]:
 
 
 def place_words(latitude: float, longitude: float) -> str:
-    """A place in words: `1.4321 E 43.6012 N`."""
+    """A place in words, to a tenth of a metre, so that they lead back to the same pixel: `1.432100 E 43.601200 N`."""
     east, north = "E" if longitude >= 0 else "W", "N" if latitude >= 0 else "S"
-    return f"{abs(longitude):.4f} {east} {abs(latitude):.4f} {north}"
+    return f"{abs(longitude):.6f} {east} {abs(latitude):.6f} {north}"
 
 
 def _parts(text: str) -> list[tuple[float, str]]:

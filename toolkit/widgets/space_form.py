@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as W
-import yaml
 from pydantic.fields import FieldInfo
 
+from toolkit.ground.documents import parse_value
 from toolkit.ground.errors import ParameterError
 from toolkit.ground.params import bounds_of, kind_of, plain
 from toolkit.learning.space import NETWORK, SECTION, parse_space, tunable
@@ -167,7 +167,7 @@ class AxisRow:
             return
         try:
             words = self._words()
-        except yaml.YAMLError:
+        except ValueError:
             self.refuse("write values with commas between, lists in brackets: [64, 64], [128]")
             return
         self._edited(self.path, words)
@@ -176,8 +176,8 @@ class AxisRow:
         if self.boxes:
             return [value for value, box in zip(self._fixed, self.boxes, strict=True) if box.value]
         if self._kind in ("N", "X") and self.how.value:
-            return [yaml.safe_load(one.value) for one in (self.low, self.high)]
-        listed = yaml.safe_load(f"[{self.listed.value}]")
+            return [parse_value(one.value) for one in (self.low, self.high)]
+        listed = parse_value(f"[{self.listed.value}]")
         return {"choices": [None if one == "none" else one for one in listed]}
 
 
