@@ -78,11 +78,10 @@ def steer(page: Page, shown: Locator, experiment: Experiment, artefacts: Path, n
     assert read_history(experiment.folder / "learning" / "history.csv")[-1]["learning_rate"] == pytest.approx(RATE / 2)
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_a_job_is_steered_from_its_panel_also_after_reload_and_restart(
-    open_page: Callable[..., Any], start_lab: Callable[..., Any], experiment: Experiment, artefacts: Path, theme: str
+    open_page: Callable[..., Any], start_lab: Callable[..., Any], experiment: Experiment, artefacts: Path
 ) -> None:
-    lab = start_lab({}, theme=theme)
+    lab = start_lab({}, theme="JupyterLab Dark")
     page, seen = open_page(height=1400)
     load = f"from toolkit import Experiment, widgets\nexperiment = Experiment.load({str(experiment.path)!r})"
     open_cells(page, lab, load, "widgets.RunPanel(experiment, 'train')")
@@ -92,15 +91,11 @@ def test_a_job_is_steered_from_its_panel_also_after_reload_and_restart(
     shown.get_by_role("button", name="Run").click()
     wait_for(page, lambda: shown.locator(".lc-caption").count() and epoch_of(shown) > 3, "it does not train")
     place = shown.locator("canvas.lc-classes").bounding_box()
-    steer(page, shown, experiment, artefacts, theme.split()[-1].lower())
+    steer(page, shown, experiment, artefacts, "dark")
     assert shown.locator("canvas.lc-classes").bounding_box() == place, "nothing jumps"
     shown.locator("canvas.lc-classes").hover(position={"x": 640, "y": 60})
     page.wait_for_timeout(200)
-    shown.screenshot(path=artefacts / f"steering_{theme.split()[-1].lower()}.png")
-    if theme == "JupyterLab Dark":
-        shown.get_by_role("button", name="Stop").click()
-        expect(shown).to_contain_text("Stopped", timeout=10_000)
-        return
+    shown.screenshot(path=artefacts / "steering_dark.png")
 
     shown.get_by_role("button", name="Pause").click()
     epoch = stands_still(page, experiment)

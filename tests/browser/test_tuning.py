@@ -69,11 +69,10 @@ def test_trials_as_they_come(
     assert errors_in(page) == [] and seen.errors == [] and seen.beside_base_map == []
 
 
-@pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_it_is_a_tab_of_the_workbench(
-    theme: str, open_page: Callable[..., Any], start_lab: Callable[..., Any], sampled_demo: Path, artefacts: Path
+    open_page: Callable[..., Any], start_lab: Callable[..., Any], sampled_demo: Path, artefacts: Path
 ) -> None:
-    lab = start_lab({}, theme=f"JupyterLab {theme}")
+    lab = start_lab({})
     page, seen = open_page(width=1280, height=1000)
     open_cells(page, lab, CELLS[0].replace("PATH", repr(str(sampled_demo))), "widgets.Workbench(experiment)")
     seen.errors.clear()
@@ -90,5 +89,5 @@ def test_it_is_a_tab_of_the_workbench(
     page.get_by_role("tab", name="Tuning", exact=True).click()
     expect(shown.locator(".lc-tuning")).to_contain_text("No trials yet.")
     page.wait_for_timeout(1000)
-    page.screenshot(path=artefacts / f"workbench_tuning_{theme.lower()}.png")
+    page.screenshot(path=artefacts / "workbench_tuning.png")
     assert errors_in(page) == [] and seen.errors == []

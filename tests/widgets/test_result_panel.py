@@ -23,6 +23,20 @@ def test_numbers_and_matrix_of_the_last_validation(finished_demo: Path) -> None:
     panel.close()
 
 
+def test_numbers_of_what_was_before_are_called_so(finished_demo: Path) -> None:
+    experiment = Experiment.load(finished_demo)
+    panel = ResultPanel(experiment)
+    assert panel.settle() and "before the last change" not in panel.summary.value
+    experiment.set({"sampling.max_per_class": 20})
+    assert panel.settle()
+    assert (
+        "made before the last change (sample: made with sampling.max_per_class = 150 (now 20))" in panel.summary.value
+    )
+    experiment.undo()
+    assert panel.settle() and "before the last change" not in panel.summary.value
+    panel.close()
+
+
 def test_without_a_validation_it_says_so(tiny_demo: Path) -> None:
     panel = ResultPanel(Experiment.load(tiny_demo))
     assert panel.settle()

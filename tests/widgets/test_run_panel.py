@@ -17,7 +17,7 @@ from toolkit import Experiment, sample, train
 from toolkit.experiment.jobs import Job
 from toolkit.experiment.stages import VERBS, Stage
 from toolkit.ground.errors import ParameterError, RunFolderError
-from toolkit.widgets import run_panel
+from toolkit.widgets import run_panel, run_shown
 from toolkit.widgets.run_panel import RunPanel
 
 ENOUGH = 120.0
@@ -110,10 +110,45 @@ def test_run_with_no_browser_and_a_panel_made_anew(demo: Experiment, open_panel:
     again = open_panel(demo)
     assert again.job is not None and again.job.id == panel.job.id
     assert training(again) == training(panel)
+    assert re.fullmatch(r"Last job: train, begun \d\d:\d\d, done", again.stage_list.state["headline"])
+    assert list(states(panel)) == ["train"]
+    assert panel.chain == again.chain == again.stage_list.state["stages"], "whatever verb is chosen"
     demo.set({"learning.learning_rate": 0.5})
     assert again.settle() and panel.settle()
     assert training(again)["state"] == training(panel)["state"] == "outdated"
     assert "learning.learning_rate = 0.001 (now 0.5)" in training(again)["message"]
+
+
+def test_a_panel_goes_back_to_its_own_verb_when_the_job_of_another_has_ended(
+    demo: Experiment, open_panel: Open
+) -> None:
+    demo.set(LONG)
+    mapping, running = open_panel(demo, verb="classify"), open_panel(demo, verb="train")
+    running.start()
+    mapping.refresh()
+    until(lambda: mapping.verb.value == "train" and mapping.curves.history)
+    running.stop()
+    assert running.job is not None and running.job.wait(ENOUGH)
+    until(lambda: mapping.verb.value == "classify")
+    assert mapping.settle() and running.settle()
+    assert all(name.startswith("classify ") for name in states(mapping)) and not is_shown(mapping.curves)
+    assert mapping.stage_list.state["headline"].startswith("Last job: train, begun ")
+    assert running.verb.value == "train"
+
+
+def test_what_cannot_be_looked_at_is_told_once_and_nothing_is_called_up_to_date(
+    demo: Experiment, open_panel: Open
+) -> None:
+    panel = open_panel(demo, verb="train")
+    demo.set({"learning.start_from": "nowhere"})
+    assert panel.settle()
+    assert "there is no model in" in panel.folder_problem.value and states(panel) == {"train": "waiting"}
+    panel.start()
+    assert panel.job is not None and panel.job.wait(ENOUGH) and panel.job.state == "failed"
+    until(lambda: panel.stage_list.state["headline"].startswith("Failed: train"))
+    assert panel.settle()
+    shown = [box for box in (panel.problem, panel.folder_problem, panel.job_problem) if is_shown(box)]
+    assert len(shown) == 1
 
 
 def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) -> None:
@@ -143,7 +178,6 @@ def test_two_panels_one_job_stop_and_resume(demo: Experiment, open_panel: Open) 
         assert not panel.run_button.disabled and panel.stop_button.disabled
     until(lambda: first.stage_list.state["headline"].endswith("Resume goes on from there"))
     assert not first.resume_button.disabled
-    until(lambda: second.resume_button.disabled)  # its experiment, that of the file, asks for fewer epochs
     reached = len(first.curves.history)
     assert first.curves.status["phase"] == "stopped"
 
@@ -291,7 +325,7 @@ def test_callbacks_are_quick_and_look_at_no_file_of_images(
         threads.append(threading.current_thread())
         return []
 
-    monkeypatch.setattr(run_panel, "stages", noted)
+    monkeypatch.setattr(run_shown, "stages", noted)
     panel = open_panel(demo)
     demo.set({"seed": 5})
     panel.verb.value = "train"

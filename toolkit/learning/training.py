@@ -217,7 +217,9 @@ def start_fingerprint(params: LearningParams, base: Path) -> str:
     place = base / params.start_from
     path = (place / MODEL if (place / MODEL).is_dir() else place) / "weights.safetensors"
     if not path.is_file():
-        raise ModelError(f"learning.start_from = {params.start_from}: there is no model in {place}; train it first")
+        raise ModelError(
+            f"learning.start_from = {params.start_from}: there is no model in {place}; name the folder of a saved one"
+        )
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

@@ -202,8 +202,9 @@ export function caption(status, points) {
   if (!row && !status.phase) return "Waiting for the first epoch";
   const epoch = row ? row[0] : 0;
   const going = status.paused ? "Paused" : "Training";
-  const head = { running: going, stopped: "Stopped", failed: "Failed", done: "Done" }[status.phase] || "";
-  const parts = [`${head}${status.name ? ` (${status.name})` : ""}: epoch ${epoch}${status.epochs ? ` of ${status.epochs}` : ""}`];
+  const head = { waiting: "So far", running: going, stopped: "Stopped", failed: "Failed", done: "Done" }[status.phase] || "";
+  const asked = status.epochs >= epoch ? ` of ${status.epochs}` : ""; // there may be more than are asked for now
+  const parts = [`${head}${status.name ? ` (${status.name})` : ""}: epoch ${epoch}${asked}`];
   const kept = status.best && points.find((one) => one[0] === status.best);
   if (status.best) parts.push(`best ${status.best}${kept ? ` (F-score ${number(kept[F_SCORE])})` : ""}`);
   if (status.phase === "running" && !status.paused && status.left != null) parts.push(`about ${duration(status.left)} left`);

@@ -83,9 +83,9 @@ class LiveCurves(anywidget.AnyWidget, Callback):
     points = traitlets.Bytes(b"").tag(sync=True)
     """float32, little-endian, of shape (point, 6): a row of `COLUMNS` an epoch, thinned out to `MAX_POINTS`."""
     status = traitlets.Dict().tag(sync=True)
-    """epochs asked for, best epoch, lowest metric, phase (running, stopped, failed, done), part of the training done,
-    seconds left, name of one of several trainings, seconds an epoch, samples a second, paused, learning rate, its scale
-    by hand, number of classes, and what can be asked of it (controls)."""
+    """epochs asked for, best epoch, lowest metric, phase (waiting, running, stopped, failed, done), part done, seconds
+    left, name of one of several trainings, seconds an epoch, samples a second, paused, learning rate, its scale by
+    hand, number of classes, and what can be asked of it (controls)."""
     classes = traitlets.Dict().tag(sync=True)
     """Of the last epoch: epoch, labels, F-scores, and counts, int32 of shape (class, class); empty where not known."""
     compared = traitlets.List().tag(sync=True)
@@ -144,12 +144,15 @@ class LiveCurves(anywidget.AnyWidget, Callback):
         self._poller.start()
         return self
 
-    def show_run(self, experiment: Experiment, stage: Stage | None = None, folder: Path | None = None) -> None:
+    def show_run(
+        self, experiment: Experiment, stage: Stage | None = None, folder: Path | None = None, *, waiting: bool = False
+    ) -> None:
         """Show a training that lies in the run folder of an experiment.
 
         Args:
             stage: how the training goes, where a job is at it.
             folder: that of the training, where it is one of several.
+            waiting: whether a job is going to go on with it, or to make it anew.
         """
         if stage is None:
             self._steered, self._controls = None, ()
@@ -160,6 +163,7 @@ class LiveCurves(anywidget.AnyWidget, Callback):
         self._select_by = learning.select_column
         asked, done = learning.epochs, len(self._history)
         phase = PHASES.get(stage.state, "done") if stage else "done" if done >= asked else "stopped"
+        phase = "waiting" if waiting else phase
         self._state = {
             "phase": phase if done or phase == "running" else None,
             "epochs": asked,
@@ -187,7 +191,8 @@ class LiveCurves(anywidget.AnyWidget, Callback):
         if begun and running:
             since = datetime.fromisoformat(job.order.started).timestamp()
             folder = RunFolder(job.experiment.folder).training_at_work(job.verb, since)
-        self.show_run(job.experiment, stage if begun else None, folder)
+        waiting = bool(stage and not begun and not status.is_over)
+        self.show_run(job.experiment, stage if begun else None, folder, waiting=waiting)
 
     def close(self) -> None:
         """Take the curves away, and follow no job any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 import ipywidgets as W
 
 from toolkit.experiment.folder import RunFolder
+from toolkit.experiment.stages import stages
 from toolkit.experiment.verbs import left_out_assessment, postprocessed_assessment
 from toolkit.figures.confusion import confusion_figure
 from toolkit.figures.style import png
+from toolkit.ground.errors import LandcoverError
 from toolkit.validation.metrics import Assessment
 from toolkit.widgets.background import Background
 from toolkit.widgets.guard import ErrorBox
@@ -35,6 +38,8 @@ class _Found:
     matrix: bytes
     """The confusion matrix, PNG."""
     report: Path
+    outdated: str
+    """How it was made otherwise than the experiment is now; empty where it was not."""
 
 
 class ResultPanel(Panel):
@@ -47,7 +52,7 @@ class ResultPanel(Panel):
         self._reading = Background(self._read, self._show, self.problem.tell)
         super().__init__([PanelFrame(), self.problem, self.summary, self.matrix])
         self.add_class("lc-result").add_class("lc-keys")
-        self._end_with(self._reading.close)
+        self._end_with(self._reading.close, experiment.observe(lambda *_: self.refresh()))
         self.refresh()
 
     def refresh(self) -> None:
@@ -70,25 +75,34 @@ class ResultPanel(Panel):
         if postprocessed is not None:
             tested["Post-processed map, test polygons"] = postprocessed
         matrix = confusion_figure(next(iter(tested.values())).matrix, self.experiment.nomenclature)
-        return _Found(tested, png(matrix), folder.report)
+        return _Found(tested, png(matrix), folder.report, self._outdated())
+
+    def _outdated(self) -> str:
+        """Which result was made otherwise, and how; what cannot be told for want of the images is not."""
+        with suppress(LandcoverError):
+            return next(
+                (f"{one.name}: {one.message}" for one in stages(self.experiment) if one.state == "outdated"), ""
+            )
+        return ""
 
     def _show(self, found: _Found | None) -> None:
         self.problem.clear()
-        self.summary.value = summary_html(found.assessments, found.report) if found else NOT_YET
+        self.summary.value = summary_html(found.assessments, found.report, found.outdated) if found else NOT_YET
         self.matrix.layout.display = "" if found else "none"
         if found:
             self.matrix.value = found.matrix
 
 
-def summary_html(assessments: dict[str, Assessment], report: Path) -> str:
-    """OA, Kappa and F-score of each assessment, and where the report lies."""
+def summary_html(assessments: dict[str, Assessment], report: Path, outdated: str = "") -> str:
+    """OA, Kappa and F-score of each assessment, where the report lies, and whether it is of what was before."""
     rows = "".join(
         f"<tr><td>{escape(name)}</td><td>{one.matrix.oa:.3f}</td><td>{one.matrix.kappa:.3f}</td>"
         f"<td>{one.matrix.f_score:.3f}</td><td>{one.matrix.total:,}</td></tr>"
         for name, one in assessments.items()
     )
     head = "<tr><th></th><th>OA</th><th>Kappa</th><th>F-score</th><th>pixels</th></tr>"
+    before = f"<p>These are of results made before the last change ({escape(outdated)}).</p>" if outdated else ""
     return (
-        f"<table class='lc-result-table'>{head}{rows}</table>"
+        f"{before}<table class='lc-result-table'>{head}{rows}</table>"
         f"<p class='lc-quiet'>All of it, class by class: {escape(str(report))}</p>"
     )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from dataclasses import dataclass, replace
 from datetime import datetime
+from html import escape
 from importlib import resources
 from typing import Any
 
@@ -18,17 +18,17 @@ import anywidget
 import ipywidgets as W
 import traitlets
 
-from toolkit.experiment.config import Experiment, ExperimentParams
-from toolkit.experiment.events import PAUSED
+from toolkit.experiment.config import Experiment
 from toolkit.experiment.job_status import JobStatus
 from toolkit.experiment.jobs import Job
-from toolkit.experiment.stages import CROSS_VALIDATION, VERBS, Stage, stage_names, stages
+from toolkit.experiment.stages import CROSS_VALIDATION, VERBS, Stage, stage_names
 from toolkit.experiment.steps import BY_OVERWRITE
 from toolkit.ground.errors import ParameterError, RunFolderError
 from toolkit.widgets.background import Background, Poller
 from toolkit.widgets.guard import ErrorBox
 from toolkit.widgets.live import LiveCurves
 from toolkit.widgets.panel import Panel
+from toolkit.widgets.run_shown import Shown, Standing, standing_of
 
 HERE = resources.files("toolkit.widgets")
 STYLE = (HERE / "run_panel.css").read_text(encoding="utf-8")
@@ -83,6 +83,8 @@ class RunPanel(Panel):
 
     job_state = traitlets.Unicode("")
     """State of the job shown, for what hangs on its end; empty where there was none."""
+    chain = traitlets.List()
+    """The stages of a whole run, whatever verb is chosen, as the browser takes them."""
 
     def __init__(self, experiment: Experiment, verb: str = "run", *, thread: bool = False) -> None:
         stage_names(experiment, verb)
@@ -91,9 +93,11 @@ class RunPanel(Panel):
         self.problem, self.folder_problem, self.job_problem = ErrorBox(), ErrorBox(), ErrorBox()
         self.curves = LiveCurves(show=False)
         self.stage_list, self.job_log = StageList(), JobLog()
-        self._shown = _Shown()
+        self._shown = Shown()
+        self._chosen = verb
+        """The verb to go back to when the job of another one has ended."""
         self._drawing = threading.RLock()
-        self._standing = Background(_standing_of, self._take_standing, self.folder_problem.tell)
+        self._standing = Background(standing_of, self._take_standing, self._standing_failed)
         self._poller = Poller(self._look, self.problem.tell)
         self._make_controls(verb)
         problems = [self.problem, self.folder_problem, self.job_problem]
@@ -166,7 +170,7 @@ class RunPanel(Panel):
         self.pause_button.on_click(guard(lambda _: self._hold_or_go_on()))
         self.stop_button.on_click(guard(lambda _: self.stop()))
         self.resume_button.on_click(guard(lambda _: self.resume()))
-        self.verb.observe(guard(lambda _: self._ask_standing(), clears=False), "value")
+        self.verb.observe(guard(lambda _: self._choose(), clears=False), "value")
         self.job_log.observe(guard(lambda _: self._show_log(at_once=True), clears=False), "is_open")
         buttons = [self.verb, self.run_button, self.pause_button, self.stop_button, self.resume_button, self.overwrite]
         self._controls = W.HBox(buttons)
@@ -191,6 +195,7 @@ class RunPanel(Panel):
             return False
 
     def _begin(self, verb: str, overwrite: bool) -> None:
+        self._chosen = verb
         try:
             job = Job.start(self.experiment, verb, overwrite=overwrite, thread=self._in_thread)
         except Exception:
@@ -217,6 +222,12 @@ class RunPanel(Panel):
         else:
             self._ask_standing()
 
+    def _choose(self) -> None:
+        """Another verb was chosen, by a person, or by the job that is followed."""
+        if not self._shown.is_running:
+            self._chosen = self.verb.value
+        self._ask_standing()
+
     def _ask_standing(self) -> None:
         self._draw()
         self._look_into_folder()
@@ -231,7 +242,7 @@ class RunPanel(Panel):
             return ""
         return self.job.id if self._shown.status is not None and self._shown.status.is_over else None
 
-    def _take_standing(self, found: _Standing) -> None:
+    def _take_standing(self, found: Standing) -> None:
         """What is in the run folder was looked at, in another thread."""
         with self._drawing:
             self.folder_problem.clear()
@@ -241,14 +252,20 @@ class RunPanel(Panel):
                 self._draw()
                 self._show_curves()
 
+    def _standing_failed(self, error: Exception) -> None:
+        """The run folder could not be looked at: nothing is known of it."""
+        with self._drawing:
+            self._shown.standing = None
+            self.folder_problem.tell(error)
+            self._draw()
+
     def _look(self) -> bool:
         """Show how the job goes; whether there will be more. Called a few times a second while it runs."""
         with self._drawing:
             job = self.job
             self._shown.status = status = job.look() if job else None
             running = self._shown.is_running
-            if job and running:
-                self.verb.value = job.verb
+            self.verb.value = job.verb if job and running else self._chosen
             self._draw()
             self._show_curves()
             self._show_log(at_once=not running)
@@ -263,6 +280,7 @@ class RunPanel(Panel):
             status = self._shown.status
             rows = self._shown.rows(stage_names(self.experiment, self.verb.value))
             self.stage_list.state = {"headline": self._headline(status), "stages": [_row(one) for one in rows]}
+            self.chain = [_row(one) for one in self._shown.rows(stage_names(self.experiment))]
             running = self._shown.is_running
             self.verb.disabled = self.run_button.disabled = running
             self.pause_button.layout.display = "" if self._can_be_held(status) else "none"
@@ -273,7 +291,8 @@ class RunPanel(Panel):
             outdated = not running and (refused or bool(self._shown.outdated))
             self.overwrite.layout.visibility = "visible" if outdated else "hidden"
             self.overwrite.value = self.overwrite.value and outdated
-            if status is not None and status.error:
+            said = escape(status.error) in self.folder_problem.value if status is not None else True
+            if status is not None and status.error and not said:
                 self.job_problem.show(_for_the_panel(status.error))
             else:
                 self.job_problem.clear()
@@ -297,6 +316,8 @@ class RunPanel(Panel):
             begun = any(one.state != "waiting" for one in status.stages)
             return f"Running: {what}, since {since}" if begun else f"Starting: {what}"
         mend = ". Resume goes on from there" if status.state == "stopped" and self._can_resume(status) else ""
+        if self.job.verb != self.verb.value:  # the list below is not of it
+            return f"Last job: {what}, begun {since}, {WORDS[status.state].lower()}{mend}"
         return f"{WORDS[status.state]}: {what}, begun {since}{mend}"
 
     def _show_curves(self) -> None:
@@ -313,70 +334,6 @@ class RunPanel(Panel):
         if self.job is not None and self.job_log.is_open and (at_once or now - self._shown.log_at >= LOG_EVERY):
             self._shown.log_at = now
             self.job_log.text = self.job.log
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """What was found in a run folder for a verb."""
-
-    folder: Any
-    params: ExperimentParams
-    verb: str
-    after: str | None
-    """The job that was over by then; None where one was still at work."""
-    stages: tuple[Stage, ...]
-
-
-def _standing_of(experiment: Experiment, verb: str, after: str | None) -> _Standing:
-    """Look at every input file: not for a callback."""
-    return _Standing(experiment.folder, experiment.params, verb, after, tuple(stages(experiment, verb)))
-
-
-@dataclass
-class _Shown:
-    """What the panel shows, put together from the job and from what is in the run folder."""
-
-    folder: Any = None
-    status: JobStatus | None = None
-    standing: _Standing | None = None
-    is_stale: bool = True
-    """Whether a job has changed the run folder since it was looked at."""
-    log_at: float = 0.0
-
-    @property
-    def is_running(self) -> bool:
-        return self.status is not None and not self.status.is_over
-
-    @property
-    def is_paused(self) -> bool:
-        return self.status is not None and any(one.message.startswith(PAUSED) for one in self.status.stages)
-
-    @property
-    def outdated(self) -> list[Stage]:
-        """The stages whose results a run would be refused to replace."""
-        return [one for one in self._found() if one.state == "outdated"]
-
-    def is_known_of(self, experiment: Experiment) -> bool:
-        """Whether what was found is how it stands to the parameters as they are now."""
-        return not self.is_stale and self.standing is not None and self.standing.params == experiment.params
-
-    def rows(self, names: list[str]) -> list[Stage]:
-        """The stages of these names."""
-        return [self.stage(name) or Stage(name) for name in names]
-
-    def stage(self, name: str) -> Stage | None:
-        """A stage as a person should see it; None where nothing is known of it."""
-        job = {one.name: one for one in self.status.stages}.get(name) if self.status else None
-        there = next((one for one in self._found() if one.name == name), None)
-        if job is None or job.state == "waiting" or there is None:
-            return there or job
-        finished = job.state in ("done", "up to date")
-        if self.is_running or self.is_stale or finished == (there.state == "up to date"):
-            return job if job.message or finished else replace(job, message=there.message)
-        return there
-
-    def _found(self) -> tuple[Stage, ...]:
-        return self.standing.stages if self.standing and self.standing.folder == self.folder else ()
 
 
 def _for_the_panel(error: str) -> str:

@@ -66,10 +66,10 @@ class Workbench(Panel):
         self.add_class("lc-workbench")
         guard = self.problem.guard
         self.tabs.observe(guard(lambda _: self.show_tab(self._chosen)), "selected_index")
-        self.run.stage_list.observe(guard(lambda change: self._tell(change["new"]), clears=False), "state")
+        self.run.observe(guard(lambda change: self._tell(change["new"]), clears=False), "chain")
         self.run.observe(guard(lambda change: self._ended(change["new"]), clears=False), "job_state")
         self._end_with(self.run.close)  # whether its tab was opened or not
-        self._tell(self.run.stage_list.state)
+        self._tell(self.run.chain)
         guard(self.show_tab)(self._chosen)
 
     def show_tab(self, name: str) -> W.Widget:
@@ -101,8 +101,7 @@ class Workbench(Panel):
             if "Map" in self.panels:
                 self.panels["Map"].look_again()
 
-    def _tell(self, state: Mapping[str, Any]) -> None:
-        stages = state.get("stages", ())
+    def _tell(self, stages: Sequence[Mapping[str, Any]]) -> None:
         self.progress.value = f"<div class='lc-progress-line'>{' › '.join(map(stage_html, stages))}</div>"
 
 
