@@ -195,7 +195,7 @@ def test_pixel_inspector_answers_a_click(opened: Callable[..., Any], artefacts: 
     _, seen, _, shown = opened()
     inspector = shown.locator(".lc-inspector")
     click_map(shown.locator(".leaflet-container").first, 15, -20, inspector.locator("canvas").count)
-    expect(inspector).to_contain_text(re.compile(r"\d\.\d{4} E \d+\.\d{4} N · 31T\w+ row \d+, column \d+"))
+    expect(inspector).to_contain_text(re.compile(r"\d\.\d{6} E \d+\.\d{6} N · 31T\w+ row \d+, column \d+"))
     expect(inspector).to_contain_text("clear dates")
     expect(inspector.locator("canvas")).to_be_visible()
     expect(shown.locator("path[fill='#0072b2']")).to_have_count(1)

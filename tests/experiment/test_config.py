@@ -102,7 +102,7 @@ def test_reload_keeps_the_old_where_the_file_is_wrong(experiment: Experiment) ->
     [
         ("just text", "must hold"),
         ("name: a\nname: b", "line 2: 'name' stands twice"),
-        ("name: a\nseries: {start: 2018-02-30}", "not valid YAML: day is out of range"),
+        ("name: a\nseries: {start: 2018-02-30}", "series.start = '2018-02-30': input should be a valid date"),
         ("name: !!python/object/apply:os.getcwd []", "not valid YAML"),
         (yaml.safe_dump({**MINIMAL, "seris": {}}), "did you mean 'series'"),
         (yaml.safe_dump({key: MINIMAL[key] for key in ("name", "ground_truth")}), "series is missing"),

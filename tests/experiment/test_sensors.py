@@ -282,7 +282,7 @@ def test_what_cannot_be_is_told_with_the_sensor(experiment: Experiment) -> None:
         clean(experiment)
     told()
     experiment.set({"series.tiles": [*TILES, "31TCK"]})
-    with pytest.raises(CatalogError, match=r"series\.sensors, second: .*31TCK does not exist"):
+    with pytest.raises(CatalogError, match=r"series\.sensors, second: .*has no tile 31TCK; it has 31TCJ"):
         clean(experiment)
     (experiment.path.parent / "other" / "31TCK").mkdir()
     with pytest.raises(ProductError, match=r"series\.sensors, second: no product of tile 31TCK in source 'other'"):

@@ -180,7 +180,7 @@ def test_unknown_section_is_refused_with_a_hint(experiment: Experiment) -> None:
         ("series.area", "1, 2, 3", "series.area.3 is missing"),
         ("series.start", None, "date"),
         ("catalog", "", "give a path"),
-        ("name", "a name", "pattern"),
+        ("name", "a name", "write letters, digits, `_`, `-`"),
     ],
 )
 def test_invalid_value_is_refused_beside_its_field(path: str, typed: Any, words: str, experiment: Experiment) -> None:

@@ -78,7 +78,7 @@ def test_a_click_tells_everything(panel: PixelInspector, places: Any, reports: l
     inspect(panel, places[0])
     report = reports[0]
     assert report.words in panel.head.value
-    assert f"{report.place.longitude:.4f} E {report.place.latitude:.4f} N" in panel.head.value
+    assert f"{report.place.longitude:.6f} E {report.place.latitude:.6f} N" in panel.head.value
     assert report.title in panel.probabilities.value
     assert curves(panel) == {"NDVI": [f"1 {report.title}"]}
     assert panel.places == [

@@ -142,7 +142,7 @@ def prepare_step(experiment: Experiment, tile: str) -> Step:
     inputs = fingerprint_files(product_files(experiment, [tile]), experiment.path.parent)
     of = [inputs, experiment.series.area, experiment.series.bands, *reading_of(experiment).items()]
     note = known_to_serve(folder) / fingerprint(of)
-    return Step(f"prepare {tile}", (), (folder / "zarr.json", note), inputs=inputs)
+    return Step(f"prepare {tile}", (), (folder / "zarr.json", note), inputs=inputs, is_shared=True)
 
 
 def clean_step(experiment: Experiment) -> Step:

@@ -86,6 +86,8 @@ class Step:
     """Arguments of the verb that the result depends on."""
     besides: tuple[str, ...] = ()
     """Parameters of its sections that it does not depend on."""
+    is_shared: bool = False
+    """Whether its outputs stand where other experiments put theirs; what is there then, the verb looks at itself."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,8 @@ def may_run(
 
 def _made(step: Step, records: Mapping[str, Record]) -> Record | None:
     """What the results of a step that are there were made from; None where nothing of them is there."""
-    return records.get(step.name) if any(path.exists() for path in step.outputs) else None
+    are_there = (all if step.is_shared else any)(path.exists() for path in step.outputs)
+    return records.get(step.name) if are_there else None
 
 
 def changed_since(name: str, records: Mapping[str, Record]) -> str:

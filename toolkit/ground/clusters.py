@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -35,10 +36,7 @@ class ClusterParams(Params):
         "Threads of this process (none), processes of this machine (local), a Dask cluster that is there (address), "
         "or one of jobs of a batch system (slurm, pbs).",
     )
-    address: str | None = param(
-        None, "Of the Dask scheduler, such as tcp://10.0.0.5:8786; for kind address.",
-        pattern=r"^([a-z]+://)?[^\s/]+:\d+$", form="host and port, such as tcp://10.0.0.5:8786",
-    )  # fmt: skip
+    address: str | None = param(None, "Of the Dask scheduler, such as tcp://10.0.0.5:8786; for kind address.")
     workers: int | None = param(
         None, "Processes (local) or jobs (slurm, pbs). Empty: a process a core, one job.", ge=1, le=100_000
     )
@@ -86,6 +84,10 @@ def cluster_crew(params: ClusterParams, memory_gb: float) -> Iterator[DaskCrew]:
     """
     if params.kind == "address" and not params.address:
         raise ParameterError("cluster.kind = address needs cluster.address, such as tcp://10.0.0.5:8786; give it")
+    if params.kind == "address" and not re.fullmatch(r"([a-z]+://)?[^\s/]+:\d+", str(params.address)):
+        raise ParameterError(
+            f"cluster.address = {params.address!r}: write host and port of the scheduler: tcp://10.0.0.5:8786"
+        )
     from distributed import Client  # takes half a second to load: only those who want a cluster wait for it
 
     from toolkit.ground.dask_crew import DaskCrew
