@@ -14,6 +14,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from toolkit.ground.grid import Block, aligned_blocks
 from toolkit.ground.parts import SMALLEST_PART, halved
@@ -111,7 +112,7 @@ class FileTiling:
         start, others = (placed[0].row, placed[0].col), tuple(map(cls.of, series.others))
         return cls(files, len(series.acquisitions), (height, width), start, tuple(_chunks(series)), others)
 
-    @property
+    @cached_property
     def block_size(self) -> tuple[int, int]:
         """Rows and columns of blocks: a multiple of the files' tiles, of a million pixels about.
 
