@@ -185,7 +185,7 @@ def _moved(sensor: Mapping[str, Any], by: timedelta) -> dict[str, Any]:
 def _day(given: Any) -> date:
     """A day, of a text, a date, or what datetime, pandas and NumPy have besides."""
     try:
-        return date.fromisoformat(str(given)[:10])
+        return date.fromisoformat(given if isinstance(given, str) else str(given)[:10])
     except ValueError:
         raise ParameterError(f"{given!r} is not a day; write it like 2019-01-01") from None
 

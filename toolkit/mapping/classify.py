@@ -23,7 +23,7 @@ from toolkit.ground.streaming import Progress, no_progress, stream_all
 from toolkit.learning import outputs
 from toolkit.learning.checkpoint import Model
 from toolkit.learning.devices import torch_threads, use_one_thread
-from toolkit.learning.ensemble import AnyModel
+from toolkit.learning.ensemble import AnyModel, Ensemble
 from toolkit.learning.on_device import DeviceStrips, bytes_on_device, goes_beside, strips_on_device
 from toolkit.learning.precision import Precision, Stored
 from toolkit.mapping.layers import (
@@ -58,6 +58,8 @@ BY_THE_NETWORK |= {MARGIN: outputs.MARGIN, ENTROPY: outputs.ENTROPY}
 
 FEW_DATES, SIDE = 2, 16
 """Dates, and pixels a side, that are worked on to see what a process takes before its first block."""
+_BEGUN: set[str] = set()
+"""Kinds of work of which this process has worked on some pixels: what the first of them bring is there."""
 
 
 def layers_of(params: MappingParams) -> tuple[str, ...]:
@@ -100,6 +102,13 @@ class BlockClassifier:
     def __call__(self, block: Block) -> Arrays:
         """Each of the layers of a block, (y, x); probabilities (class, y, x)."""
         return in_parts(self._part, block, self.part, join_maps)
+
+    @property
+    def kind(self) -> str:
+        """What the code depends on that it runs, in words: features, network, and how images are stored."""
+        stored = "prepared" if self.series.prepared else self.series.acquisitions[0].bands[0][1].path.suffix
+        models = self.model.members if isinstance(self.model, Ensemble) else (self.model,)
+        return repr((self.stack, [one.params for one in models], list(self.layers), stored))
 
     def settle(self) -> None:
         """Make a process ready that does nothing but work on blocks."""
@@ -271,16 +280,20 @@ def classify_tile(
 def ready(work: BlockClassifier, block: Block) -> int:
     """Bytes that this process takes once all is there that the first pixels bring: compiled code, the network.
 
-    A few pixels of a few dates are worked on for that. External features may want more of them: theirs is an estimate.
+    A few pixels of a few dates are worked on for that, once for tiles of a kind. External features may want more of
+    them: theirs is an estimate.
 
     Raises:
         ProductError: a file cannot be read.
     """
     if work.stack.external:
         return in_use() + START_BYTES
+    if work.kind in _BEGUN:
+        return in_use()
     few = replace(work.series, acquisitions=work.series.acquisitions[:FEW_DATES])
     with torch_threads(1), raster_memory(1, keep_open=False):
         replace(work, series=few)(Block(block.row, block.col, min(SIDE, block.height), min(SIDE, block.width)))
+    _BEGUN.add(work.kind)
     return in_use()
 
 
