@@ -27,7 +27,7 @@ FACES = {
 """What each notebook shows."""
 
 
-@pytest.mark.parametrize(("name", "theme"), zip(FACES, 4 * ("Light", "Dark"), strict=True))
+@pytest.mark.parametrize(("name", "theme"), list(zip(FACES, 4 * ("Light", "Dark"), strict=True)))
 def test_notebook(
     name: str,
     theme: str,
