@@ -60,4 +60,4 @@ def test_no_caps_are_as_if_there_was_no_such_parameter(tiny_demo: Path) -> None:
     capped = record_of(experiment, STEP, {})
     assert capped.params["sampling.class_caps"] == {"11": 9}
     assert capped.key != without.key
-    assert without.differences(capped) == ["sampling.class_caps = its default (now {'11': 9})"]
+    assert without.differences(capped) == ["sampling.class_caps = not given (now {'11': 9})"]

@@ -53,7 +53,7 @@ def test_another_layer_is_no_leave_to_replace_maps_made_otherwise(experiment: Ex
     experiment.set({"mapping.entropy": True, "mapping.crs": "EPSG:2154", "series.resampling": "nearest"})
     with pytest.raises(RunFolderError, match=r"`classify 31TCJ` made with series\.resampling = 'bilinear'"):
         classify(experiment)
-    with pytest.raises(RunFolderError, match=r"`mosaic` made with mapping\.crs = its default"):
+    with pytest.raises(RunFolderError, match=r"`mosaic` made with mapping\.crs = not given"):
         mosaic(experiment)
     assert tile.read_bytes() == maps and folder.map().read_bytes() == mosaicked
     assert states(experiment)["classify 31TCJ"] == states(experiment)["mosaic"] == "outdated"

@@ -94,7 +94,7 @@ def test_other_classes_of_the_classification_make_results_outdated(experiment: E
     changed = Experiment.load(experiment.path)
     states = {one.name: one for one in stages(changed)}
     assert states["sample"].state == states["classify 31TCJ"].state == "outdated"
-    assert "s2_demo.driver.scl = its default (now [0, 1, 3, 7, 8, 9, 10])" in states["sample"].message
+    assert "s2_demo.driver.scl = not given (now [0, 1, 3, 7, 8, 9, 10])" in states["sample"].message
     assert sample_step(changed).arguments["s2_demo.driver.scl"]
     with pytest.raises(RunFolderError, match=r"s2_demo\.driver\.scl"):
         classify(changed)

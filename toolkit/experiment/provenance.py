@@ -82,8 +82,8 @@ class Record:
 
 
 def _value(params: Mapping[str, Any], name: str) -> str:
-    """A parameter in words; one that is as it was before it was one is not in a record."""
-    return repr(params[name]) if name in params else "its default"
+    """A parameter in words; one that was not given, or is as before there was such a one, is not in a record."""
+    return repr(params[name]) if name in params else "not given"
 
 
 class Manifest:
