@@ -81,10 +81,10 @@ def test_maps_of_runs_are_fused_with_their_provenance(runs: list[RunFolder], tmp
     manifest.add("mosaic", replace(mosaic, params={**mosaic.params, "mapping.crs": "EPSG:2154"}), seed=0)
     with pytest.raises(RunFolderError, match="was made otherwise"):
         fuse(paths, tmp_path / "fused")
-    with pytest.raises(RunFolderError, match=r"run1: the result of `validate` .* another .*`mosaic`.*run `validate`"):
+    with pytest.raises(RunFolderError, match=r"run1: the result of `validate`, .* another .*`mosaic`.*run `validate`"):
         fuse(paths, tmp_path / "stale", method="dempster_shafer")
     manifest.add("mosaic", replace(mosaic, after={**mosaic.after, "classify 31TCJ": "of another model"}), seed=0)
-    with pytest.raises(RunFolderError, match=r"`mosaic` .* another .*`classify 31TCJ`.*run `mosaic` again"):
+    with pytest.raises(RunFolderError, match=r"`mosaic`, .* another .*`classify 31TCJ`.*run `mosaic` again"):
         fuse(paths, tmp_path / "stale")
     manifest.add("mosaic", mosaic, seed=0)
     with pytest.raises(RunFolderError, match="was made otherwise"):

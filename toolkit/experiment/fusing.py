@@ -11,7 +11,7 @@ from typing import Any, get_args
 from toolkit.experiment.config import Experiment
 from toolkit.experiment.folder import RunFolder
 from toolkit.experiment.provenance import Manifest
-from toolkit.experiment.steps import BY_OVERWRITE, changed_since
+from toolkit.experiment.steps import BY_OVERWRITE, check_current
 from toolkit.ground.documents import read_yaml
 from toolkit.ground.errors import ParameterError, ProductError, RunFolderError
 from toolkit.ground.nomenclature import LandCoverClass, Nomenclature
@@ -170,11 +170,7 @@ def _made_from(member: RunFolder, step: str) -> str:
     records = Manifest(member.manifest).records()
     if step not in records:
         raise RunFolderError(f"{member.manifest} has no record of `{step}`; run it again")
-    if other := changed_since(step, records):
-        raise RunFolderError(
-            f"{member.root}: the result of `{step}` was made from another result of `{other}` than the one that is "
-            f"there now; run `{step}` again first"
-        )
+    check_current(step, records, member, "fuse")
     return records[step].key
 
 

@@ -241,11 +241,7 @@ def may_run(
     for name in step.after:
         if name not in records:
             raise RunFolderError(f"{folder.root} has no result of `{name}`, which `{step.name}` needs; run it first")
-        if other := changed_since(name, records):
-            raise RunFolderError(
-                f"{folder.root}: the result of `{name}`, which `{step.name}` needs, was made from another result of "
-                f"`{other}` than the one that is there now; run `{name}` again first"
-            )
+        check_current(name, records, folder, step.name)
     wanted, made = record_of(experiment, step, records), _made(step, records)
     if made and made.key != wanted.key and not overwrite and not _grows(made, wanted, step.may_grow):
         raise RunFolderError(_other_results(step, made, wanted, folder))
@@ -258,7 +254,20 @@ def _made(step: Step, records: Mapping[str, Record]) -> Record | None:
     return records.get(step.name) if are_there else None
 
 
-def changed_since(name: str, records: Mapping[str, Record]) -> str:
+def check_current(name: str, records: Mapping[str, Record], folder: RunFolder, needed_by: str) -> None:
+    """Refuse a result that was made from others than those that are there now.
+
+    Raises:
+        RunFolderError: it was; the message says which step to run again.
+    """
+    if other := _changed_since(name, records):
+        raise RunFolderError(
+            f"{folder.root}: the result of `{name}`, which `{needed_by}` needs, was made from another result of "
+            f"`{other}` than the one that is there now; run `{name}` again first"
+        )
+
+
+def _changed_since(name: str, records: Mapping[str, Record]) -> str:
     """A step whose result is not the one that this one's was made from, at once or through others; empty for none."""
     waiting, seen = [name], {name}
     while waiting:
